@@ -1,0 +1,1 @@
+"""A static inspector for saved TensorFlow-family models."""

@@ -1,0 +1,65 @@
+"""What can go wrong, said once: the user's fault and the file's fault are different classes."""
+
+from __future__ import annotations
+
+
+class InspectorError(Exception):
+    """Every error this package raises on purpose."""
+
+
+class UsageError(InspectorError, ValueError):
+    """The caller asked for something that cannot be done: a bad option, an unknown tensor."""
+
+
+class ArtifactError(InspectorError):
+    """The artifact cannot be read.
+
+    message: what is wrong and what to do, without the path.
+    path: the file it is about.
+    offset: bytes from the start of that file, where one place is to blame.
+    """
+
+    def __init__(self, message: str, path: str, offset: int | None = None) -> None:
+        super().__init__(message, path, offset)
+        self.message = message
+        self.path = path
+        self.offset = offset
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" (at byte {self.offset:,})"
+        return f"{self.path}: {self.message}{where}"
+
+
+class NotFound(ArtifactError, FileNotFoundError):
+    """There is nothing at this path."""
+
+
+class UnknownFormat(ArtifactError):
+    """The bytes are no model artifact that this tool knows."""
+
+
+class Truncated(ArtifactError):
+    """The file ends before its own header says it does."""
+
+
+class Corrupt(ArtifactError):
+    """The file breaks the rules of its own format."""
+
+
+class Unsupported(ArtifactError):
+    """A known format, in a form that this version does not read."""
+
+
+class LimitExceeded(ArtifactError):
+    """The file asks for more than a limit allows.
+
+    name: the limit's field in `inspector.limits.Limits`; value: what the file asked for.
+    """
+
+    def __init__(
+        self, name: str, value: int, limit: int, path: str, offset: int | None = None
+    ) -> None:
+        super().__init__(f"limit {name}: {value:,} is over {limit:,}", path, offset)
+        self.name = name
+        self.value = value
+        self.limit = limit

@@ -1,0 +1,40 @@
+"""Every cap on what a file may cost, in one place, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on one artifact. Sizes are bytes, counts are numbers, ratios have no unit."""
+
+    # Keras writes a model's whole config into one string; the largest seen is under 4 MiB.
+    config_bytes: int = 64 * MIB
+    # layer_names of a huge model is a few MiB; HDF5 attributes past this are not lists of names.
+    attribute_bytes: int = 64 * MIB
+    # Tensors of one artifact: the largest language models have tens of thousands.
+    tensors: int = 1_000_000
+    # HDF5 groups, zip members, object paths.
+    nodes: int = 2_000_000
+    # Depth of nested HDF5 groups, layers and JSON: past it a file is built to exhaust the stack.
+    depth: int = 128
+    # One measured slice: fits the level-2 cache of common machines, so each pass over it is cheap.
+    slice_bytes: int = 1 * MIB
+    # A compressed chunk must be decompressed whole by HDF5; beyond this it is not measured.
+    chunk_bytes: int = 256 * MIB
+    # Keras refuses the same shape of bomb: a declared size this many times what is stored ...
+    bomb_ratio: int = 1000
+    # ... and at least this large.
+    bomb_bytes: int = 64 * MIB
+    # A pickled npz member is scanned, opcode by opcode, and never executed.
+    pickle_opcodes: int = 5_000_000
+    # A zip member that is not weights (config.json, metadata.json, vocabulary) is held in memory.
+    member_bytes: int = 64 * MIB
+
+
+DEFAULT = Limits()

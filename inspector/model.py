@@ -1,0 +1,323 @@
+"""The nouns: artifact, tensor, layer, verdict ... Frozen, standard library only."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Role(enum.StrEnum):
+    """What a tensor is for. The words are the JSON contract's."""
+
+    WEIGHT = "weight"
+    STATISTIC = "statistic"
+    MASK = "mask"
+    THRESHOLD = "threshold"
+    PRUNING_STEP = "pruning_step"
+    QUANT_PARAM = "quant_param"
+    QUANT_STEP = "quant_step"
+    CENTROIDS = "centroids"
+    CLUSTER_INDICES = "cluster_indices"
+    CLUSTER_ORIGINAL = "cluster_original"
+    OPTIMIZER_SLOT = "optimizer_slot"
+    OPTIMIZER_STATE = "optimizer_state"
+    METRIC = "metric"
+    COUNTER = "counter"
+    ALIAS = "alias"
+    CONSTANT = "constant"
+    LOOKUP = "lookup"
+    ACTIVATION = "activation"
+    UNKNOWN = "unknown"
+
+
+class Group(enum.StrEnum):
+    """The families of roles."""
+
+    WEIGHT = "weight"
+    PRUNING = "pruning"
+    QUANTIZATION = "quantization"
+    CLUSTERING = "clustering"
+    TRAINING = "training"
+    STRUCTURE = "structure"
+    UNKNOWN = "unknown"
+
+
+GROUP_OF: Mapping[Role, Group] = {
+    Role.WEIGHT: Group.WEIGHT,
+    Role.STATISTIC: Group.WEIGHT,
+    Role.MASK: Group.PRUNING,
+    Role.THRESHOLD: Group.PRUNING,
+    Role.PRUNING_STEP: Group.PRUNING,
+    Role.QUANT_PARAM: Group.QUANTIZATION,
+    Role.QUANT_STEP: Group.QUANTIZATION,
+    Role.CENTROIDS: Group.CLUSTERING,
+    Role.CLUSTER_INDICES: Group.CLUSTERING,
+    Role.CLUSTER_ORIGINAL: Group.CLUSTERING,
+    Role.OPTIMIZER_SLOT: Group.TRAINING,
+    Role.OPTIMIZER_STATE: Group.TRAINING,
+    Role.METRIC: Group.TRAINING,
+    Role.COUNTER: Group.TRAINING,
+    Role.ALIAS: Group.STRUCTURE,
+    Role.CONSTANT: Group.STRUCTURE,
+    Role.LOOKUP: Group.STRUCTURE,
+    Role.ACTIVATION: Group.STRUCTURE,
+    Role.UNKNOWN: Group.UNKNOWN,
+}
+
+
+class Section(enum.StrEnum):
+    """Which part of an artifact a tensor was found in."""
+
+    MODEL = "model"
+    OPTIMIZER = "optimizer"
+    METRICS = "metrics"
+    OTHER = "other"
+
+
+class Naming(enum.StrEnum):
+    """How a tensor's layer and variable were found."""
+
+    POSITION = "position"  # its place in the list that Keras loads by, and the stored name agrees
+    CONFIG = "config"  # its place, counted through the config: the file stores no name, or another
+    CLASS = "class"  # its place, under a group named after a class; no config to check against
+    STORED = "stored"  # the stored name alone
+    NONE = "none"
+
+
+class Severity(enum.StrEnum):
+    """How bad a problem or finding is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Flavor(enum.StrEnum):
+    """Which line of Keras wrote an artifact: they order and name variables differently."""
+
+    KERAS1 = "keras1"
+    TF_KERAS = "tf_keras"  # Keras 2, standalone or tf.keras, and tf_keras
+    KERAS3 = "keras3"
+
+
+class Payload(Protocol):
+    """A tensor's values, read when asked for and never whole.
+
+    `blocks` yields one-dimensional arrays of the tensor's own dtype in C order, together all
+    `elements` values; none is larger than about `max_bytes`. Arrays may be read-only views of a
+    memory map. Raises ArtifactError when the bytes cannot be read.
+    """
+
+    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where bytes of a tensor are: `length` bytes at `offset` of `file` (a path in Artifact.files).
+
+    codec is None where the bytes are the values themselves, else what they went through
+    ("gzip", "shuffle+gzip", "int4 packed", "member deflated" ...).
+    """
+
+    file: str
+    offset: int
+    length: int
+    codec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Anything stored with a dtype and a shape. Readers fill it; they assign no role.
+
+    name: its path in the artifact, unique ("model_weights/dense/dense/kernel:0").
+    dtype: NumPy or ml_dtypes name of the values as the model sees them ("float32", "int4").
+    shape: as the model sees it; None where the file declares no data space.
+    nbytes: bytes of the file that hold its values (after any codec).
+    layer: path of the owning Layer ("inner/dense"), None where unknown.
+    variable: the variable's own name ("kernel"), None where unknown.
+    slot_of: for optimizer slots, name of the tensor or variable that the slot belongs to.
+    stored_name: the name that the file itself gives, where it gives one ("dense/kernel:0").
+    keras_elements: elements of the variable as Keras counts it, where that differs from
+        `elements` (int4 kernels are kept packed, two values a byte).
+    storage: how it is stored, in words ("contiguous", "chunked (4, 8), gzip", "never allocated").
+    links: further paths in the file that lead to the same stored object.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+    nbytes: int
+    extents: tuple[Extent, ...] = ()
+    storage: str = "contiguous"
+    section: Section = Section.MODEL
+    layer: str | None = None
+    variable: str | None = None
+    naming: Naming = Naming.NONE
+    slot_of: str | None = None
+    stored_name: str | None = None
+    keras_elements: int | None = None
+    links: tuple[str, ...] = ()
+    payload: Payload | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def elements(self) -> int:
+        """Number of values: 1 for a scalar, 0 for no data space."""
+        if self.shape is None:
+            return 0
+        total = 1
+        for side in self.shape:
+            total *= side
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the model's config, with the layers inside it.
+
+    path: unique, from the model down, "/" between ("inner/dense"); the root model's is "".
+    attr: how its parent holds it: "layers" in a model, "layer" in a wrapper, "cell" in an RNN ...
+    registered: Keras' `registered_name`, where the config gives one ("Vitis>QuantizeWrapper").
+    trainable: the config's own flag; None where it says nothing.
+    """
+
+    path: str
+    name: str
+    class_name: str
+    attr: str = "layers"
+    registered: str | None = None
+    module: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    trainable: bool | None = None
+    is_model: bool = False
+    children: tuple[Layer, ...] = ()
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer, then those inside it, depth first in the config's order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def child(self, attr: str) -> Layer | None:
+        """The first inner layer held as `attr`."""
+        return next((c for c in self.children if c.attr == attr), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a tensor is, and why.
+
+    rule: the code of the rule that said so; basis: what it looked at ("structure", "config",
+    "position", "name", "content"); evidence: one sentence for people.
+    about: name of the tensor that this one serves (a mask's kernel); alias_of: name of the tensor
+    that this one repeats.
+    """
+
+    role: Role
+    rule: str
+    basis: str
+    evidence: str
+    trainable: bool | None = None
+    about: str | None = None
+    alias_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the artifact that a person should know; reading went on."""
+
+    code: str
+    severity: Severity
+    message: str
+    path: str
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of the artifact."""
+
+    path: str
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """What wrote the artifact, as far as it says."""
+
+    name: str  # "tf_keras", "keras"
+    version: str | None = None
+    backend: str | None = None
+    flavor: Flavor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A saved model as read: no roles, no measures.
+
+    overhead: bytes that are no tensor, by label ("config", "HDF5 structure", "slack" ...); with the
+    tensors' extents (each counted once) they add up to `nbytes`, exactly.
+    model: the layer tree from the config, None where there is no config.
+    complete: False where parts of it are missing (one shard of several).
+    """
+
+    path: str
+    format: str
+    kind: str  # for people: "Keras HDF5, whole model"
+    files: tuple[FileEntry, ...]
+    tensors: tuple[Tensor, ...]
+    overhead: Mapping[str, int]
+    producer: Producer | None = None
+    model: Layer | None = None
+    training_config: bool = False
+    complete: bool = True
+    vocabulary: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all its files, bytes."""
+        return sum(entry.nbytes for entry in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How far a sparsity pattern holds along an axis: `held` of `groups`."""
+
+    name: str  # "2:4", "4:8", "1x4", "4x4", "16x1"
+    axis: str  # "input" (the toolkit's), "output", "block"
+    held: int
+    groups: int
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One pass over a tensor's values. Counts are elements; min and max leave NaN out.
+
+    distinct: number of different values where it is at most 256, else None.
+    """
+
+    zeros: int
+    minimum: float | int | None
+    maximum: float | int | None
+    nan: int
+    inf: int
+    distinct: int | None = None
+    patterns: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The counts, each by its own name; None is "the artifact cannot say"."""
+
+    stored_elements: int
+    count_params: int | None
+    trainable: int | None
+    non_trainable: int | None
+    after_strip: int | None
+    nonzero: int | None

@@ -1,0 +1,252 @@
+"""Positional, bounded reads. The only place where bytes of an artifact are read."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from inspector.errors import ArtifactError, NotFound, Truncated
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ByteSource(Protocol):
+    """Bytes that can be read from any place. `path` is for messages, `size` is in bytes.
+
+    view: `length` bytes at `offset`, without a copy where the source allows it; Truncated when
+    the source ends before. window: a part of this source as a source of its own.
+    """
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def view(self, offset: int, length: int) -> memoryview: ...
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource: ...
+
+
+def check_bounds(path: str, size: int, offset: int, length: int) -> None:
+    """Raise Truncated unless `offset` .. `offset + length` lies in a file of `size` bytes."""
+    if offset < 0 or length < 0 or offset + length > size:
+        raise Truncated(
+            f"needs bytes {offset:,} to {offset + length:,}, has {size:,}", path, max(offset, 0)
+        )
+
+
+class MemorySource:
+    """Bytes in memory: a small file, an inflated zip member."""
+
+    def __init__(self, data: bytes | memoryview, path: str) -> None:
+        self._view = memoryview(data).toreadonly()
+        self.path = path
+        self.size = self._view.nbytes
+
+    def view(self, offset: int, length: int) -> memoryview:
+        check_bounds(self.path, self.size, offset, length)
+        return self._view[offset : offset + length]
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource:
+        return Window(self, offset, length, path)
+
+
+class LocalFile:
+    """A file of this machine, by memory map. A context manager; `close` is safe to call twice."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        try:
+            with open(self.path, "rb") as handle:
+                self.size = os.fstat(handle.fileno()).st_size
+                # An empty file cannot be mapped.
+                self._map = (
+                    mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
+                )
+        except FileNotFoundError:
+            raise NotFound("no such file", self.path) from None
+        except OSError as error:
+            raise ArtifactError(f"cannot be read: {error.strerror}", self.path) from error
+        self._view = memoryview(self._map) if self._map is not None else memoryview(b"")
+
+    def view(self, offset: int, length: int) -> memoryview:
+        check_bounds(self.path, self.size, offset, length)
+        return self._view[offset : offset + length]
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource:
+        return Window(self, offset, length, path)
+
+    def close(self) -> None:
+        """Let the map go. Views still held by a caller keep it alive until they are gone."""
+        try:
+            self._view.release()
+            if self._map is not None:
+                self._map.close()
+        except BufferError:
+            pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Window:
+    """A part of another source: a stored zip member, an HDF5 file behind a user block."""
+
+    def __init__(self, source: ByteSource, offset: int, length: int, path: str) -> None:
+        check_bounds(source.path, source.size, offset, length)
+        self._source = source
+        self._offset = offset
+        self.path = path
+        self.size = length
+
+    def view(self, offset: int, length: int) -> memoryview:
+        check_bounds(self.path, self.size, offset, length)
+        return self._source.view(self._offset + offset, length)
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource:
+        check_bounds(self.path, self.size, offset, length)
+        return Window(self._source, self._offset + offset, length, path)
+
+
+class SourceReader:
+    """A source as a read-only binary file object, for libraries that want one (h5py, zipfile)."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._at = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._source.size - self._at, 0)
+        length = left if size is None or size < 0 else min(size, left)
+        data = bytes(self._source.view(self._at, length)) if length else b""
+        self._at += length
+        return data
+
+    def readinto(self, buffer: memoryview) -> int:
+        target = memoryview(buffer).cast("B")
+        length = min(target.nbytes, max(self._source.size - self._at, 0))
+        if length:
+            target[:length] = self._source.view(self._at, length)
+        self._at += length
+        return length
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        """Nothing is ever written."""
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order."""
+    import numpy as np
+
+    try:
+        return np.dtype(name)
+    except TypeError:
+        import ml_dtypes
+
+        order, bare = (name[0], name[1:]) if name[0] in "<>" else ("", name)
+        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, bare))
+        return found.newbyteorder(order) if order == ">" else found
+
+
+@dataclass(frozen=True, slots=True)
+class RawPayload:
+    """Values that lie in a source as they are.
+
+    dtype: name as for `numpy_dtype`; count: number of values; offset: bytes into the source.
+    """
+
+    source: ByteSource
+    offset: int
+    count: int
+    dtype: str
+
+    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
+        """Views of the source of at most `max_bytes`, in order. Raises Truncated."""
+        import numpy as np
+
+        dtype = numpy_dtype(self.dtype)
+        step = max(max_bytes // dtype.itemsize, 1)
+        for start in range(0, self.count, step):
+            size = min(step, self.count - start) * dtype.itemsize
+            at = self.offset + start * dtype.itemsize
+            yield np.frombuffer(self.source.view(at, size), dtype=dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class FilledPayload:
+    """Values that are nowhere in the file: `count` times the same fill value."""
+
+    count: int
+    value: Any
+    dtype: str
+
+    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
+        """Blocks that all share one value in memory."""
+        import numpy as np
+
+        dtype = numpy_dtype(self.dtype)
+        step = max(max_bytes // dtype.itemsize, 1)
+        one = np.asarray(self.value).astype(dtype)
+        for start in range(0, self.count, step):
+            yield np.broadcast_to(one, (min(step, self.count - start),))
+
+
+@dataclass(frozen=True, slots=True)
+class Int4Payload:
+    """Signed 4-bit values, two a byte along `axis` of the packed array, low nibble first (Keras 3).
+
+    packed: payload of the int8 array of shape `packed_shape`; shape: of the values. An odd last
+    value's partner nibble is padding and is left out.
+    """
+
+    packed: RawPayload
+    packed_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    axis: int
+
+    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
+        """Values as int8. Reads the packed array whole: it is an eighth of the float kernel."""
+        import numpy as np
+
+        whole = np.concatenate([*self.packed.blocks(max_bytes)] or [np.zeros(0, "int8")])
+        bytes_ = whole.view("uint8").reshape(self.packed_shape)
+        low = (bytes_ & 0xF).astype("int8")
+        high = (bytes_ >> 4).astype("int8")
+        pair = np.stack([low, high], axis=self.axis + 1)
+        sides = list(self.packed_shape)
+        sides[self.axis] *= 2
+        values = pair.reshape(sides)
+        values = np.where(values > 7, values - 16, values).astype("int8")
+        cut = [slice(0, side) for side in self.shape]
+        flat = values[tuple(cut)].reshape(-1)
+        step = max(max_bytes, 1)
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
