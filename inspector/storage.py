@@ -173,7 +173,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
         order, bare = (name[0], name[1:]) if name[0] in "<>" else ("", name)
         found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, bare))
-        return found.newbyteorder(order) if order == ">" else found
+        return found.newbyteorder(">") if order == ">" else found
 
 
 @dataclass(frozen=True, slots=True)
