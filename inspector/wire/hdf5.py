@@ -1,0 +1,397 @@
+"""An HDF5 file as a graph of groups and datasets, with the place of every byte, over h5py.
+
+Only h5py's low-level calls are used, on a file object of ours: libhdf5 opens no file by name, so
+an external link, external storage or a virtual dataset can be described but never followed.
+Source of the facts about layout: HDF5 File Format Specification, version 3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, cast
+
+import h5py
+from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p
+
+from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Problem, Severity
+from inspector.storage import ByteSource, SourceReader
+from inspector.wire.hdf5_dataset import Dataset, read_dataset
+from inspector.wire.superblock import Superblock, read_superblock
+
+# What h5py raises on a file that breaks the rules, seen over many mutated files.
+_LIBRARY_ERRORS = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    MemoryError,
+)
+# A global heap object (one variable-length value): its header, and padding to 8 bytes.
+_HEAP_OBJECT_HEADER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute. nbytes: of its value; inline: kept in the object's header, not in a heap."""
+
+    name: str
+    value: Any  # str, int, float, tuple of these, or None where it is of another type
+    nbytes: int
+    inline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A name in a group. kind: "hard", "soft" or "external".
+
+    target: the node (hard), the path (soft) or (file, path) (external).
+    """
+
+    name: str
+    kind: str
+    target: Group | Dataset | tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Group:
+    """A group: its links by name in name order, and its attributes."""
+
+    path: str
+    address: int
+    links: dict[str, Link] = field(default_factory=dict, repr=False)
+    attributes: dict[str, Attribute] = field(default_factory=dict, repr=False)
+
+    def value(self, name: str) -> Any:
+        """An attribute's value, None where there is none."""
+        found = self.attributes.get(name)
+        return None if found is None else found.value
+
+    def texts(self, name: str) -> list[str] | None:
+        """An attribute that lists names, joined from name0, name1 ... where Keras had to split it.
+
+        HDF5 caps an object header message at 64 KiB; Keras then writes numbered parts, which
+        belong together in numeric order (9 before 10). None where there is no such attribute.
+        """
+        parts = [self.value(name)] if name in self.attributes else []
+        if not parts:
+            numbered = [
+                (int(key[len(name) :]), self.value(key))
+                for key in self.attributes
+                if key.startswith(name) and key[len(name) :].isdecimal()
+            ]
+            parts = [value for _, value in sorted(numbered, key=lambda pair: pair[0])]
+        if not parts:
+            return None
+        joined: list[str] = []
+        for part in parts:
+            joined += [part] if isinstance(part, str) else [str(one) for one in part or ()]
+        return joined
+
+    def group(self, name: str) -> Group | None:
+        """The group that a name leads to directly by a hard link."""
+        link = self.links.get(name)
+        return link.target if link is not None and isinstance(link.target, Group) else None
+
+    def items(self) -> Iterator[tuple[str, Group | Dataset]]:
+        """(name, node) for each hard link, in name order."""
+        for link in self.links.values():
+            if isinstance(link.target, (Group, Dataset)):
+                yield link.name, link.target
+
+
+class Hdf5File:
+    """An open HDF5 file. A context manager; datasets' payloads live as long as it is open.
+
+    Raises Truncated, Corrupt, Unsupported (left open for writing) or LimitExceeded.
+    problems: what is odd but did not stop the reading.
+    """
+
+    def __init__(self, source: ByteSource, limits: Limits = DEFAULT) -> None:
+        self.source = source
+        self.limits = limits
+        self.problems: list[Problem] = []
+        self.structure_bytes = 0
+        self.superblock = _checked_superblock(source)
+        self._nodes: dict[int, Group | Dataset] = {}
+        with _library_errors(source.path):
+            access = h5p.create(h5p.FILE_ACCESS)
+            access.set_fileobj_driver(h5fd.fileobj_driver, SourceReader(source))
+            self._file = h5f.open(b"artifact", h5f.ACC_RDONLY, access)
+            self.structure_bytes += self.superblock.length
+            self.root = self._read_all()
+
+    def close(self) -> None:
+        """Close the file; payloads of chunked datasets can no longer be read."""
+        with contextlib.suppress(*_LIBRARY_ERRORS):
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def nodes(self) -> Iterator[Group | Dataset]:
+        """Every object that hard links reach, each once."""
+        yield from self._nodes.values()
+
+    def datasets(self) -> Iterator[Dataset]:
+        """Every dataset, each once, under the first path that leads to it."""
+        for node in self._nodes.values():
+            if isinstance(node, Dataset):
+                yield node
+
+    def lookup(self, path: str, start: Group | None = None) -> Group | Dataset | Link | None:
+        """What a path leads to, soft links followed within the file.
+
+        An external link is returned as it is; None where nothing is there or soft links loop.
+        """
+        node: Group | Dataset = start if start is not None else self.root
+        pending = [part for part in path.split("/") if part][::-1]
+        if path.startswith("/"):
+            node = self.root
+        followed = 0
+        while pending:
+            part = pending.pop()
+            if part == ".":
+                continue
+            link = node.links.get(part) if isinstance(node, Group) else None
+            if link is None:
+                return None
+            if link.kind == "external":
+                return link
+            if link.kind == "soft":
+                followed += 1
+                if followed > self.limits.depth:
+                    return None
+                target = cast("tuple[str, ...]", link.target)[0]
+                pending += [part for part in target.split("/") if part][::-1]
+                node = self.root if target.startswith("/") else node
+                continue
+            node = cast("Group | Dataset", link.target)
+        return node
+
+    def _read_all(self) -> Group:
+        root_id = h5g.open(self._file, b"/")
+        root = Group("", h5o.get_info(root_id).addr)
+        self._nodes[root.address] = root
+        # Breadth first, so that the first path of an object is one of its shortest.
+        pending = [(root, root_id, 0)]
+        for group, group_id, depth in pending:
+            self._account(group_id, group)
+            for name, kind, address in _links(group_id):
+                node = self._nodes.get(address) if kind == "hard" else None
+                if kind != "hard":
+                    group.links[name] = self._follow_nothing(group, group_id, name, kind)
+                    continue
+                if node is None:
+                    opened = self._open(group_id, name, _join(group.path, name), depth + 1)
+                    if opened is None:
+                        continue
+                    node, node_id = opened
+                    self._nodes[address] = node
+                    if isinstance(node, Group):
+                        pending.append((node, node_id, depth + 1))
+                elif isinstance(node, Dataset):
+                    node.links.append(_join(group.path, name))
+                group.links[name] = Link(name, "hard", node)
+        return root
+
+    def _open(
+        self, group_id: Any, name: str, path: str, depth: int
+    ) -> tuple[Group | Dataset, Any] | None:
+        if len(self._nodes) >= self.limits.nodes:
+            raise LimitExceeded("nodes", len(self._nodes) + 1, self.limits.nodes, self.source.path)
+        if depth > self.limits.depth:
+            raise LimitExceeded("depth", depth, self.limits.depth, self.source.path)
+        try:
+            node_id = h5o.open(group_id, name.encode("utf-8", "surrogateescape"))
+            address = h5o.get_info(node_id).addr
+            if isinstance(node_id, h5g.GroupID):
+                return Group(path, address), node_id
+            if isinstance(node_id, h5d.DatasetID):
+                dataset = read_dataset(node_id, path, address, self)
+                self._account(node_id, dataset)
+                return dataset, node_id
+        except _LIBRARY_ERRORS as error:
+            self._problem("unreadable-object", Severity.ERROR, f"{path}: {_reason(error)}")
+        return None  # a named datatype: structure only
+
+    def _account(self, node_id: Any, node: Group | Dataset) -> None:
+        """Read the attributes and add what the object's own structure takes."""
+        info = h5o.get_info(node_id)
+        meta = info.meta_size
+        self.structure_bytes += info.hdr.space.total
+        self.structure_bytes += meta.obj.index_size + meta.obj.heap_size
+        self.structure_bytes += meta.attr.index_size + meta.attr.heap_size
+        for index in range(info.num_attrs):
+            attribute = self._attribute(node_id, index, node)
+            if attribute is None:
+                continue
+            node.attributes[attribute.name] = attribute
+            if attribute.inline:
+                self.structure_bytes -= attribute.nbytes
+            else:
+                self.structure_bytes += _HEAP_OBJECT_HEADER + -attribute.nbytes % 8
+        if isinstance(node, Dataset):
+            node.note_attributes()
+
+    def _attribute(self, node_id: Any, index: int, node: Group | Dataset) -> Attribute | None:
+        try:
+            handle = h5a.open(node_id, index=index)
+            name = handle.name.decode("utf-8", "replace")
+            stored = (
+                handle.get_storage_size()
+                if handle.shape is not None and 0 not in handle.shape
+                else 0
+            )
+            if stored > self.limits.attribute_bytes:
+                raise LimitExceeded(
+                    "attribute_bytes", stored, self.limits.attribute_bytes, self.source.path
+                )
+            owner = h5py.Group if isinstance(node, Group) else h5py.Dataset
+            raw = owner(node_id).attrs[name]
+        except _LIBRARY_ERRORS as error:
+            message = f"an attribute of {node.path or '/'} cannot be read: {_reason(error)}"
+            self._problem("unreadable-attribute", Severity.WARNING, message)
+            return None
+        value, text_bytes = _plain(raw)
+        variable = _is_variable_length(handle)
+        return Attribute(name, value, text_bytes if variable else stored, inline=not variable)
+
+    def _follow_nothing(self, group: Group, group_id: Any, name: str, kind: str) -> Link:
+        raw = group_id.links.get_val(name.encode("utf-8", "surrogateescape"))
+        parts = (raw,) if isinstance(raw, bytes) else tuple(raw)
+        target = tuple(part.decode("utf-8", "replace") for part in parts)
+        if kind == "external":
+            self._problem(
+                "external-link",
+                Severity.ERROR,
+                f"{_join(group.path, name)} leads out of the file, to {target[0]}:{target[1]};"
+                " nothing was read from there",
+            )
+        return Link(name, kind, target)
+
+    def _problem(self, code: str, severity: Severity, message: str) -> None:
+        self.problems.append(Problem(code, severity, message, self.source.path))
+
+    def add_problem(
+        self, code: str, severity: Severity, message: str, offset: int | None = None
+    ) -> None:
+        """Note something odd about this file."""
+        self.problems.append(Problem(code, severity, message, self.source.path, offset))
+
+
+def _checked_superblock(source: ByteSource) -> Superblock:
+    found = read_superblock(source)
+    if found.end > source.size:
+        missing = found.end - source.size
+        raise Truncated(
+            f"truncated: the file has {source.size:,} bytes, its superblock says {found.end:,};"
+            f" {missing:,} missing ({_percent(missing, found.end)}); copy or download it again",
+            source.path,
+        )
+    if found.open_for_write:
+        raise Unsupported(
+            "HDF5 file left open for writing: its writer did not close it, or still has it open;"
+            " close it, or clear the mark with h5clear -s",
+            source.path,
+            found.start,
+        )
+    return found
+
+
+def _percent(part: int, whole: int) -> str:
+    # Never "100.00 %" of something that is not all.
+    hundredths = min(part * 10_000 // whole if part < whole else 10_000, 10_000)
+    return f"{hundredths / 100:.2f} %"
+
+
+def _links(group_id: Any) -> list[tuple[str, str, int]]:
+    kinds = {h5l.TYPE_HARD: "hard", h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
+    found: list[tuple[str, str, int]] = []
+
+    def note(name: bytes, info: Any) -> None:
+        kind = kinds.get(info.type)
+        if kind is not None:
+            found.append((name.decode("utf-8", "surrogateescape"), kind, info.u))
+
+    group_id.links.iterate(note, info=True)
+    return found
+
+
+def _join(group: str, name: str) -> str:
+    return f"{group}/{name}" if group else name
+
+
+def _is_variable_length(handle: Any) -> bool:
+    kind = handle.get_type()
+    return bool(
+        kind.get_class() == h5py.h5t.VLEN
+        or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str())
+    )
+
+
+def _plain(raw: Any) -> tuple[Any, int]:
+    """An attribute's value as plain Python, and the bytes of its text."""
+    if isinstance(raw, h5py.Empty):
+        return None, 0
+    if hasattr(raw, "tolist"):
+        raw = raw.tolist()
+    if isinstance(raw, (list, tuple)):
+        pairs = [_plain(one) for one in raw]
+        return tuple(value for value, _ in pairs), sum(size for _, size in pairs)
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "replace"), len(raw)
+    if isinstance(raw, str):
+        return raw, len(raw.encode("utf-8", "surrogateescape"))
+    if isinstance(raw, (bool, int, float)):
+        return raw, 8
+    return None, 0
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return " ".join(text.split())[:300]
+
+
+@contextlib.contextmanager
+def _library_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except _LIBRARY_ERRORS as error:
+        raise Corrupt(f"not a sound HDF5 file: {_reason(error)}", path) from error
+
+
+def overhead(file: Hdf5File, labels: Mapping[str, str], payload: int) -> dict[str, int]:
+    """Bytes of the file that are no tensor, by label, adding up to its size with `payload`.
+
+    labels: attribute name -> label for its value's bytes; other attributes are "attributes".
+    payload: bytes of the file that tensors take. What no structure claims is "slack": space
+    that HDF5 reserved or freed.
+    """
+    sizes = {"user block": file.superblock.start}
+    for node in file.nodes():
+        for attribute in node.attributes.values():
+            label = labels.get(attribute.name, "attributes")
+            sizes[label] = sizes.get(label, 0) + attribute.nbytes
+    sizes["trailing bytes"] = file.source.size - file.superblock.end
+    room = file.source.size - payload - sum(sizes.values())
+    # A hostile file can claim more structure than it has bytes: the sum must still hold.
+    sizes["HDF5 structure"] = max(min(file.structure_bytes, room), 0)
+    sizes["slack"] = room - sizes["HDF5 structure"]
+    return {label: size for label, size in sizes.items() if size}

@@ -1,0 +1,316 @@
+"""One HDF5 dataset: its type, its shape, where its bytes are, and how to read them in pieces."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5s, h5z
+
+from inspector.errors import Corrupt
+from inspector.limits import MIB, Limits
+from inspector.model import Extent, Payload, Severity
+from inspector.storage import FilledPayload, RawPayload
+
+if TYPE_CHECKING:
+    from inspector.wire.hdf5 import Attribute, Hdf5File
+
+# Names of HDF5's filters by number; source: the HDF Group's registry of filters.
+FILTERS = {
+    1: "gzip",
+    2: "shuffle",
+    3: "fletcher32",
+    4: "szip",
+    5: "nbit",
+    6: "scaleoffset",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32026: "blosc2",
+}
+# A slab of a chunked dataset that is decompressed at a time.
+_SLAB_BYTES = 64 * MIB
+
+
+@dataclass(slots=True)
+class Dataset:
+    """dtype: NumPy name of the stored values, with byte order ("<f4", ">i8"), or "string" ...
+
+    shape: None for no data space. stored: bytes of the file that hold the values. extents: where
+    they are. storage: the same in words. payload: None where the values cannot be read here.
+    links: further paths by hard links. size: bytes of one value.
+    """
+
+    path: str
+    address: int
+    dtype: str
+    size: int
+    shape: tuple[int, ...] | None
+    stored: int
+    storage: str
+    extents: tuple[Extent, ...]
+    payload: Payload | None = None
+    links: list[str] = field(default_factory=list)
+    attributes: dict[str, Attribute] = field(default_factory=dict, repr=False)
+
+    @property
+    def declared(self) -> int:
+        """Bytes that the values would take if all were stored."""
+        return self.size * math.prod(self.shape) if self.shape is not None else 0
+
+    def note_attributes(self) -> None:
+        """Keras keeps bfloat16 as two opaque bytes and says so in an attribute."""
+        said = self.attributes.get("dtype")
+        if self.dtype == "V2" and said is not None and said.value == "bfloat16":
+            self.dtype = "bfloat16"
+            if isinstance(self.payload, RawPayload):
+                raw = self.payload
+                self.payload = RawPayload(raw.source, raw.offset, raw.count, "bfloat16")
+            elif isinstance(self.payload, FilledPayload):
+                self.payload = FilledPayload(self.payload.count, 0, "bfloat16")
+            elif isinstance(self.payload, ChunkedPayload):
+                self.payload = ChunkedPayload(
+                    self.payload.handle, self.payload.path, self.payload.shape, "bfloat16"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkedPayload:
+    """Values that only libhdf5 can piece together: chunked, filtered, or in an object header."""
+
+    handle: Any
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
+        """C order, a slab at a time along the first axes. Raises Corrupt."""
+        from inspector.storage import numpy_dtype
+
+        native = numpy_dtype(self.dtype)
+        step = max(max_bytes // native.itemsize, 1)
+        for slab in self._slabs(native.itemsize):
+            try:
+                flat = self._read(slab).reshape(-1)
+            except (OSError, RuntimeError, ValueError, TypeError) as error:
+                reason = " ".join(str(error).split())
+                raise Corrupt(f"the values cannot be read: {reason}", self.path) from error
+            flat = flat.view(native) if flat.dtype.kind == "V" else flat
+            for start in range(0, flat.size, step):
+                yield flat[start : start + step]
+
+    def _read(self, slab: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = np.asarray(h5py.Dataset(self.handle)[slab])
+        return found
+
+    def _slabs(self, itemsize: int) -> Iterator[tuple[slice, ...]]:
+        layout = self.handle.get_create_plist()
+        chunks = layout.get_chunk() if layout.get_layout() == h5d.CHUNKED else self.shape
+        yield from _slabs(self.shape, chunks, itemsize)
+
+
+def _slabs(
+    shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
+) -> Iterator[tuple[slice, ...]]:
+    """Slabs in C order, along the first axis by whole chunks where one fits in the budget."""
+    if not shape:
+        yield ()
+        return
+    row = itemsize * math.prod(shape[1:])
+    if row > _SLAB_BYTES and len(shape) > 1:
+        for index in range(shape[0]):
+            for rest in _slabs(shape[1:], chunks[1:], itemsize):
+                yield (slice(index, index + 1), *rest)
+        return
+    fit = max(_SLAB_BYTES // max(row, 1), 1)
+    step = max(fit // chunks[0] * chunks[0], 1) if chunks[0] <= fit else fit
+    for start in range(0, shape[0], step):
+        yield (slice(start, min(start + step, shape[0])), *(slice(0, side) for side in shape[1:]))
+
+
+def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Dataset:
+    """Everything about one dataset but its values. Adds problems to `file`."""
+    space = handle.get_space()
+    shape = None if space.get_simple_extent_type() == h5s.NULL else tuple(handle.shape)
+    kind = handle.get_type()
+    dtype = _dtype_name(handle)
+    plist = handle.get_create_plist()
+    dataset = Dataset(path, address, dtype, kind.get_size(), shape, 0, "no data space", ())
+    if shape is None:
+        return dataset
+    layout = plist.get_layout()
+    if layout == h5d.VIRTUAL:
+        sources = {plist.get_virtual_filename(i) for i in range(plist.get_virtual_count())}
+        dataset.storage = "virtual: the values are in other files, unread"
+        file.add_problem(
+            "virtual-dataset",
+            Severity.ERROR,
+            f"{path} is pieced together from {', '.join(sorted(sources)) or 'nothing'};"
+            " nothing was read from there",
+        )
+    elif plist.get_external_count():
+        names = [plist.get_external(i)[0] for i in range(plist.get_external_count())]
+        said = ", ".join(name.decode("utf-8", "replace") for name in names)
+        dataset.storage = "external: the values are in other files, unread"
+        file.add_problem(
+            "external-storage",
+            Severity.ERROR,
+            f"{path} keeps its values outside the file, in {said}; nothing was read from there",
+        )
+    elif layout == h5d.CHUNKED:
+        _chunked(dataset, handle, plist, file)
+    elif layout == h5d.COMPACT:
+        dataset.stored = handle.get_storage_size()
+        dataset.storage = "compact, inside the object header"
+        start = file.superblock.start
+        dataset.extents = (
+            Extent(file.source.path, address + start, dataset.stored, "inside the object header"),
+        )
+        file.structure_bytes -= dataset.stored
+        dataset.payload = ChunkedPayload(handle, path, shape, dtype) if _numeric(dtype) else None
+    else:
+        _contiguous(dataset, handle, plist, file)
+    return dataset
+
+
+def _contiguous(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
+    offset = handle.get_offset()
+    dataset.stored = handle.get_storage_size() if offset is not None else 0
+    if offset is None or not dataset.stored:
+        dataset.storage = "never allocated" if dataset.declared else "empty"
+        dataset.stored = 0
+        _fill(dataset, handle, plist)
+        return
+    dataset.storage = "contiguous"
+    if offset + dataset.stored > file.source.size:
+        file.add_problem(
+            "past-the-end",
+            Severity.ERROR,
+            f"{dataset.path} claims bytes {offset:,} to {offset + dataset.stored:,}"
+            f" of a file of {file.source.size:,}",
+            offset,
+        )
+        dataset.storage = "contiguous, past the end of the file"
+        dataset.stored = 0
+        return
+    dataset.extents = (Extent(file.source.path, offset, dataset.stored),)
+    if _numeric(dataset.dtype) and dataset.stored == dataset.declared:
+        count = math.prod(dataset.shape or ())
+        dataset.payload = RawPayload(file.source, offset, count, dataset.dtype)
+
+
+def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
+    chunk = plist.get_chunk()
+    codes = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    names = [FILTERS.get(code, f"filter {code}") for code in codes]
+    dataset.stored = handle.get_storage_size()
+    codec = "+".join(names) if names else "chunk"
+    dataset.storage = f"chunked {chunk}" + (f", {' + '.join(names)}" if names else "")
+    if not dataset.stored:
+        dataset.storage = f"never allocated ({dataset.storage})" if dataset.declared else "empty"
+        _fill(dataset, handle, plist)
+        if dataset.declared >= file.limits.bomb_bytes:
+            _warn_bomb(dataset, file)
+        return
+    dataset.extents = _chunk_extents(dataset, handle, codec, file)
+    dataset.stored = sum(extent.length for extent in dataset.extents)
+    missing = [name for name, code in zip(names, codes, strict=True) if not h5z.filter_avail(code)]
+    if missing:
+        file.add_problem(
+            "filter-unavailable",
+            Severity.WARNING,
+            f"{dataset.path} is compressed with {', '.join(missing)}, which this h5py cannot undo;"
+            " its values are not measured",
+        )
+    elif _is_bomb(dataset, file.limits):
+        _warn_bomb(dataset, file)
+    elif math.prod(chunk) * dataset.size > file.limits.chunk_bytes:
+        file.add_problem(
+            "chunk-too-large",
+            Severity.WARNING,
+            f"{dataset.path} has chunks of {math.prod(chunk) * dataset.size:,} bytes, over the"
+            f" limit chunk_bytes of {file.limits.chunk_bytes:,}; its values are not measured",
+        )
+    elif _numeric(dataset.dtype):
+        shape = dataset.shape or ()
+        dataset.payload = ChunkedPayload(handle, dataset.path, shape, dataset.dtype)
+
+
+def _chunk_extents(dataset: Dataset, handle: Any, codec: str, file: Hdf5File) -> tuple[Extent, ...]:
+    found: list[Extent] = []
+
+    def note(info: Any) -> None:
+        if info.byte_offset + info.size <= file.source.size:
+            found.append(Extent(file.source.path, info.byte_offset, info.size, codec))
+
+    handle.chunk_iter(note)
+    stored = handle.get_storage_size()
+    if sum(extent.length for extent in found) != stored:
+        file.add_problem(
+            "past-the-end",
+            Severity.ERROR,
+            f"{dataset.path}: chunks claim {stored:,} bytes, of which"
+            f" {sum(extent.length for extent in found):,} lie inside the file",
+        )
+    return tuple(found)
+
+
+def _fill(dataset: Dataset, handle: Any, plist: Any) -> None:
+    """Values that were never written read as the fill value; that needs no bytes of the file."""
+    shape = dataset.shape or ()
+    if not _numeric(dataset.dtype):
+        return
+    value = np.zeros((), handle.dtype)
+    if plist.fill_value_defined() != h5d.FILL_VALUE_UNDEFINED:
+        plist.get_fill_value(value)
+    dataset.payload = FilledPayload(math.prod(shape), value[()], dataset.dtype)
+
+
+def _is_bomb(dataset: Dataset, limits: Limits) -> bool:
+    return (
+        dataset.declared >= limits.bomb_bytes
+        and dataset.declared > limits.bomb_ratio * dataset.stored
+    )
+
+
+def _warn_bomb(dataset: Dataset, file: Hdf5File) -> None:
+    file.add_problem(
+        "declares-more-than-it-stores",
+        Severity.WARNING,
+        f"{dataset.path} declares {dataset.declared:,} bytes and stores {dataset.stored:,};"
+        " its values are not read",
+    )
+
+
+def _numeric(dtype: str) -> bool:
+    return dtype in {"bfloat16", "V2"} or dtype[1:2] in set("iufcb")
+
+
+def _dtype_name(handle: Any) -> str:
+    """NumPy's name for the stored type, with byte order; words for what NumPy has no number for."""
+    kind = handle.get_type()
+    words = {
+        h5py.h5t.STRING: "string",
+        h5py.h5t.VLEN: "variable-length",
+        h5py.h5t.COMPOUND: "compound",
+        h5py.h5t.REFERENCE: "reference",
+        h5py.h5t.ARRAY: "array",
+        h5py.h5t.TIME: "time",
+    }
+    word = words.get(kind.get_class())
+    if word is not None:
+        return word
+    try:
+        dtype = handle.dtype
+    except (TypeError, ValueError):
+        return f"{kind.get_size()}-byte type unknown to NumPy"
+    if dtype.kind == "V":
+        return f"V{dtype.itemsize}"
+    return str(dtype.str)
