@@ -1,0 +1,194 @@
+"""The layers that a Keras layer makes itself: its files hold them, its config does not spell them out.
+
+Source: `__init__`, `build` and `_build_from_signature` of keras 3.15 and tf_keras 2.21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from inspector.keras.layers_quantized import policy_of_child
+from inspector.keras.layers_table import Condition, on
+from inspector.model import Flavor, Layer
+
+Config = Mapping[str, Any]
+
+
+def _always(_: Config) -> bool:
+    return True
+
+
+def _bare(_: Config) -> Config:
+    return {}
+
+
+def _same(config: Config) -> Config:
+    return {key: value for key, value in config.items() if key not in ("name", "trainable")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """One sub-layer: how the parent holds it, its name and class, its config from the parent's.
+
+    attr: the path component in a store by position, for Keras 3 and for tf_keras.
+    """
+
+    attr: Mapping[Flavor, str]
+    name: str
+    class_name: str
+    config: Callable[[Config], Config] = _bare
+    when: Condition = _always
+
+
+def _held(attr: str, keras3: str | None = None) -> Mapping[Flavor, str]:
+    return {Flavor.TF_KERAS: attr, Flavor.KERAS3: keras3 or attr}
+
+
+def _cell(class_name: str, name: str) -> tuple[_Child, ...]:
+    return (_Child(_held("cell"), name, class_name, _same),)
+
+
+def _projection(equation: str, heads: str, size: str) -> Callable[[Config], Config]:
+    """The EinsumDense of one input: (batch, sequence, features) to (.., heads, size)."""
+
+    def config(parent: Config) -> Config:
+        return {
+            "equation": equation,
+            "output_shape": [None, parent.get(heads), parent.get(size) or parent.get("key_dim")],
+            "bias_axes": "de" if parent.get("use_bias", True) else None,
+        }
+
+    return config
+
+
+def _output(parent: Config) -> Config:
+    """The EinsumDense back from (.., heads, size) to features."""
+    given = parent.get("output_shape")
+    features = list(given) if isinstance(given, (list, tuple)) else [given]
+    axes = "efghij"[: len(features)]
+    return {
+        "equation": f"abcd,cd{axes}->ab{axes}",
+        "output_shape": [None, *features],
+        "bias_axes": axes if parent.get("use_bias", True) else None,
+    }
+
+
+def _attention(
+    attrs: Callable[[str], Mapping[Flavor, str]], heads: tuple[str, str], sizes: tuple[str, str]
+) -> tuple[_Child, ...]:
+    """Query, key, gate, value and output: the order in which the class builds them."""
+    into = "abc,cde->abde"
+    query, key = (_projection(into, head, sizes[0]) for head in heads)
+    value = _projection(into, heads[1], sizes[1])
+    return (
+        _Child(attrs("query"), "query", "EinsumDense", query),
+        _Child(attrs("key"), "key", "EinsumDense", key),
+        _Child(_held("_gate_dense"), "gate", "EinsumDense", query, on("use_gate", default=False)),
+        _Child(attrs("value"), "value", "EinsumDense", value),
+        _Child(attrs("output"), "attention_output", "EinsumDense", _output),
+        _Child(_held("_softmax"), "softmax", "Softmax"),
+        _Child(_held("_dropout_layer"), "dropout", "Dropout"),
+    )
+
+
+def _image_steps(*names: str) -> tuple[_Child, ...]:
+    return tuple(
+        _Child(_held(name), name, "".join(word.capitalize() for word in name.split("_")))
+        for name in names
+    )
+
+
+_AUGMENTATIONS = _image_steps(
+    "random_shear",
+    "random_translation",
+    "random_rotation",
+    "random_brightness",
+    "random_color_degeneration",
+    "random_contrast",
+    "random_sharpness",
+    "solarization",
+    "random_posterization",
+    "auto_contrast",
+    "equalization",
+)
+
+_CHILDREN: Mapping[str, tuple[_Child, ...]] = {
+    "LSTM": _cell("LSTMCell", "lstm_cell"),
+    "GRU": _cell("GRUCell", "gru_cell"),
+    "SimpleRNN": _cell("SimpleRNNCell", "simple_rnn_cell"),
+    **{f"ConvLSTM{n}D": _cell("ConvLSTMCell", "conv_lstm_cell") for n in (1, 2, 3)},
+    "MultiHeadAttention": _attention(
+        # Keras 3 has a public property for each, and the first name in order is the path.
+        lambda which: _held(f"_{which}_dense", f"{which}_dense"),
+        ("num_heads", "num_heads"),
+        ("key_dim", "value_dim"),
+    ),
+    "GroupedQueryAttention": _attention(
+        lambda which: _held(f"_{which}_dense"),
+        ("num_query_heads", "num_key_value_heads"),
+        ("head_dim", "head_dim"),
+    ),
+    "TextVectorization": (_Child(_held("_lookup_layer"), "string_lookup", "StringLookup", _same),),
+    "AugMix": _AUGMENTATIONS,
+    "RandAugment": _AUGMENTATIONS,
+    "RandomColorJitter": _image_steps(
+        "random_brightness", "random_contrast", "random_saturation", "random_hue"
+    ),
+}
+
+
+def moved(layer: Layer, path: str) -> Layer:
+    """The layer and all inside it, as if its path were `path`."""
+    return replace(
+        layer,
+        path=path,
+        children=tuple(
+            moved(child, path + child.path.removeprefix(layer.path)) for child in layer.children
+        ),
+    )
+
+
+def _directions(layer: Layer, flavor: Flavor) -> Iterator[Layer]:
+    """Bidirectional's two layers: copies of the one in its config, unless the config has both."""
+    held = {child.attr: child for child in layer.children}
+    inner = held.get("forward_layer") or held.get("layer")
+    if inner is None:
+        return
+    for direction in ("forward", "backward"):
+        attr = f"{direction}_layer"
+        if attr in held:
+            continue
+        plain = inner.name
+        if flavor is Flavor.KERAS3 or direction == "backward":
+            plain = plain.removeprefix("forward_")
+        name = f"{direction}_{plain}"
+        yield replace(moved(inner, f"{layer.path}/{name}"), name=name, attr=attr)
+
+
+def children_of(layer: Layer, class_name: str, flavor: Flavor) -> tuple[Layer, ...]:
+    """The sub-layers that the class (by its usual spelling) makes and `layer.children` lacks."""
+    if class_name == "Bidirectional":
+        return tuple(_directions(layer, flavor))
+    present = {child.attr for child in layer.children}
+    made = []
+    for child in _CHILDREN.get(class_name, ()):
+        attr = child.attr.get(flavor)
+        if attr is None or attr in present or not child.when(layer.config):
+            continue
+        config = dict(child.config(layer.config))
+        policy = policy_of_child(layer, child.name)
+        if policy is not None:
+            config["dtype"] = policy
+        made.append(
+            Layer(
+                path=f"{layer.path}/{child.name}",
+                name=child.name,
+                class_name=child.class_name,
+                attr=attr,
+                config=config,
+                trainable=layer.trainable,
+            )
+        )
+    return tuple(made)
