@@ -35,6 +35,12 @@ class Limits:
     pickle_opcodes: int = 5_000_000
     # A zip member that is not weights (config.json, metadata.json, vocabulary) is held in memory.
     member_bytes: int = 64 * MIB
+    # A deflated member cannot be mapped: it is inflated whole, and must fit beside the report.
+    inflated_bytes: int = 1 * GIB
+    # Deflate codes 258 bytes in 2 bits at best, 1032 to 1: a size declared past that is a lie.
+    inflate_ratio: int = 1032
+    # NumPy's own default cap on the literal in an .npy header.
+    npy_header_bytes: int = 10_000
 
 
 DEFAULT = Limits()
