@@ -1,1 +1,1 @@
-"""Sample artifacts made with real TensorFlow, one module a family, and what live Keras says of each."""
+"""Sample artifacts made with real TensorFlow, and what live Keras says of each."""

@@ -17,6 +17,17 @@ SEED = 20410
 
 
 @dataclass(frozen=True)
+class Unloadable:
+    """The writer of a file that live Keras cannot load back; the model is asked in its place."""
+
+    model: Any
+    save: Writer
+
+    def __call__(self, path: str) -> None:
+        self.save(path)
+
+
+@dataclass(frozen=True)
 class Family:
     """Samples that come from one trained model.
 
@@ -32,8 +43,10 @@ def family(*names: str) -> Callable[[Callable[[], Mapping[str, Writer]]], Family
     return lambda make: Family(names, make)
 
 
-def write(families: tuple[Family, ...], directory: str, only: str = "*") -> Iterator[str]:
-    """Writes the samples whose name matches the glob `only` and yields their names.
+def write(
+    families: tuple[Family, ...], directory: str, only: str = "*"
+) -> Iterator[tuple[str, Writer]]:
+    """Writes the samples whose name matches the glob `only`; yields each name and its writer.
 
     A file appears in `directory` complete or not at all: it is written in a temporary folder
     on the same disk and renamed.
@@ -51,7 +64,7 @@ def write(families: tuple[Family, ...], directory: str, only: str = "*") -> Iter
                 writers[name](os.path.join(workshop, name))
                 for made in sorted(os.listdir(workshop)):
                     put(os.path.join(workshop, made), os.path.join(directory, made))
-            yield name
+            yield name, writers[name]
 
 
 def put(made: str, target: str) -> None:

@@ -5,14 +5,13 @@ Nothing here knows how the inspector works; these numbers are what it is tested 
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from samples import compare
 
 WEIGHTS_OF = {
     "pruned_weights.h5": "pruned.h5",
@@ -28,13 +27,15 @@ WEIGHTS_OF = {
 SENTINEL = 7
 """Put in every variable before a weights-only load, so that one the file does not hold shows."""
 
-NOT_A_WEIGHT = ("cluster_centroids", "clst_centroids", "kernel_min", "kernel_max")
+NOT_A_WEIGHT = ("cluster_centroids", "ori_weights")
 
 NONZERO_NOTE = (
-    "nonzero_weights: model.trainable set to True, then np.count_nonzero over trainable_weights; "
-    "cluster centroids, float8 scales and amax histories are left out, "
-    "int8 and unpacked int4 kernels are added"
+    "nonzero_weights: every layer set trainable, then np.count_nonzero over trainable_weights; "
+    "cluster centroids and their copies of weights, float8 scales and amax histories are left out, "
+    "int8 kernels, unpacked int4 kernels and kernels under LoRA are added"
 )
+
+UNLOADABLE_NOTE = "live Keras cannot load this file: it was asked about the model that was saved"
 
 
 def is_keras3(name: str) -> bool:
@@ -45,12 +46,12 @@ def is_keras3(name: str) -> bool:
 def load(path: str) -> Any:
     """The live model of a sample."""
     name = os.path.basename(path)
-    whole = WEIGHTS_OF.get(name)
-    model = _load_whole(os.path.join(os.path.dirname(path), whole) if whole else path, name)
-    if whole:
-        for variable in model.weights:
-            variable.assign(np.full(tuple(variable.shape), SENTINEL))
-        model.load_weights(path)
+    if name not in WEIGHTS_OF:
+        return _load_whole(path, name)
+    model = _load_whole(os.path.join(os.path.dirname(path), WEIGHTS_OF[name]), name)
+    for variable in model.weights:
+        variable.assign(np.full(tuple(variable.shape), SENTINEL))
+    model.load_weights(path)
     return model
 
 
@@ -58,28 +59,31 @@ def _load_whole(path: str, name: str) -> Any:
     if is_keras3(name):
         import keras
 
-        keras.utils.set_random_seed(0)  # loading makes LoRA variables anew, at random
         return keras.models.load_model(path, compile=False)
     import tensorflow_model_optimization as tfmot
     import tf_keras
 
-    core = tfmot.quantization.keras
     with (
         tfmot.sparsity.keras.prune_scope(),
         tfmot.clustering.keras.cluster_scope(),
-        core.quantize_scope(),
+        tfmot.quantization.keras.quantize_scope(),
     ):
         return tf_keras.models.load_model(path, compile=False)
 
 
-def measure(path: str) -> dict[str, Any]:
-    """Everything a sample's `.expected.json` holds."""
+def measure(path: str, saved: Any = None) -> dict[str, Any]:
+    """Everything a sample's `.expected.json` holds.
+
+    `saved` is the model in memory that the file was saved from: given where live Keras cannot
+    load its own file back, and asked in its place.
+    """
     name = os.path.basename(path)
-    model = load(path)
+    model = saved or load(path)
     weights = _once(model.weights)
     trainable = _once(model.trainable_weights)
     said = {
         "loader": _loader(name),
+        "loads": saved is None,
         "weights_only": name in WEIGHTS_OF,
         "count_params": int(model.count_params()),
         "trainable": sum(_elements(v) for v in trainable),
@@ -90,7 +94,8 @@ def measure(path: str) -> dict[str, Any]:
     # These two change the model, so they come last.
     said["nonzero_weights"] = _nonzero_weights(model, name)
     said["after_strip"], strip_note = _after_strip(model, name)
-    said["note"] = "; ".join(filter(None, (NONZERO_NOTE, strip_note)))
+    notes = (NONZERO_NOTE, strip_note, UNLOADABLE_NOTE if saved else "")
+    said["note"] = "; ".join(filter(None, notes))
     return said
 
 
@@ -131,27 +136,38 @@ def _describe(variable: Any, trainable: set[int]) -> dict[str, Any]:
 
 
 def _nonzero_weights(model: Any, name: str) -> int:
-    model.trainable = True
-    own = [
-        _values(v)
-        for v in _once(model.trainable_weights)
+    layers = list(_layers(model))
+    for layer in [model, *layers]:
+        layer.trainable = True
+    own = {
+        id(v): _values(v)
+        for v in model.trainable_weights
         if not getattr(v, "overwrite_with_gradient", False)
         and not any(part in v.name for part in NOT_A_WEIGHT)
-    ]
+    }
     if is_keras3(name):
-        own += [np.asarray(k) for k in _quantized_kernels(model)]
-    return sum(int(np.count_nonzero(values.astype(np.float64))) for values in own)
+        own |= dict(_hidden_kernels(layers))
+    return sum(int(np.count_nonzero(values.astype(np.float64))) for values in own.values())
 
 
-def _quantized_kernels(model: Any) -> Iterator[Any]:
+def _layers(model: Any) -> Iterator[Any]:
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers(layer)
+
+
+def _hidden_kernels(layers: list[Any]) -> Iterator[tuple[int, np.ndarray]]:
+    """Kernels that `trainable = True` may not reach: quantized ones, and those under LoRA."""
     from keras import quantizers
 
-    for layer in model._flatten_layers():
+    for layer in layers:
         mode = getattr(layer, "quantization_mode", None)
-        if mode == "int8":
-            yield layer._kernel.numpy()
-        elif mode == "int4":
-            yield quantizers.unpack_int4(layer._kernel.value, layer._orig_output_dim, axis=-1)
+        if mode in ("int8", "int4") or getattr(layer, "lora_enabled", False):
+            kernel = next(v for v in layer.variables if v.name == "kernel")
+            values = kernel.value
+            if mode == "int4":
+                values = quantizers.unpack_int4(values, layer.units, axis=-1)
+            yield id(kernel), np.asarray(values)
 
 
 def _after_strip(model: Any, name: str) -> tuple[int | None, str]:
@@ -169,52 +185,5 @@ def _after_strip(model: Any, name: str) -> tuple[int | None, str]:
 
 def stored(path: str) -> dict[str, int]:
     """How many arrays, of how many elements in all, plain h5py (or NumPy, for npz) finds."""
-    sizes = [int(size) for size in _stored_sizes(path)]
+    sizes = [int(values.size) for values in compare.arrays(path).values()]
     return {"h5_datasets": len(sizes), "elements": sum(sizes)}
-
-
-def _stored_sizes(path: str) -> Iterator[int]:
-    if path.endswith(".weights.json"):
-        with open(path) as f:
-            shards = {
-                shard for held in json.load(f)["weight_map"].values() for shard in _list(held)
-            }
-        for shard in sorted(shards):
-            yield from _h5_sizes(os.path.join(os.path.dirname(path), shard))
-    elif os.path.isdir(path):
-        yield from _h5_sizes(os.path.join(path, "model.weights.h5"))
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if "model.weights.npz" in archive.namelist():
-                yield from _npz_sizes(archive.read("model.weights.npz"))
-            else:
-                yield from _h5_sizes(io.BytesIO(archive.read("model.weights.h5")))
-    else:
-        yield from _h5_sizes(path)
-
-
-def _list(held: str | list[str]) -> list[str]:
-    return [held] if isinstance(held, str) else held
-
-
-def _h5_sizes(file: str | io.BytesIO) -> list[int]:
-    import h5py
-
-    sizes: list[int] = []
-
-    def visit(_: str, found: Any) -> None:
-        if isinstance(found, h5py.Dataset):
-            sizes.append(found.size)
-
-    with h5py.File(file, "r") as f:
-        f.visititems(visit)
-    return sizes
-
-
-def _npz_sizes(content: bytes) -> Iterator[int]:
-    # Each group is stored as a 0-d object array around a dict; the file is our own.
-    with np.load(io.BytesIO(content), allow_pickle=True) as archive:
-        for key in archive.files:
-            held = archive[key]
-            values = held.tolist().values() if held.dtype == object else [held]
-            yield from (np.asarray(value).size for value in values)

@@ -9,38 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_keras
 from tf_keras import layers
 
-from samples.catalog import SEED, Writer, family
+from samples.catalog import Writer, family
+from samples.training import noise, tokens, train, without_optimizer
 
 prune = tfmot.sparsity.keras.prune_low_magnitude
 strip = tfmot.sparsity.keras.strip_pruning
 schedules = tfmot.sparsity.keras
 
 
-def train(model: Any, x: np.ndarray, steps: int = 6, loss: str = "mse") -> Any:
-    """Full-batch training with Adam on random targets; masks are updated at every step."""
-    y = np.random.default_rng(SEED).normal(size=model(x).shape).astype("float32")
-    model.compile(optimizer="adam", loss=loss)
-    pruning = [tfmot.sparsity.keras.UpdatePruningStep()] if is_pruned(model) else []
-    model.fit(x, y, batch_size=len(x), epochs=steps, shuffle=False, verbose=0, callbacks=pruning)
-    return model
-
-
-def is_pruned(model: Any) -> bool:
-    return any(hasattr(layer, "pruning_vars") for layer in model._flatten_layers())
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(SEED).normal(size=shape).astype("float32")
-
-
-def bare(model: Any) -> Writer:
-    """Saves a model without its optimizer."""
-    return lambda path: model.save(path, include_optimizer=False)
+def train_pruned(model: Any, x: Any) -> Any:
+    """Six steps; every one updates the masks, the end of every epoch applies them."""
+    return train(model, x, steps=6, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
 
 
 def dense_model() -> Any:
@@ -61,11 +44,11 @@ def dense_model() -> Any:
 def dense() -> Mapping[str, Writer]:
     """1,354 parameters; 2,638 once wrapped: two masks (1,280), two thresholds, two steps."""
     schedule = schedules.PolynomialDecay(0.0, 0.5, begin_step=0, end_step=4, frequency=1)
-    pruned = train(prune(dense_model(), pruning_schedule=schedule), noise(32, 10))
+    pruned = train_pruned(prune(dense_model(), pruning_schedule=schedule), noise(32, 10))
     stripped = strip(pruned)
     return {
         "pruned.h5": pruned.save,
-        "stripped.h5": bare(stripped),
+        "stripped.h5": without_optimizer(stripped),
         "pruned_weights.h5": pruned.save_weights,
         "stripped_weights.h5": stripped.save_weights,
         "pruned.weights.h5": pruned.save_weights,
@@ -97,11 +80,11 @@ def convnet() -> Any:
 def conv() -> Mapping[str, Writer]:
     """Masks on the kernels of Conv2D and Dense and on SeparableConv2D's pointwise kernel only."""
     schedule = schedules.ConstantSparsity(0.5, begin_step=0, frequency=1)
-    pruned = train(prune(convnet(), pruning_schedule=schedule), noise(16, 8, 8, 3))
+    pruned = train_pruned(prune(convnet(), pruning_schedule=schedule), noise(16, 8, 8, 3))
     return {
         "pruned_convnet.h5": pruned.save,
         "pruned_convnet.keras": pruned.save,
-        "stripped_convnet.h5": bare(strip(pruned)),
+        "stripped_convnet.h5": without_optimizer(strip(pruned)),
     }
 
 
@@ -112,8 +95,7 @@ def rnn() -> Mapping[str, Writer]:
         [layers.Input((7,)), layers.Embedding(20, 6), layers.LSTM(5), layers.Dense(2)]
     )
     schedule = schedules.ConstantSparsity(0.6, begin_step=0, frequency=1)
-    tokens = np.random.default_rng(SEED).integers(0, 20, size=(16, 7)).astype("float32")
-    pruned = train(prune(model, pruning_schedule=schedule), tokens)
+    pruned = train_pruned(prune(model, pruning_schedule=schedule), tokens(16, 7, 20))
     return {"pruned_rnn.keras": pruned.save, "stripped_rnn.keras": strip(pruned).save}
 
 
@@ -124,8 +106,10 @@ def two_by_four() -> Mapping[str, Writer]:
         [layers.Dense(8, activation="relu", input_shape=(16,)), layers.Dense(3)]
     )
     schedule = schedules.ConstantSparsity(0.5, begin_step=0, frequency=1)
-    pruned = train(prune(model, pruning_schedule=schedule, sparsity_m_by_n=(2, 4)), noise(32, 16))
-    return {"pruned_2by4.h5": pruned.save, "stripped_2by4.h5": bare(strip(pruned))}
+    pruned = train_pruned(
+        prune(model, pruning_schedule=schedule, sparsity_m_by_n=(2, 4)), noise(32, 16)
+    )
+    return {"pruned_2by4.h5": pruned.save, "stripped_2by4.h5": without_optimizer(strip(pruned))}
 
 
 FAMILIES = (dense, conv, rnn, two_by_four)
