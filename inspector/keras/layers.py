@@ -8,8 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inspector.keras.layers_children import children_of
-from inspector.keras.layers_table import OPAQUE, OWN, SPELLINGS, Variable
-from inspector.model import Flavor, Layer
+from inspector.keras.layers_keras1 import KERAS1
+from inspector.keras.layers_quantized import (
+    adapter_sizes,
+    is_adapted,
+    loaded_order,
+    stored_variables,
+    unpacked_shape,
+)
+from inspector.keras.layers_table import KERAS3, OPAQUE, SPELLINGS, TF_KERAS, Row, Variable
+from inspector.model import Flavor, Layer, Role
+
+_OWN: Mapping[Flavor, Mapping[str, tuple[Row, ...]]] = {
+    Flavor.KERAS1: KERAS1,
+    Flavor.TF_KERAS: TF_KERAS,
+    Flavor.KERAS3: KERAS3,
+}
 
 __all__ = [
     "Variable",
@@ -27,26 +41,50 @@ def _class_of(layer: Layer) -> str:
     return SPELLINGS.get(layer.class_name, layer.class_name)
 
 
-def own_variables(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
+def own_variables(
+    layer: Layer, flavor: Flavor, stored: int | None = None
+) -> tuple[Variable, ...] | None:
     """The variables of the layer itself, in the order in which a v3 store numbers them.
 
-    Variables of sub-layers are not among them. None where the class is not known.
+    stored: number of arrays that the store has for this layer, where known; it settles what the
+    config leaves open (see `layers_quantized.stored_variables`). Variables of sub-layers are not
+    among them. None where the class is not known, or foreign code makes its variables.
     """
-    rows = OWN[flavor].get(_class_of(layer))
+    class_name = _class_of(layer)
+    rows = _OWN[flavor].get(class_name)
     if rows is None:
         return None
-    return tuple(row.variable for row in rows if row.when(layer.config))
+    plain = tuple(row.variable for row in rows if row.when(layer.config))
+    if flavor is not Flavor.KERAS3:
+        return plain
+    return stored_variables(layer, class_name, plain, stored)
 
 
 def weights_order(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
-    """The same variables in the order of the loaded layer's own part of `layer.weights`."""
-    return own_variables(layer, flavor)
+    """The layer's own variables in the order of `layer.weights`, once built from its config.
+
+    LoRA's matrices are among them, and a calibrated kernel's zero point, which keras 3.15 leaves
+    out of the store. A variable that repeats another layer's (role alias) comes where it does.
+    """
+    class_name = _class_of(layer)
+    rows = _OWN[flavor].get(class_name)
+    if rows is None:
+        return None
+    plain = tuple(
+        row.variable
+        for row in rows
+        if row.when(layer.config) and (row.variable.counted or row.variable.role is Role.ALIAS)
+    )
+    if flavor is not Flavor.KERAS3:
+        return plain
+    return loaded_order(layer, class_name, plain)
 
 
 def implied_children(layer: Layer, flavor: Flavor) -> tuple[Layer, ...]:
     """The sub-layers that the class makes itself and `layer.children` does not have.
 
-    Their `attr` is the path component that a v3 store has for them.
+    Their `attr` is the path component that a v3 store has for them. Bidirectional's two layers are
+    copies of the one in its config (`layer`, which no file stores apart from them).
     """
     return children_of(layer, _class_of(layer), flavor)
 
@@ -58,22 +96,33 @@ def made_on_load(
 
     shapes: the stored shapes of the layer's variables, by name.
     """
-    return ()
+    if flavor is not Flavor.KERAS3:
+        return ()
+    return adapter_sizes(layer, _class_of(layer), shapes)
 
 
 def trainable_on_load(layer: Layer, flavor: Flavor, variable: Variable) -> bool:
     """Whether the variable is trainable once loaded, while the layer's own flag is on."""
-    return variable.trainable
+    frozen = flavor is Flavor.KERAS3 and is_adapted(layer, _class_of(layer), variable.name)
+    return variable.trainable and not frozen
 
 
 def unpacked(
-    layer: Layer, variable_name: str, stored_shape: tuple[int, ...]
+    layer: Layer,
+    variable_name: str,
+    stored_shape: tuple[int, ...],
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> tuple[tuple[int, ...], int] | None:
-    """For a tensor kept two values a byte: its logical shape, and the axis where values share one."""
-    return None
+    """For a Keras 3 variable kept two values a byte: its logical shape, and the axis so packed.
+
+    shapes: the stored shapes of the layer's other variables, by name; an EinsumDense's scales tell
+    its size where the config does not. EinsumDense's logical shape is the flat (rows, columns).
+    None where the variable is not packed, or its size cannot be told.
+    """
+    return unpacked_shape(layer, _class_of(layer), variable_name, stored_shape, shapes or {})
 
 
 def known_classes(flavor: Flavor) -> frozenset[str]:
-    """Names of the layer classes that `own_variables` answers for, or knows to be opaque."""
-    spellings = {name for name, usual in SPELLINGS.items() if usual in OWN[flavor]}
-    return frozenset(OWN[flavor]) | spellings | OPAQUE
+    """Names of the layer classes that `own_variables` answers for, or knows to be foreign code."""
+    spellings = {name for name, usual in SPELLINGS.items() if usual in _OWN[flavor]}
+    return frozenset(_OWN[flavor]) | spellings | OPAQUE

@@ -1,4 +1,4 @@
-"""The layers that a Keras layer makes itself: its files hold them, its config does not spell them out.
+"""The layers that a Keras layer makes itself: files hold them, its config does not spell them out.
 
 Source: `__init__`, `build` and `_build_from_signature` of keras 3.15 and tf_keras 2.21.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inspector.keras.layers_quantized import policy_of_child
+from inspector.keras.layers_policy import policy_of_child
 from inspector.keras.layers_table import Condition, on
 from inspector.model import Flavor, Layer
 

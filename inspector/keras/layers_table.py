@@ -1,7 +1,7 @@
 """The variables of Keras' built-in layers, as data: Keras 2 (and tf_keras) and Keras 3.
 
-Source: the `build` methods and `save_own_variables` of keras 3.15 and tf_keras 2.21; the spellings of
-older releases beside them. A row is a variable and the config that makes the layer create it.
+Source: the `build` methods and `save_own_variables` of keras 3.15 and tf_keras 2.21; beside them
+the spellings of older releases. A row is a variable and the config that makes the layer create it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inspector.model import Flavor, Role
+from inspector.model import Role
 
 Config = Mapping[str, Any]
 Condition = Callable[[Config], bool]
@@ -24,7 +24,8 @@ class Variable:
     trainable: while its layer is trainable.
     rank: number of dimensions, where the class fixes it.
     about: the variable that this one serves or repeats ("kernel" for kernel_scale).
-    counted: False where count_params must not count it: it repeats another layer's variable.
+    counted: False where count_params does not count it: it repeats another layer's variable, or the
+        layer stores it without having it among its weights.
     """
 
     name: str
@@ -113,6 +114,21 @@ def _cell(kernel_rank: int | None, bias_rank: int | None) -> tuple[Row, ...]:
 _DENSE = (weight("kernel", 2), _BIAS)
 _LSTM_CELL = _cell(2, 1)
 _GRU_CELL = _cell(2, None)  # the bias is (2, 3 * units) with reset_after, else (3 * units,)
+_TF_IDF = equals("output_mode", "tf_idf")
+
+
+def _lookups(own: Variable) -> dict[str, tuple[Row, ...]]:
+    """The lookup layers: vocabularies are assets, idf weights a variable."""
+    again = replace(own, role=Role.ALIAS, about=own.name, counted=False)
+    return {
+        "StringLookup": (Row(own, _TF_IDF),),
+        "IntegerLookup": (Row(own, _TF_IDF),),
+        # It stores the variable of its StringLookup as its own too.
+        "TextVectorization": (Row(again, _TF_IDF),),
+    }
+
+
+_IDF = Variable("idf_weights", Role.STATISTIC, trainable=False, rank=1)
 _BATCH_NORM = (
     *_NORM,
     statistic("moving_mean"),
@@ -172,11 +188,20 @@ _KERAS3: dict[str, tuple[Row, ...]] = {
         weight("embeddings", 2),
         weight("reverse_embeddings", 2, lambda config: not config.get("tie_weights", True)),
     ),
+    "Discretization": (),
+    **_lookups(replace(_IDF, counted=False)),
     "STFTSpectrogram": (weight("real_kernel", 3), weight("imag_kernel", 3)),
 }
 
 _TF_KERAS: dict[str, tuple[Row, ...]] = {
     **{f"DepthwiseConv{n}D": _depthwise(n, "depthwise_kernel") for n in (1, 2)},
+    **_lookups(_IDF),
+    "Discretization": (statistic("summary", 2, lambda config: not config.get("bin_boundaries")),),
+    "RandomFourierFeatures": (
+        weight("kernel_scale", 1),
+        statistic("unscaled_kernel", 2),
+        statistic("bias", 1),
+    ),
     "LocallyConnected1D": (weight("kernel"), weight("bias", 2, _HAS_BIAS)),
     "LocallyConnected2D": (weight("kernel"), weight("bias", 3, _HAS_BIAS)),
     # cuDNN keeps one bias for the input and one for the state: 6 * units and 8 * units values.
@@ -207,8 +232,7 @@ SPELLINGS: Mapping[str, str] = {
     "GroupQueryAttention": "GroupedQueryAttention",
     "DenseFeaturesV2": "DenseFeatures",
     "NormalizationV1": "Normalization",
-    "EmbeddingV1": "Embedding",
-    "Embeddings": "Embedding",
+    **{f"AtrousConvolution{n}D": f"Conv{n}D" for n in (1, 2)},
 }
 
 
@@ -228,8 +252,8 @@ WEIGHTLESS: frozenset[str] = _words(
         AlphaDropout GaussianDropout GaussianNoise Identity InputLayer Lambda Layer LeakyReLU
         Masking Maximum Minimum Multiply Permute RNN ReLU RepeatVector Rescaling Reshape Resizing
         Softmax StackedRNNCells Subtract TimeDistributed UnitNormalization Wrapper Bidirectional
-        LSTM GRU SimpleRNN MultiHeadAttention CategoryEncoding CenterCrop Discretization Hashing
-        HashedCrossing IntegerLookup StringLookup TextVectorization ThresholdedReLU
+        LSTM GRU SimpleRNN MultiHeadAttention CategoryEncoding CenterCrop Hashing
+        HashedCrossing ThresholdedReLU
         RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomRotation
         RandomTranslation RandomWidth RandomZoom SeedGenerator
         """
@@ -259,16 +283,13 @@ OPAQUE: frozenset[str] = frozenset(
     ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper", "KerasLayer")
 )
 
-OWN: Mapping[Flavor, Mapping[str, tuple[Row, ...]]] = {
-    Flavor.KERAS3: {
-        **dict.fromkeys(WEIGHTLESS | _WEIGHTLESS_KERAS3, ()),
-        **_BOTH,
-        **_KERAS3,
-    },
-    Flavor.KERAS1: {},
-    Flavor.TF_KERAS: {
-        **dict.fromkeys(WEIGHTLESS | _WEIGHTLESS_TF_KERAS, ()),
-        **_BOTH,
-        **_TF_KERAS,
-    },
+KERAS3: Mapping[str, tuple[Row, ...]] = {
+    **dict.fromkeys(WEIGHTLESS | _WEIGHTLESS_KERAS3, ()),
+    **_BOTH,
+    **_KERAS3,
+}
+TF_KERAS: Mapping[str, tuple[Row, ...]] = {
+    **dict.fromkeys(WEIGHTLESS | _WEIGHTLESS_TF_KERAS, ()),
+    **_BOTH,
+    **_TF_KERAS,
 }
