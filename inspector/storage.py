@@ -199,6 +199,14 @@ class RawPayload:
             at = self.offset + start * dtype.itemsize
             yield np.frombuffer(self.source.view(at, size), dtype=dtype)
 
+    def window(self, start: int, count: int) -> np.ndarray[Any, Any]:
+        """A view of `count` values from the `start`-th on. Raises Truncated."""
+        import numpy as np
+
+        dtype = numpy_dtype(self.dtype)
+        at = self.offset + start * dtype.itemsize
+        return np.frombuffer(self.source.view(at, count * dtype.itemsize), dtype=dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class FilledPayload:

@@ -1,0 +1,285 @@
+"""Step 4: one bounded look at a tensor's values, or at those of two tensors side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from inspector.errors import ArtifactError, UsageError
+from inspector.limits import DEFAULT, MIB, Limits
+from inspector.model import Measurement, Tensor
+from inspector.patterns import find_patterns
+from inspector.values import (
+    DISTINCT,
+    Array,
+    Family,
+    Tally,
+    declared_dtype,
+    family_of,
+    native,
+    slices,
+)
+
+NONE_YET = np.empty(0)
+# Less than this in all, bytes, is measured faster without threads.
+WORTH_THREADS = 8 * MIB
+
+
+def measure(
+    tensor: Tensor,
+    limits: Limits = DEFAULT,
+    on_bytes: Callable[[int], None] | None = None,
+    *,
+    outputs_first: bool = False,
+) -> Measurement | None:
+    """Look at every value of a tensor; None when it has no payload or holds no numbers.
+
+    Zeros are values equal to zero (-0.0 is one), infinities are in the range, NaN is not; all NaN
+    are one distinct value. Of complex values only zeros, nan (either part) and inf are known.
+    on_bytes: told how many more bytes of values have been looked at. outputs_first: a kernel's
+    first dimension is its outputs (TFLite), not the last one (Keras); it names the patterns' axes.
+    Patterns (see `find_patterns`) take a second look, and only where there are zeros.
+
+    Memory is a few slices (limits.slice_bytes). Raises ArtifactError when bytes cannot be read.
+    """
+    payload, dtype = tensor.payload, declared_dtype(tensor)
+    if payload is None or dtype is None or family_of(dtype) is None:
+        return None
+    family: Family | None = None
+    # NaN is looked for: NumPy's warning about it would say nothing new.
+    with np.errstate(invalid="ignore"):
+        for values, times in slices(payload, limits):
+            # Values may come wider than the tensor's own dtype (int4 as int8).
+            family = family or family_of(values.dtype)
+            if family is None:
+                return None
+            family.add(values, times)
+            if on_bytes is not None:
+                on_bytes(times * values.nbytes)
+    if family is None:
+        return Measurement(0, None, None, 0, 0, 0)
+    seen, nonzero = family.tally(), family.nonzero
+    patterns = find_patterns(
+        payload,
+        tensor.shape or (),
+        seen.zeros,
+        lambda values: nonzero(native(values)),
+        limits.slice_bytes,
+        outputs_first=outputs_first,
+    )
+    distinct = None if seen.values is None else int(seen.values.size) + (seen.nan > 0)
+    if distinct is not None and distinct > DISTINCT:
+        distinct = None
+    return Measurement(
+        seen.zeros, seen.minimum, seen.maximum, seen.nan, seen.inf, distinct, patterns
+    )
+
+
+def measure_all(
+    tensors: Sequence[Tensor],
+    limits: Limits = DEFAULT,
+    threads: int | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> tuple[dict[str, Measurement], dict[str, ArtifactError]]:
+    """Measure many tensors: measurements by name, and by name what could not be read.
+
+    A tensor that has no measurement (no payload, no numbers) is in neither. threads: how many to
+    use, by default one a processor. on_bytes: as for `measure`, called
+    by one thread at a time.
+    """
+    lock = threading.Lock()
+
+    def report(nbytes: int) -> None:
+        if on_bytes is not None:
+            with lock:
+                on_bytes(nbytes)
+
+    def one(tensor: Tensor) -> Measurement | ArtifactError | None:
+        try:
+            return measure(tensor, limits, report)
+        except ArtifactError as error:
+            return error
+
+    # The largest first: a large one that starts last would keep a single thread busy at the end.
+    order = sorted(range(len(tensors)), key=lambda at: -tensors[at].elements)
+    if threads is None:
+        threads = 1 if sum(t.nbytes for t in tensors) < WORTH_THREADS else os.cpu_count() or 1
+    found: dict[int, Measurement | ArtifactError | None]
+    if threads == 1:
+        found = {at: one(tensors[at]) for at in order}
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            results = pool.map(one, [tensors[at] for at in order])
+            found = dict(zip(order, results, strict=True))
+    named = [(tensors[at].name, found[at]) for at in range(len(tensors))]
+    return (
+        {name: result for name, result in named if isinstance(result, Measurement)},
+        {name: result for name, result in named if isinstance(result, ArtifactError)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MaskReport:
+    """A pruning mask held against its weight. Counts are elements.
+
+    kept_zeros: weight 0 where the mask is not; the mask does not explain them.
+    leaked: weight not 0 where the mask is; the mask should have removed them.
+    mask_is_binary: the mask holds nothing but 0 and 1.
+    """
+
+    mask_zeros: int
+    weight_zeros: int
+    kept_zeros: int
+    leaked: int
+    mask_is_binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """counts[i] finite values from edges[i] up to edges[i + 1], the last edge included.
+
+    Both are empty where there is no finite value.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def compare(a: Tensor, b: Tensor, limits: Limits = DEFAULT) -> bool | None:
+    """Whether two tensors hold the same values, bit for bit; None when one has no payload.
+
+    So a NaN equals the same NaN, and -0.0 is not 0.0; byte order and storage do not matter. Of
+    different dtype or shape they are not the same. Raises ArtifactError.
+    """
+    if a.payload is None or b.payload is None:
+        return None
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
+        return False
+    return all(same(x, y) for x, y, _ in side_by_side(a, b, limits))
+
+
+def same(x: Array, y: Array) -> bool:
+    """Whether two slices of equal length hold the same bits (the same values if no numbers)."""
+    if x.dtype != y.dtype or family_of(x.dtype) is None:
+        # Text, or int4 that one payload gives as int4 and the other as int8.
+        return bool(np.all(x == y))
+    return np.array_equal(x.view("u1"), y.view("u1"))
+
+
+def mask_against_weight(mask: Tensor, weight: Tensor, limits: Limits = DEFAULT) -> MaskReport:
+    """Hold a mask against the weight that it prunes, value by value.
+
+    Raises UsageError unless both have a payload of numbers and one shape; ArtifactError.
+    """
+    for tensor in (mask, weight):
+        dtype = declared_dtype(tensor)
+        if tensor.payload is None or dtype is None or family_of(dtype) is None:
+            raise UsageError(f"{tensor.name} has no values to compare")
+    if mask.shape != weight.shape:
+        raise UsageError(f"{mask.name} {mask.shape} is no mask for {weight.name} {weight.shape}")
+    mask_zeros = weight_zeros = kept_zeros = leaked = 0
+    binary = True
+    for x, y, times in side_by_side(mask, weight, limits):
+        keeps, filled = is_nonzero(x), is_nonzero(y)
+        kept, full = int(np.count_nonzero(keeps)), int(np.count_nonzero(filled))
+        both = int(np.count_nonzero(keeps & filled))
+        mask_zeros += times * (x.size - kept)
+        weight_zeros += times * (x.size - full)
+        kept_zeros += times * (kept - both)
+        leaked += times * (full - both)
+        binary = binary and kept == int(np.count_nonzero(x == x.dtype.type(1)))
+    return MaskReport(mask_zeros, weight_zeros, kept_zeros, leaked, binary)
+
+
+def is_nonzero(values: Array) -> Array:
+    """Where the values are not zero."""
+    family = family_of(values.dtype)
+    assert family is not None, values.dtype  # noqa: S101 - the callers let only numbers in
+    return family.nonzero(values)
+
+
+def side_by_side(a: Tensor, b: Tensor, limits: Limits) -> Iterator[tuple[Array, Array, int]]:
+    """Slices of equal length of two payloads, wherever their own blocks end.
+
+    The number says how many times each pair of values stands for (as in `slices`).
+    """
+    if a.payload is None or b.payload is None:
+        return
+    left = (block for block in a.payload.blocks(limits.slice_bytes) if block.size)
+    right = (block for block in b.payload.blocks(limits.slice_bytes) if block.size)
+    x = y = NONE_YET
+    while True:
+        x = x if x.size else next(left, NONE_YET)
+        y = y if y.size else next(right, NONE_YET)
+        size = min(x.size, y.size)
+        if not size:
+            return
+        if x.strides == y.strides == (0,):
+            yield native(x[:1]), native(y[:1]), size
+        else:
+            size = min(size, max(limits.slice_bytes // max(x.itemsize, y.itemsize), 1))
+            yield native(x[:size]), native(y[:size]), 1
+        x, y = x[size:], y[size:]
+
+
+def histogram(
+    tensor: Tensor,
+    bins: int = 20,
+    known: Measurement | None = None,
+    limits: Limits = DEFAULT,
+) -> Histogram:
+    """How the finite values of a tensor spread over `bins` equal steps from the least to the most.
+
+    known: its measurement, which saves a pass where its range is finite. When all values are one
+    value v, the edges go from v - 0.5 to v + 0.5. Empty for a tensor without a payload, of complex
+    numbers, or of none. Raises UsageError for less than one bin, ArtifactError.
+    """
+    if bins < 1:
+        raise UsageError(f"a histogram needs at least one bin, not {bins}")
+    low, high = finite_range(tensor, known, limits)
+    if low is None or high is None:
+        return Histogram((), ())
+    # Twice the largest float64 is no float64: such a range is looked at a quarter the size.
+    scale = 1.0 if np.isfinite(high - low) else 0.25
+    span = (low * scale, high * scale)
+    counts = np.zeros(bins, dtype="i8")
+    for values, times in finite(tensor, limits):
+        counts += times * np.histogram(values * scale, bins, span)[0]
+    edges = np.histogram_bin_edges(NONE_YET, bins, span) / scale
+    return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
+
+
+def finite_range(
+    tensor: Tensor, known: Measurement | None, limits: Limits
+) -> tuple[float | None, float | None]:
+    """The least and the largest finite value."""
+    if known is not None and known.minimum is not None and known.maximum is not None:
+        low, high = float(known.minimum), float(known.maximum)
+        if np.isfinite(low) and np.isfinite(high):
+            return low, high
+    seen = Tally()
+    for values, _ in finite(tensor, limits):
+        seen.widen(float(values.min()), float(values.max()))
+    return seen.minimum, seen.maximum
+
+
+def finite(tensor: Tensor, limits: Limits) -> Iterator[tuple[Array, int]]:
+    """Slices of the finite values as float64, none empty; nothing for what has no order."""
+    dtype = declared_dtype(tensor)
+    if tensor.payload is None or dtype is None or not is_real(dtype):
+        return
+    for values, times in slices(tensor.payload, limits):
+        wide = values.astype("f8")
+        numbers = wide[np.isfinite(wide)]
+        if numbers.size:
+            yield numbers, times
+
+
+def is_real(dtype: np.dtype[np.generic]) -> bool:
+    """Whether values of the dtype are numbers that have an order."""
+    return dtype.kind not in "cW" and family_of(dtype) is not None

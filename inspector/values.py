@@ -1,0 +1,273 @@
+"""Tensor values a slice at a time: how those of each family of dtypes are counted.
+
+Slices are small enough for the cache, so that several passes over one cost little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from inspector.limits import Limits
+from inspector.model import Payload, Tensor
+from inspector.storage import numpy_dtype
+
+Array = np.ndarray[Any, Any]
+
+# Past this number of different values they are not counted.
+DISTINCT = 256
+# The first values looked at, to see that there are too many without sorting a whole slice.
+FIRST_LOOK = 1024
+# Up to this number of known values, comparing with each is cheaper than sorting the slice.
+FEW = 48
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known so far. values: the different ones seen, None once they are too many."""
+
+    zeros: int = 0
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    nan: int = 0
+    inf: int = 0
+    values: Array | None = None
+
+    def widen(self, low: float, high: float) -> None:
+        """Take in a smallest and a largest value."""
+        self.minimum = low if self.minimum is None else min(self.minimum, low)
+        self.maximum = high if self.maximum is None else max(self.maximum, high)
+
+
+class Family(Protocol):
+    """How values of some dtypes are looked at.
+
+    nonzero: where they are not zero. add: take in a slice of at least one value, each of which
+    stands for `times` of them.
+    """
+
+    def nonzero(self, values: Array) -> Array: ...
+
+    def add(self, values: Array, times: int) -> None: ...
+
+    def tally(self) -> Tally: ...
+
+
+class Plain:
+    """Dtypes that NumPy compares fast as they are: integers, float32, float64, longdouble."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.floating = dtype.kind == "f"
+        self.seen = Tally(values=np.empty(0, dtype))
+        self.flags = np.empty(0, bool)
+
+    def nonzero(self, values: Array) -> Array:
+        flags: Array = values != 0
+        return flags
+
+    def add(self, values: Array, times: int) -> None:
+        seen = self.seen
+        # A comparison and a count of booleans beat count_nonzero of floats by two to one; memory
+        # that is used again beats fresh memory by as much.
+        self.flags = reused(self.flags, values.size)
+        filled = np.count_nonzero(np.not_equal(values, 0, out=self.flags))
+        seen.zeros += times * (values.size - int(filled))
+        low, high = values.min(), values.max()  # a NaN anywhere makes both NaN
+        if self.floating and not (np.isfinite(low) and np.isfinite(high)):
+            nan = np.isnan(values)
+            numbers = values[~nan]
+            seen.nan += times * (values.size - numbers.size)
+            seen.inf += times * int(np.count_nonzero(np.isinf(numbers)))
+            if seen.values is not None:
+                self.distinguish(numbers)
+            if not numbers.size:
+                return
+            low, high = numbers.min(), numbers.max()
+        elif seen.values is not None:
+            self.distinguish(values[:1] if low == high else values)
+        seen.widen(low.item(), high.item())
+
+    def distinguish(self, values: Array) -> None:
+        """Take in the different values of a slice without NaN, or give up."""
+        known = self.seen.values
+        start, size = 0, values.size if known is None or known.size else FIRST_LOOK
+        while known is not None and start < values.size:
+            part = values[start : start + size]
+            if known.size > FEW or covered(part, known, self.flags[: part.size]) < part.size:
+                known = different(np.concatenate([known, different(part)]))
+            start, size = start + size, size * 4
+            if known.size > DISTINCT:
+                known = None
+        self.seen.values = known
+
+    def tally(self) -> Tally:
+        return self.seen
+
+
+def reused(buffer: Array, size: int) -> Array:
+    """An array of this size: the one given if it is."""
+    return buffer if buffer.size == size else np.empty(size, buffer.dtype)
+
+
+def covered(values: Array, known: Array, flags: Array) -> int:
+    """How many of the values are among the known ones, which are all different."""
+    return sum(int(np.count_nonzero(np.equal(values, one, out=flags))) for one in known)
+
+
+def different(values: Array) -> Array:
+    """The different values, in order; -0.0 is 0.0. There is no NaN among them."""
+    ordered = np.sort(values)
+    keep = np.ones(ordered.size, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
+    return ordered[keep]
+
+
+class Half:
+    """16-bit floats, of which processors know little: looked at as integers.
+
+    Both are sign and magnitude (IEEE 754 binary16, and the upper half of binary32), so the
+    magnitude's bits order the numbers, infinity follows the largest, and NaN is all beyond.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.infinity = int(np.array(np.inf, dtype).view("u2"))
+        self.ordered = Plain(np.dtype("i2"))
+        self.nan = self.inf = 0
+        self.order = self.sign = np.empty(0, "i2")
+
+    def nonzero(self, values: Array) -> Array:
+        flags: Array = (values.view("u2") & 0x7FFF) != 0
+        return flags
+
+    def add(self, values: Array, times: int) -> None:
+        bits = values.view("i2")
+        self.order, self.sign = reused(self.order, bits.size), reused(self.sign, bits.size)
+        # Negative numbers count down from 0, so that -0.0 is 0.0 and integers sort as the floats.
+        order = np.bitwise_and(bits, 0x7FFF, out=self.order)
+        sign = np.right_shift(bits, 15, out=self.sign)
+        order ^= sign
+        order -= sign
+        if max(int(order.max()), -int(order.min())) >= self.infinity:
+            magnitude = np.abs(order)
+            self.inf += times * int(np.count_nonzero(magnitude == self.infinity))
+            order = order[magnitude <= self.infinity]
+            self.nan += times * (values.size - order.size)
+        if order.size:
+            self.ordered.add(order, times)
+
+    def tally(self) -> Tally:
+        seen = self.ordered.tally()
+        low, high = self.value(seen.minimum), self.value(seen.maximum)
+        return Tally(seen.zeros, low, high, self.nan, self.inf, seen.values)
+
+    def value(self, order: float | None) -> float | None:
+        """The float at a place of the order."""
+        if order is None:
+            return None
+        magnitude = float(np.array(abs(int(order)), "u2").view(self.dtype).astype("f8"))
+        return -magnitude if order < 0 else magnitude
+
+
+class Byte:
+    """Dtypes of one byte: int8, bool, float8, int4 ... There are 256 codes: count each of them."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        codes = np.arange(256, dtype="u1")
+        codes = codes != 0 if dtype.kind == "b" else codes.view(dtype)
+        exact = dtype.kind in "biu" or "int" in dtype.name
+        self.values = codes.astype("f8").astype("i8") if exact else codes.astype("f8")
+        self.counts = np.zeros(256, dtype="i8")
+
+    def nonzero(self, values: Array) -> Array:
+        flags: Array = (self.values != 0)[values.view("u1")]
+        return flags
+
+    def add(self, values: Array, times: int) -> None:
+        # Two codes at once: counting is slow for each value, whatever its size.
+        codes = values.view("u1")
+        pairs = np.bincount(codes[: codes.size & ~1].view("u2"), minlength=1 << 16)
+        table = pairs.reshape(256, 256)
+        self.counts += times * (table.sum(axis=0) + table.sum(axis=1))
+        if codes.size & 1:
+            self.counts[codes[-1]] += times
+
+    def tally(self) -> Tally:
+        nan, inf = np.isnan(self.values), np.isinf(self.values)
+        numbers = np.unique(self.values[(self.counts > 0) & ~nan])
+        seen = Tally(
+            zeros=int(self.counts[self.values == 0].sum()),
+            nan=int(self.counts[nan].sum()),
+            inf=int(self.counts[inf].sum()),
+            values=numbers,
+        )
+        if numbers.size:
+            seen.widen(numbers[0].item(), numbers[-1].item())
+        return seen
+
+
+class Complex:
+    """Complex numbers have no order: zeros and non-finite only."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.wide = dtype if dtype.kind == "c" else np.dtype("c8")
+        self.seen = Tally()
+
+    def nonzero(self, values: Array) -> Array:
+        flags: Array = values.astype(self.wide, copy=False) != 0
+        return flags
+
+    def add(self, values: Array, times: int) -> None:
+        values = values.astype(self.wide, copy=False)
+        nan = np.isnan(values)
+        self.seen.zeros += times * int(np.count_nonzero(values == 0))
+        self.seen.nan += times * int(np.count_nonzero(nan))
+        self.seen.inf += times * int(np.count_nonzero(np.isinf(values) & ~nan))
+
+    def tally(self) -> Tally:
+        return self.seen
+
+
+def family_of(dtype: np.dtype[Any]) -> Family | None:
+    """How to look at values of a dtype; None when they are no numbers."""
+    if dtype.kind in "cW":  # W: ml_dtypes' narrow complex types
+        return Complex(dtype)
+    # ml_dtypes' own types are of the kind of raw bytes, V, but not of its class.
+    if dtype.kind not in "biufV" or issubclass(dtype.type, np.void):
+        return None
+    if dtype.itemsize == 1:
+        return Byte(dtype)
+    if dtype.itemsize == 2 and dtype.kind in "fV":
+        return Half(dtype)
+    return Plain(dtype)
+
+
+def native(values: Array) -> Array:
+    """The same values, contiguous and in this machine's byte order: copied only if need be."""
+    dtype = values.dtype if values.dtype.isnative else values.dtype.newbyteorder("=")
+    return np.ascontiguousarray(values, dtype=dtype)
+
+
+def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
+    """Slices of the payload, and how many times each of its values stands for.
+
+    A block that is one value over and over (a fill value, stride 0) comes as that one value.
+    """
+    for block in payload.blocks(limits.slice_bytes):
+        if block.size > 1 and block.strides == (0,):
+            yield native(block[:1]), block.size
+            continue
+        step = max(limits.slice_bytes // max(block.itemsize, 1), 1)
+        for start in range(0, block.size, step):
+            yield native(block[start : start + step]), 1
+
+
+def declared_dtype(tensor: Tensor) -> np.dtype[Any] | None:
+    """The dtype that the tensor names; None for "string" and others that NumPy has not."""
+    try:
+        return numpy_dtype(tensor.dtype)
+    except (TypeError, AttributeError):
+        return None
