@@ -1,0 +1,13 @@
+"""These tests ask real TensorFlow; it is told to be quiet before anything imports it."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SCRIPTS = os.path.join(ROOT, "scripts")
+
+if SCRIPTS not in sys.path:
+    sys.path.append(SCRIPTS)
