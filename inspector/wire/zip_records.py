@@ -154,7 +154,7 @@ def wide_values(extra: bytes, values: tuple[int, ...], path: str, at: int) -> tu
         place += 4 + length
         if kind != ZIP64_EXTRA:
             continue
-        fields = iter([part for (part,) in struct.iter_unpack("<Q", body[: length // 8 * 8])])
+        fields = iter([part for (part,) in struct.iter_unpack("<Q", body[: len(body) // 8 * 8])])
         try:
             return tuple(next(fields) if value == FULL32 else value for value in values)
         except (StopIteration, RuntimeError):
