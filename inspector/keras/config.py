@@ -1,0 +1,334 @@
+"""From a Keras config, as parsed JSON, to the tree of layers.
+
+What each line of Keras writes differs in details only: a layer is an object with `class_name` and
+`config`; Keras 2 and 3 add `module` and `registered_name`, Keras 1 lets `config` be the list of a
+Sequential's layers. A layer inside another stands as such an object somewhere in the outer one's
+config.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
+
+from inspector.errors import Corrupt, LimitExceeded
+from inspector.keras import layers
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Flavor, Layer
+
+MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model", "Graph", "Network", "Container"})
+
+SHARED_ID = "shared_object_id"
+
+# A Sequential's config has nothing but these; a layer's own has more.
+_SEQUENTIAL_KEYS = frozenset({"name", "layers", "trainable", "dtype", "build_input_shape"})
+
+# Serialized objects that have a name in their config and are no layers.
+_NO_LAYER = re.compile(
+    r"(^__.*__$)|(DTypePolicy|DTypePolicyMap|Policy)$|^(LossScaleOptimizer|PolicyV1)$"
+)
+_NO_LAYER_MODULES = re.compile(
+    r"\b(dtype_policies|initializers|regularizers|constraints|losses|metrics|optimizers|quantizers)\b"
+)
+_NO_LAYER_KEYS = re.compile(
+    r"^(dtype|compile_config|optimizer|loss|metrics|quantize_config|quantization_config"
+    r"|pruning_schedule|inbound_nodes)$|_(initializer|regularizer|constraint)$"
+)
+
+
+def flavor_of(keras_version: str | None, config: object) -> Flavor:
+    """Which line of Keras wrote this: from its version, else from what the config looks like."""
+    major = (keras_version or "").strip().partition(".")[0]
+    known = {"0": Flavor.KERAS1, "1": Flavor.KERAS1, "2": Flavor.TF_KERAS, "3": Flavor.KERAS3}
+    if major in known:
+        return known[major]
+    # Words that only one line writes (Keras 1: argument names before the renaming of 2017).
+    words = {
+        Flavor.KERAS3: {"batch_shape", "DTypePolicy"},
+        Flavor.TF_KERAS: {"kernel_initializer", "batch_input_shape"},
+        Flavor.KERAS1: {"init", "inner_init", "nb_filter", "output_dim", "Merge", "border_mode"},
+    }
+    found = set(_words(config))
+    for flavor in (Flavor.KERAS3, Flavor.KERAS1, Flavor.TF_KERAS):
+        if found & words[flavor]:
+            return flavor
+    return Flavor.KERAS3 if "module" in found else Flavor.TF_KERAS
+
+
+def parse_model(
+    config: object, flavor: Flavor, path: str = "", *, limits: Limits = DEFAULT
+) -> Layer:
+    """The layer tree of a whole `model_config` attribute or `config.json`.
+
+    config: the JSON, parsed. path: the file it came from, for messages.
+
+    A layer's path is its ancestors' names and its own, "/" between; the root's is "". Names may
+    hold "/" themselves ("conv1/bn"), so two layers can ask for one path: the later one in the
+    config's order gets "#2" after it, the next "#3", which no stored name is looked up by.
+
+    Raises Corrupt where there is nothing to make a tree of, LimitExceeded where it is nested
+    deeper than `limits.depth` or holds more than `limits.nodes` layers.
+    """
+    node = _root(config)
+    if node is None:
+        raise Corrupt("the model's config is no Keras config", path)
+    return _Parser(flavor, path, limits).root(node)
+
+
+def shared_layers(root: Layer) -> Mapping[str, str]:
+    """Layers that the config holds again: path of the later place -> path of the first.
+
+    Keras writes a shared layer out in each place. `.keras` marks all but the first with a
+    `shared_object_id`; `.h5` marks none, so there an equal config under an equal name counts, but
+    only inside one model and only where a wrapper holds one of the two: a model's own layers have
+    unique names, and cloned models repeat them.
+    """
+    seen: list[tuple[Layer, str, bool]] = []
+    index: dict[tuple[str, str], list[int]] = {}
+    repeats: dict[str, str] = {}
+    for layer, scope, direct in _from_config(root, root.path):
+        if layer.path in repeats:
+            continue
+        key = (layer.name, layer.class_name)
+        first = next(
+            (seen[i][0] for i in index.get(key, ()) if _same(seen[i], (layer, scope, direct))), None
+        )
+        if first is None:
+            index.setdefault(key, []).append(len(seen))
+            seen.append((layer, scope, direct))
+            continue
+        for again, origin in zip(layer.walk(), first.walk(), strict=False):
+            repeats[again.path] = repeats.get(origin.path, origin.path)
+    return repeats
+
+
+def _from_config(layer: Layer, scope: str) -> Iterator[tuple[Layer, str, bool]]:
+    """(layer, path of its innermost model, whether that model holds it itself)."""
+    inner = layer.path if layer.is_model else scope
+    for child in layer.children:
+        if child.attr in layer.config or layer.is_model:
+            yield child, inner, layer.is_model
+            yield from _from_config(child, inner)
+
+
+def _same(one: tuple[Layer, str, bool], other: tuple[Layer, str, bool]) -> bool:
+    (a, scope_a, direct_a), (b, scope_b, direct_b) = one, other
+    id_a, id_b = a.config.get(SHARED_ID), b.config.get(SHARED_ID)
+    if id_b is not None:
+        return id_a == id_b or id_a is None
+    if id_a is not None or scope_a != scope_b or (direct_a and direct_b):
+        return False
+    return bool(_unmarked(a.config) == _unmarked(b.config))
+
+
+def _unmarked(value: Any) -> Any:
+    """The value without Keras' marks of sharing, which differ between equal configs."""
+    if isinstance(value, Mapping):
+        return {k: _unmarked(v) for k, v in value.items() if k != SHARED_ID}
+    if isinstance(value, list):
+        return [_unmarked(v) for v in value]
+    return value
+
+
+def _words(value: object) -> Iterator[str]:
+    """Every key and every class name in the JSON."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            yield from (key for key in item if isinstance(key, str))
+            if isinstance(item.get("class_name"), str):
+                yield item["class_name"]
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _root(config: object) -> Mapping[str, Any] | None:
+    """The root's node, whatever of it is there."""
+    if isinstance(config, list):
+        return {"class_name": "Sequential", "config": config}
+    if not isinstance(config, Mapping):
+        return None
+    if isinstance(config.get("config"), (Mapping, list)):
+        return config
+    if isinstance(config.get("layers"), list):
+        functional = "output_layers" in config
+        return {"class_name": "Functional" if functional else "Sequential", "config": config}
+    return config if isinstance(config.get("class_name"), str) else None
+
+
+def _is_layer(node: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a serialized object found in a layer's config is a layer."""
+    if not isinstance(node, Mapping):
+        return False
+    name, config = node.get("class_name"), node.get("config")
+    if not isinstance(name, str) or _NO_LAYER.search(name):
+        return False
+    module = node.get("module")
+    if isinstance(module, str) and _NO_LAYER_MODULES.search(module):
+        return False
+    if isinstance(config, list):
+        return name in MODEL_CLASSES
+    return isinstance(config, Mapping) and (
+        isinstance(config.get("name"), str) or name in MODEL_CLASSES
+    )
+
+
+def _held(config: Mapping[str, Any], budget: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(key, node) of the layers in a layer's config, under whatever key they stand."""
+    for key, value in config.items():
+        if _NO_LAYER_KEYS.search(key):
+            continue
+        stack: list[tuple[Any, int]] = [(value, 0)]
+        while stack:
+            item, depth = stack.pop()
+            if depth > budget:
+                continue
+            if _is_layer(item):
+                yield key, item
+            elif isinstance(item, list):
+                stack.extend((v, depth + 1) for v in reversed(item))
+            elif isinstance(item, Mapping) and "class_name" not in item:
+                stack.extend((v, depth + 1) for v in reversed(list(item.values())))
+
+
+def _text(*candidates: object) -> str | None:
+    return next((c for c in candidates if isinstance(c, str) and c), None)
+
+
+@dataclass(slots=True)
+class _Parser:
+    flavor: Flavor
+    path: str
+    limits: Limits
+    taken: set[str] = field(default_factory=lambda: {""})
+    repeats: dict[str, int] = field(default_factory=dict)
+
+    def root(self, node: Mapping[str, Any]) -> Layer:
+        return self._layer(node, "", "layers", 0, root=True)
+
+    def _layer(
+        self, node: Mapping[str, Any], parent: str, attr: str, depth: int, *, root: bool = False
+    ) -> Layer:
+        if depth > self.limits.depth:
+            raise LimitExceeded("depth", depth, self.limits.depth, self.path)
+        config = _config_of(node)
+        class_name = _text(node.get("class_name")) or "?"
+        name = _text(config.get("name"), node.get("name")) or _default_name(class_name)
+        trainable = config.get("trainable")
+        layer = Layer(
+            path="" if root else self._place(parent, name),
+            name=name,
+            class_name=class_name,
+            attr=attr,
+            registered=_text(node.get("registered_name")),
+            module=_text(node.get("module")),
+            config=config,
+            trainable=trainable if isinstance(trainable, bool) else None,
+            is_model=root or _is_model(class_name, config),
+        )
+        return replace(layer, children=self._children(layer, depth + 1))
+
+    def _place(self, parent: str, name: str) -> str:
+        wanted = f"{parent}/{name}" if parent else name
+        path = wanted
+        while path in self.taken:
+            self.repeats[wanted] = self.repeats.get(wanted, 1) + 1
+            path = f"{wanted}#{self.repeats[wanted]}"
+        self.taken.add(path)
+        if len(self.taken) > self.limits.nodes:
+            raise LimitExceeded("nodes", len(self.taken), self.limits.nodes, self.path)
+        return path
+
+    def _children(self, layer: Layer, depth: int) -> tuple[Layer, ...]:
+        config = layer.config
+        if layer.is_model:
+            listed = config.get("layers")
+            nodes = (
+                [n for n in listed if isinstance(n, Mapping)] if isinstance(listed, list) else []
+            )
+            inside = [self._layer(_node(n), layer.path, "layers", depth) for n in nodes]
+            others = {k: v for k, v in config.items() if k not in _MODEL_KEYS}
+        elif layer.class_name == "Bidirectional":
+            return self._directions(layer, depth)
+        else:
+            inside, others = [], dict(config)
+        inside += [
+            self._layer(n, layer.path, k, depth) for k, n in _held(others, self.limits.depth)
+        ]
+        return (*inside, *(self._implied(c, layer.path) for c in self._missing(layer, inside)))
+
+    def _missing(self, layer: Layer, inside: list[Layer]) -> Iterator[Layer]:
+        there = {child.attr for child in inside}
+        implied = layers.implied_children(layer, self.flavor)
+        return (child for child in implied if child.attr not in there)
+
+    def _implied(self, layer: Layer, parent: str) -> Layer:
+        """A layer that the class makes itself, given its place in this tree."""
+        placed = replace(layer, path=self._place(parent, layer.name))
+        return replace(
+            placed, children=tuple(self._implied(c, placed.path) for c in layer.children)
+        )
+
+    def _directions(self, layer: Layer, depth: int) -> tuple[Layer, ...]:
+        """Bidirectional keeps two copies of the layer in its config, renamed."""
+        forward = layer.config.get("layer")
+        backward = layer.config.get("backward_layer")
+        if not _is_layer(forward):
+            return ()
+        if not _is_layer(backward):
+            backward = forward
+        nodes = (("forward_layer", forward), ("backward_layer", backward))
+        return tuple(
+            self._layer(_renamed(node, attr.partition("_")[0] + "_"), layer.path, attr, depth)
+            for attr, node in nodes
+        )
+
+
+# What a functional model's config holds beside its layers: the wiring.
+_MODEL_KEYS = frozenset({"layers", "input_layers", "output_layers", "build_input_shape", "dtype"})
+
+
+def _node(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry of a model's `layers`; Keras 1 also wrote a layer's config without its frame."""
+    if "config" in entry or "class_name" not in entry:
+        return entry
+    return {"class_name": entry["class_name"], "config": entry}
+
+
+def _config_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The node's config as a mapping, with the mark of sharing that stands beside it."""
+    config = node.get("config")
+    if isinstance(config, list):
+        config = {"layers": config, **({"name": node["name"]} if "name" in node else {})}
+    elif not isinstance(config, Mapping):
+        config = {}
+    if SHARED_ID in node:
+        config = {**config, SHARED_ID: node[SHARED_ID]}
+    return config
+
+
+def _renamed(node: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
+    """The node, its layer's name with Bidirectional's prefix (Keras 3 has written it already)."""
+    config = node["config"]
+    name = config["name"]
+    return (
+        node if name.startswith(prefix) else {**node, "config": {**config, "name": prefix + name}}
+    )
+
+
+def _is_model(class_name: str, config: Mapping[str, Any]) -> bool:
+    if class_name in MODEL_CLASSES:
+        return True
+    if not isinstance(config.get("layers"), list):
+        return False
+    return "output_layers" in config or _SEQUENTIAL_KEYS.issuperset(config)
+
+
+def _default_name(class_name: str) -> str:
+    """The name that Keras would make for a layer without one: its class in snake case."""
+    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", class_name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()

@@ -1,0 +1,192 @@
+"""From the layer tree to the group paths of a v3 store, and back from group names to classes.
+
+A v3 store has no layer names: Keras walks the live objects attribute by attribute and names a group
+after the attribute, or, inside a list, after the class in snake case with a running number. The
+walk is simulated here on the config's tree. Source: `_save_state`, `_walk_saveable` and
+`_save_container_state` of keras 3.0 to 3.15, and of keras 2.12 to 2.15 and tf_keras 2.21.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from inspector.keras import layers
+from inspector.keras.config import shared_layers
+from inspector.model import Flavor, Layer
+
+Order = Callable[[str], tuple[int, ...]]
+
+# Attributes that are lists whatever the config says.
+CONTAINERS = frozenset({"layers", "cells", "_layer_checkpoint_dependencies"})
+
+
+def _ascending(attr: str) -> tuple[int, ...]:
+    return tuple(map(ord, attr))
+
+
+def _descending(attr: str) -> tuple[int, ...]:
+    # One more than any letter at the end, so that "layer" comes after "layers", as reversed.
+    return (*(-ord(letter) for letter in attr), 1)
+
+
+def _private_last(attr: str) -> tuple[int, ...]:
+    return _ascending(f"~{attr}" if attr.startswith("_") else attr)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """How one release of Keras walks.
+
+    order: sort key of a layer's attributes. layers: name of a functional model's list.
+    skip: a layer seen already takes no number in a list. doubled: layers with weights stand twice
+    in the list, so each takes two numbers (the first is used).
+    """
+
+    order: Order
+    layers: str = "layers"
+    skip: bool = False
+    doubled: bool = False
+
+
+# The first of each is the newest; the others are tried when the file's paths fit them better.
+_SCHEMES: Mapping[Flavor, tuple[_Scheme, ...]] = {
+    Flavor.KERAS3: (_Scheme(_private_last), _Scheme(_ascending)),
+    Flavor.TF_KERAS: (
+        _Scheme(_descending, skip=True),
+        _Scheme(_ascending, "_layer_checkpoint_dependencies", skip=True),
+        _Scheme(_ascending, "_layer_checkpoint_dependencies", doubled=True),
+    ),
+}
+
+
+def object_paths(
+    root: Layer, flavor: Flavor, present: Collection[str] | None = None
+) -> Mapping[str, Layer]:
+    """Group path in the store (without "/vars"; "" is the root) -> the layer saved there.
+
+    present: the file's own group paths, by which the release's way of walking is told; without them
+    the newest. Paths have "/" between parts: pass names that Windows wrote through `tidy` first.
+    """
+    schemes = _SCHEMES.get(flavor, _SCHEMES[Flavor.TF_KERAS])
+    walks = [_walk(root, flavor, scheme) for scheme in schemes]
+    if present is None:
+        return walks[0]
+    wanted = {tidy(path) for path in present}
+    return max(walks, key=lambda found: len(wanted & found.keys()))
+
+
+def relative_paths(layer: Layer, flavor: Flavor) -> Mapping[str, Layer]:
+    """The same for what is inside one layer: "layer/cell" -> the cell; "" is the layer itself."""
+    return _walk(layer, flavor, _SCHEMES.get(flavor, _SCHEMES[Flavor.TF_KERAS])[0])
+
+
+def tidy(path: str) -> str:
+    """A group path with "/" between its parts (Windows wrote backslashes into the names)."""
+    return path.replace("\\", "/").strip("/")
+
+
+def snake_case(class_name: str) -> str:
+    """A class name as Keras writes it in group names: "Conv2D" -> "conv2d"."""
+    bare = re.sub(r"\W+", "", class_name.rpartition(">")[2])
+    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", bare)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()
+
+
+def guess_layers(
+    paths: Iterable[str],
+    flavor: Flavor = Flavor.KERAS3,
+    names: Mapping[str, str] | None = None,
+    extra_classes: Collection[str] = (),
+) -> Mapping[str, Layer]:
+    """Layers from the group paths alone, for weights without a config.
+
+    names: the `name` attribute of `vars` groups, by group path (Keras 3 writes it).
+    extra_classes: class names to know besides Keras' own.
+
+    A group inside a list is named after its class; one named after an attribute has no class
+    ("") unless the class that holds it always makes that sub-layer. The configs are empty.
+    """
+    names = names or {}
+    classes = {snake_case(name): name for name in sorted(layers.known_classes(flavor))}
+    classes |= {snake_case(name): name for name in extra_classes}
+    found: dict[str, Layer] = {}
+    for raw in sorted(paths, key=lambda path: tidy(path).count("/")):
+        path = tidy(raw)
+        parent, _, last = path.rpartition("/")
+        held = parent.rpartition("/")[2]
+        class_name = ""
+        if held in CONTAINERS:
+            stem = re.sub(r"_\d+$", "", last)
+            class_name = classes.get(last) or classes.get(stem, "")
+        elif parent in found:
+            implied = layers.implied_children(found[parent], flavor)
+            class_name = next((c.class_name for c in implied if c.attr == last), "")
+        name = names.get(raw) or names.get(path) or last or "model"
+        attr = held if held in CONTAINERS else last
+        found[path] = Layer(path, name, class_name, attr=attr, is_model=not path)
+    return found
+
+
+def _walk(root: Layer, flavor: Flavor, scheme: _Scheme) -> Mapping[str, Layer]:
+    walk = _Walk(flavor, scheme, shared_layers(root))
+    walk.visit(root, "")
+    return walk.found
+
+
+@dataclass(slots=True)
+class _Walk:
+    flavor: Flavor
+    scheme: _Scheme
+    repeats: Mapping[str, str]
+    found: dict[str, Layer] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    def visit(self, layer: Layer, path: str) -> None:
+        """Save a layer: itself, then what its attributes hold. For a shared one the first wins."""
+        identity = self._identity(layer)
+        if identity in self.seen:
+            return
+        self.seen.add(identity)
+        self.found[path] = layer
+        for attr, children in self._attributes(layer):
+            inner = f"{path}/{attr}" if path else attr
+            if attr == self.scheme.layers or _is_list(layer, children[0].attr):
+                for name, child in self._numbered(children):
+                    self.visit(child, f"{inner}/{name}")
+            else:
+                self.visit(children[0], inner)
+
+    def _identity(self, layer: Layer) -> str:
+        return self.repeats.get(layer.path, layer.path)
+
+    def _attributes(self, layer: Layer) -> list[tuple[str, list[Layer]]]:
+        held: dict[str, list[Layer]] = {}
+        for child in layer.children:
+            own = layer.is_model and child.attr == "layers"
+            held.setdefault(self.scheme.layers if own else child.attr, []).append(child)
+        # Keras 3 saves a model's own layers before any other attribute.
+        first = self.scheme.layers if layer.is_model and self.flavor is Flavor.KERAS3 else None
+        return sorted(held.items(), key=lambda item: (item[0] != first, self.scheme.order(item[0])))
+
+    def _numbered(self, children: list[Layer]) -> Iterator[tuple[str, Layer]]:
+        used: dict[str, int] = {}
+        for child in children:
+            if self.scheme.skip and self._identity(child) in self.seen:
+                continue
+            base = snake_case(child.class_name)
+            number = used.get(base, 0)
+            used[base] = number + (2 if self.scheme.doubled and self._has_weights(child) else 1)
+            yield (f"{base}_{number}" if number else base), child
+
+    def _has_weights(self, layer: Layer) -> bool:
+        return any(layers.own_variables(one, self.flavor) != () for one in layer.walk())
+
+
+def _is_list(layer: Layer, attr: str) -> bool:
+    return attr in CONTAINERS or not _is_node(layer.config.get(attr, {"class_name": ""}))
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, Mapping) and "class_name" in value
