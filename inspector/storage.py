@@ -166,14 +166,15 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order."""
     import numpy as np
 
+    order, bare = (name[0], name[1:]) if name.startswith(("<", ">")) else ("", name)
     try:
-        return np.dtype(name)
+        found: np.dtype[Any] = np.dtype(bare)
     except TypeError:
         import ml_dtypes
 
-        order, bare = (name[0], name[1:]) if name[0] in "<>" else ("", name)
-        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, bare))
-        return found.newbyteorder(">") if order == ">" else found
+        found = np.dtype(getattr(ml_dtypes, bare))
+    # Told "<", ml_dtypes' types would no longer be the same as their own.
+    return found.newbyteorder(">") if order == ">" else found
 
 
 @dataclass(frozen=True, slots=True)
