@@ -1,1 +1,113 @@
-"""A static inspector for saved TensorFlow-family models."""
+"""A static inspector for saved TensorFlow-family models.
+
+    import inspector
+
+    report = inspector.show(["model.h5"])
+    with inspector.open("model.h5") as opened:
+        print(opened.artifact.tensors)
+
+Everything is loaded when first asked for: `import inspector` imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from inspector._version import __version__
+
+if TYPE_CHECKING:
+    from inspector.api import explain, open, show
+    from inspector.errors import (
+        ArtifactError,
+        Corrupt,
+        InspectorError,
+        LimitExceeded,
+        NotFound,
+        Truncated,
+        UnknownFormat,
+        Unsupported,
+        UsageError,
+    )
+    from inspector.limits import Limits
+    from inspector.model import (
+        Artifact,
+        Extent,
+        Layer,
+        Measurement,
+        Problem,
+        Role,
+        Tensor,
+        Totals,
+        Verdict,
+    )
+    from inspector.report import Report
+
+_HOME = {
+    "inspector.api": ("explain", "open", "show"),
+    "inspector.errors": (
+        "ArtifactError",
+        "Corrupt",
+        "InspectorError",
+        "LimitExceeded",
+        "NotFound",
+        "Truncated",
+        "UnknownFormat",
+        "Unsupported",
+        "UsageError",
+    ),
+    "inspector.limits": ("Limits",),
+    "inspector.model": (
+        "Artifact",
+        "Extent",
+        "Layer",
+        "Measurement",
+        "Problem",
+        "Role",
+        "Tensor",
+        "Totals",
+        "Verdict",
+    ),
+    "inspector.report": ("Report",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "Corrupt",
+    "Extent",
+    "InspectorError",
+    "Layer",
+    "LimitExceeded",
+    "Limits",
+    "Measurement",
+    "NotFound",
+    "Problem",
+    "Report",
+    "Role",
+    "Tensor",
+    "Totals",
+    "Truncated",
+    "UnknownFormat",
+    "Unsupported",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "explain",
+    "open",
+    "show",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(module), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

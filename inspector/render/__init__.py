@@ -1,0 +1,36 @@
+"""Step 6: a report as text, JSON, Markdown or CSV. Renderers compute nothing.
+
+A new renderer is one file here, with a `render`, and one line in RENDERERS. Each is imported when
+it is first called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from inspector.render.options import RenderOptions
+
+if TYPE_CHECKING:
+    from inspector.report import Report
+
+    Renderer = Callable[[Report, RenderOptions], str]
+
+
+def _in(module: str) -> Renderer:
+    def render(report: Report, options: RenderOptions) -> str:
+        text: str = importlib.import_module(f"inspector.render.{module}").render(report, options)
+        return text
+
+    return render
+
+
+RENDERERS: Mapping[str, Renderer] = {
+    "text": _in("text"),
+    "json": _in("json"),
+    "markdown": _in("markdown"),
+    "csv": _in("csv"),
+}
+
+__all__ = ["RENDERERS", "RenderOptions"]

@@ -1,0 +1,319 @@
+"""The answer in words: sentences about one artifact, each true by the numbers it was given.
+
+Every function here answers one question and returns its sentence, or nothing when the question
+does not arise. QUESTIONS is the order in which a person reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from inspector.model import GROUP_OF, Group, Role
+from inspector.report import ArtifactReport, TensorReport
+from inspector.words import ROLE_WORDS, count, listing, number, percent
+
+# In which words a group of roles is named after "N of ...".
+_OF_GROUP: Mapping[Group, str] = {
+    Group.WEIGHT: "of the model",
+    Group.PRUNING: "of pruning",
+    Group.CLUSTERING: "of clustering",
+    Group.QUANTIZATION: "of quantization",
+    Group.TRAINING: "of training",
+    Group.STRUCTURE: "of copies and constants",
+    Group.UNKNOWN: "that no rule explains",
+}
+_COUNTED = (Group.WEIGHT, Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION)
+# Wrappers of quantization-aware training: tfmot's, and Vitis' of the same names.
+_QAT = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
+_OPTIMIZER = (Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the sentences need beside the report.
+
+    keras_elements: elements by role as Keras counts them (packed int4 values two a byte);
+    classes: of every layer; lora: a layer's config names a lora_rank; quantizes_8_bit: a
+    quantization wrapper was given one of the toolkit's 8-bit schemes; vocabulary: entries by
+    name; copied_bytes: bytes that each copy takes of the file.
+    """
+
+    keras_elements: Mapping[str, int]
+    classes: frozenset[str]
+    lora: bool
+    quantizes_8_bit: bool
+    has_config: bool
+    complete: bool
+    vocabulary: Mapping[str, int]
+    copied_bytes: Mapping[str, int]
+
+
+def sentences(report: ArtifactReport, facts: Facts) -> tuple[str, ...]:
+    """The answer, sentence by sentence."""
+    return tuple(
+        sentence for question in QUESTIONS for sentence in question(report, facts) if sentence
+    )
+
+
+def _partial(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    if not facts.complete:
+        yield "Only a part of the model is here: every number is of this part."
+
+
+def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    total = report.totals.count_params
+    if total is None:
+        reason = report.totals_reasons.get("count_params")
+        yield "What Keras would count is unknown" + (f": {reason.rstrip('.')}." if reason else ".")
+        yield from _stored_sentence(report)
+        return
+    head = f"{count(total, 'parameter')} as Keras counts {'it' if total == 1 else 'them'}"
+    parts = _counted_parts(facts)
+    if total == 0:
+        yield f"{head}: the model has nothing to train."
+    elif sum(size for _, size in parts) != total:
+        yield f"{head} once loaded."
+        yield from _stored_sentence(report)
+        yield from _lora(report, facts)
+    elif len(parts) == 1:
+        yield head + _trainability(report) + "."
+    else:
+        words = [
+            f"{number(size)} {_OF_GROUP[group]}"
+            + ("" if group is Group.WEIGHT else f" ({_details(report, group)})")
+            for group, size in parts
+        ]
+        yield f"{head}: {' + '.join(words)}."
+        yield from _trained(report)
+
+
+def _counted_parts(facts: Facts) -> list[tuple[Group, int]]:
+    """Elements by group, as Keras counts them."""
+    groups = _by_group(facts.keras_elements)
+    return [(group, groups[group]) for group in _COUNTED if groups.get(group)]
+
+
+def _trainability(report: ArtifactReport) -> str:
+    trainable, fixed = report.totals.trainable, report.totals.non_trainable
+    if trainable is None or fixed is None:
+        return ""
+    if not fixed:
+        return ", all trainable"
+    if not trainable:
+        return ", none trainable"
+    statistics = report.roles.get(Role.STATISTIC)
+    if statistics and statistics.elements == fixed:
+        return f": {number(trainable)} trainable + {number(fixed)} of statistics"
+    return f": {number(trainable)} trainable + {number(fixed)} not"
+
+
+def _trained(report: ArtifactReport) -> Iterable[str]:
+    trainable, fixed = report.totals.trainable, report.totals.non_trainable
+    if trainable is not None and fixed is not None:
+        yield (
+            f"{number(trainable)} are trainable, {number(fixed)} are not."
+            if (trainable != 1)
+            else f"1 is trainable, {number(fixed)} are not."
+        )
+
+
+def _details(report: ArtifactReport, group: Group) -> str:
+    """In words: "2 masks 1,280, 2 thresholds": elements where they are more than the tensors."""
+    words = []
+    for role, row in report.roles.items():
+        if GROUP_OF[Role(role)] is group:
+            word = count(row.tensors, *ROLE_WORDS[role])
+            words.append(word if row.elements == row.tensors else f"{word} {number(row.elements)}")
+    return ", ".join(words)
+
+
+def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    """What the file holds, where that is not what Keras counts, and was not said yet."""
+    total = report.totals.count_params
+    if total is None or sum(size for _, size in _counted_parts(facts)) != total:
+        return
+    if report.totals.stored_elements != total:
+        yield from _stored_sentence(report)
+    packed = sum(row.elements for row in report.roles.values()) - sum(facts.keras_elements.values())
+    if packed > 0:
+        yield (
+            "Keras counts a packed int4 kernel by its bytes, two values each: "
+            f"{number(packed)} fewer than the values."
+        )
+
+
+def _stored_sentence(report: ArtifactReport) -> Iterable[str]:
+    stored = report.totals.stored_elements
+    parts: dict[str, int] = {}
+    for role, row in report.roles.items():
+        label = _stored_as(role)
+        parts[label] = parts.get(label, 0) + row.elements
+    words = [f"{number(size)} {label}" for label, size in parts.items() if size]
+    if stored:
+        verb = "is" if stored == 1 else "are"
+        apart = f" = {' + '.join(words)}" if len(words) > 1 else ""
+        yield f"{count(stored, 'element')} {verb} stored{apart}."
+
+
+def _lora(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    if facts.lora and not any("lora" in (tensor.variable or "") for tensor in report.tensors):
+        yield (
+            "The config names a lora_rank: LoRA kernels are merged into the kernel when a model "
+            "is saved, and loading makes new ones that the file does not hold."
+        )
+
+
+def _stored_as(role: str) -> str:
+    group = GROUP_OF[Role(role)]
+    if role in _OPTIMIZER:
+        return "of the optimizer"
+    if group is Group.TRAINING or group is Group.STRUCTURE:
+        return f"of {ROLE_WORDS[role][1]}"
+    return _OF_GROUP[group]
+
+
+def _config(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    if not facts.has_config:
+        yield "There is no model config: what is trainable is unknown."
+
+
+def _strip(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    """What stripping leaves, and how much of it is not zero."""
+    calls = [
+        call
+        for call, group in (
+            ("strip_pruning", Group.PRUNING),
+            ("strip_clustering", Group.CLUSTERING),
+        )
+        if any(GROUP_OF[Role(role)] is group for role in report.roles)
+    ]
+    left = report.totals.after_strip
+    subject = report.totals.count_params
+    if calls and left is not None and not _is_qat(report, facts):
+        yield f"{listing(calls)} {'leaves' if len(calls) == 1 else 'leave'} {number(left)}."
+        subject = left
+    weights, nonzero = report.weights, report.totals.nonzero
+    if weights is None or nonzero is None or not weights.elements:
+        return
+    verb = "is" if nonzero == 1 else "are"
+    sparse = f" ({percent(weights.zeros, weights.elements)} sparse)" if weights.zeros else ""
+    whole = (
+        "Of those"
+        if weights.elements == subject
+        else f"Of {count(weights.elements, 'weight element')}"
+    )
+    if not weights.zeros:
+        yield "No weight is zero."
+    else:
+        yield f"{whole}, {number(nonzero)} {verb} not zero{sparse}."
+
+
+def _is_qat(report: ArtifactReport, facts: Facts) -> bool:
+    return bool(_QAT & facts.classes) or Role.QUANT_STEP in report.roles
+
+
+def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    """How the weights are stored, where that is not plain float32."""
+    by_dtype: dict[str, list[TensorReport]] = {}
+    for tensor in report.tensors:
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC):
+            by_dtype.setdefault(tensor.dtype, []).append(tensor)
+    if _is_qat(report, facts) and by_dtype:
+        if len(by_dtype) == 1:
+            how = f"all weights are {next(iter(by_dtype))}"
+        else:
+            how = f"weights are {listing([_typed(*item) for item in by_dtype.items()])}"
+        makes = "makes them int8" if facts.quantizes_8_bit else "quantizes them"
+        yield f"Not quantized yet: {how}; conversion to TFLite {makes}."
+    elif len(by_dtype) == 1 and "float32" not in by_dtype:
+        yield f"All weights are {next(iter(by_dtype))}."
+    elif len(by_dtype) > 1:
+        yield f"Weights are {listing([_typed(*item) for item in by_dtype.items()])}."
+
+
+def _typed(dtype: str, tensors: list[TensorReport]) -> str:
+    """In words: "int8 (kernel, 192 elements)"."""
+    names = sorted({tensor.variable for tensor in tensors if tensor.variable})
+    elements = count(sum(tensor.elements for tensor in tensors), "element")
+    return f"{dtype} ({', '.join([*names, elements]) if len(names) <= 4 else elements})"
+
+
+def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    copies = [tensor for tensor in report.tensors if tensor.role == Role.ALIAS]
+    if not copies:
+        return
+    nbytes = sum(facts.copied_bytes.values())
+    cost = f"{count(nbytes, 'byte')} of copies" if nbytes else "at the cost of no byte"
+    names = {tensor.variable for tensor in copies}
+    originals = {tensor.alias_of for tensor in copies}
+    if len(copies) == 1:
+        what, verb = f"The {copies[0].variable or 'variable'}", "is"
+    elif len(names) == 1 and None not in names and len(originals) == len(copies):
+        what, verb = f"{number(len(copies))} {names.pop()}s", "are"
+    else:
+        what, verb = count(len(originals), "variable"), "is" if len(originals) == 1 else "are"
+    times = "twice" if len(originals) == len(copies) else "more than once"
+    yield f"{what} {verb} stored {times}: {cost}."
+
+
+def _training(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    """What no inference needs, in bytes."""
+    sizes: dict[str, int] = {}
+    for role, row in report.roles.items():
+        group = GROUP_OF[Role(role)]
+        if group in (Group.TRAINING, Group.PRUNING) and row.nbytes:
+            label = "pruning" if group is Group.PRUNING else _training_label(role)
+            sizes[label] = sizes.get(label, 0) + row.nbytes
+    if not sizes:
+        return
+    total = sum(sizes.values())
+    if len(sizes) == 1:
+        (label,) = sizes
+        yield f"Inference needs none of the {count(total, 'byte')} of {label} state stored."
+    else:
+        parts = ", ".join(f"{label} {number(size)}" for label, size in sizes.items())
+        yield f"Inference needs none of the {count(total, 'byte')} of training state ({parts})."
+
+
+def _training_label(role: str) -> str:
+    return {Role.METRIC: "metric", Role.COUNTER: "counter"}.get(Role(role), "optimizer")
+
+
+def _vocabulary(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    if facts.vocabulary:
+        total = sum(facts.vocabulary.values())
+        where = count(len(facts.vocabulary), "vocabulary", "vocabularies")
+        yield f"Beside the parameters: {where} of {count(total, 'entry', 'entries')}."
+
+
+def _unknown(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    row = report.roles.get(Role.UNKNOWN)
+    if row:
+        them = "it" if row.tensors == 1 else "them"
+        yield (
+            f"{count(row.tensors, 'tensor')} of {count(row.elements, 'element')} "
+            f"{'is' if row.tensors == 1 else 'are'} unknown: no rule explains {them}."
+        )
+
+
+def _by_group(elements: Mapping[str, int]) -> dict[Group, int]:
+    result: dict[Group, int] = {}
+    for role, size in elements.items():
+        group = GROUP_OF[Role(role)]
+        result[group] = result.get(group, 0) + size
+    return result
+
+
+QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
+    _partial,
+    _parameters,
+    _config,
+    _strip,
+    _types,
+    _stored,
+    _copies,
+    _training,
+    _vocabulary,
+    _unknown,
+)

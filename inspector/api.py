@@ -1,0 +1,309 @@
+"""The steps composed. The command line, notebooks and fleets call nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from inspector.errors import ArtifactError, UsageError
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.storage import numpy_dtype
+
+if TYPE_CHECKING:
+    from inspector.classify import Classified
+    from inspector.measure import MaskReport
+    from inspector.read import Opened
+    from inspector.report import ArtifactReport, Explanation, Report
+
+_CANDIDATES = 20  # an ambiguous name lists this many of the tensors it could mean
+
+
+class Progress(Protocol):
+    """Told how far the measuring of each artifact is; sizes are bytes."""
+
+    def start(self, nbytes: int) -> None: ...
+
+    def advance(self, nbytes: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Silent:
+    """The progress that nobody watches."""
+
+    def start(self, nbytes: int) -> None:
+        """Nothing to show."""
+
+    def advance(self, nbytes: int) -> None:
+        """Nothing to show."""
+
+    def finish(self) -> None:
+        """Nothing to show."""
+
+
+def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Opened:  # noqa: A001
+    """Open an artifact: a context manager whose `.artifact` holds what it is made of.
+
+    Payloads can be read while it is open. Raises NotFound, UnknownFormat, Truncated, Corrupt,
+    Unsupported or LimitExceeded.
+    """
+    from inspector.read import read
+
+    return read(os.fspath(path), limits)
+
+
+def show(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """The report of some artifacts, in the order given.
+
+    One that cannot be read has its place in it too, with `readable` False; no ArtifactError
+    leaves this function. measure: read the values (zeros, range, patterns); threads: how many
+    measure, None for as many as there are processors.
+    """
+    from inspector.assemble import build_unreadable
+    from inspector.report import report
+
+    if isinstance(paths, (str, os.PathLike)):
+        paths = [paths]
+    artifacts: list[ArtifactReport] = []
+    for given in paths:
+        path = os.fspath(given)
+        try:
+            artifacts.append(_show(path, measure, limits, threads, progress or Silent()))
+        except ArtifactError as error:
+            artifacts.append(build_unreadable(path, error))
+    return report("show", tuple(artifacts))
+
+
+def explain(
+    path: str | os.PathLike[str], tensor: str, *, measure: bool = True, limits: Limits = DEFAULT
+) -> Explanation:
+    """All that is known of one tensor.
+
+    tensor: its name, "layer/variable", an ending of either that only one tensor has, or a glob.
+    Raises UsageError when it names no tensor or several, ArtifactError when reading fails.
+    """
+    from inspector.assemble import build_explanation
+    from inspector.classify import RULES, classify
+    from inspector.measure import histogram
+
+    with open(path, limits=limits) as opened:
+        artifact = opened.artifact
+        found = find(artifact, tensor)
+        classified = classify(artifact)
+        measured, problems = _measure((found,), limits, None, Silent()) if measure else ({}, [])
+        bars = None
+        if found.name in measured:
+            classified, more = confirm(
+                artifact, classified, measured, limits, only=frozenset({found.name})
+            )
+            problems += more
+            bars = histogram(found, known=measured[found.name], limits=limits)
+        verdict = classified.verdicts[found.name]
+        return build_explanation(
+            artifact,
+            found,
+            verdict,
+            next((rule for rule in RULES if rule.code == verdict.rule), None),
+            measurement=measured.get(found.name),
+            histogram=bars,
+            check=_mask_check(artifact, found, classified.verdicts, limits) if measure else None,
+            problems=problems,
+        )
+
+
+def find(artifact: Artifact, wanted: str) -> Tensor:
+    """The tensor that `wanted` names. Raises UsageError, with candidates where there are some."""
+    for matches in _MATCHES:
+        hits = [tensor for tensor in artifact.tensors if matches(tensor, wanted)]
+        if len(hits) == 1:
+            return hits[0]
+        if hits:
+            names = "".join(f"\n  {tensor.name}" for tensor in hits[:_CANDIDATES])
+            more = len(hits) - _CANDIDATES
+            rest = f"\n  and {more:,} more" if more > 0 else ""
+            raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
+    raise UsageError(
+        f"{wanted!r} names no tensor of {artifact.path}; `inspect show --tensors` lists them"
+    )
+
+
+def spoken(tensor: Tensor) -> tuple[str, ...]:
+    """The names that people know a tensor by, its path in the artifact first."""
+    names = [tensor.name, *tensor.links]
+    if tensor.stored_name:
+        names.append(tensor.stored_name)
+    if tensor.variable:
+        names.append(f"{tensor.layer}/{tensor.variable}" if tensor.layer else tensor.variable)
+    return tuple(names)
+
+
+def confirm(
+    artifact: Artifact,
+    classified: Classified,
+    measured: Mapping[str, Measurement],
+    limits: Limits = DEFAULT,
+    only: frozenset[str] | None = None,
+) -> tuple[Classified, list[Problem]]:
+    """Hold what the rules said against the values: copies repeat, masks are binary.
+
+    only: names of the tensors to look at, None for all. Roles stay as they are; what the values
+    say is added to the evidence, or is a Problem ("copy-differs", "mask-not-binary").
+    """
+    from inspector.measure import compare
+
+    by_name = {tensor.name: tensor for tensor in artifact.tensors}
+    verdicts = dict(classified.verdicts)
+    problems: list[Problem] = []
+    for tensor in artifact.tensors:
+        verdict = verdicts[tensor.name]
+        if only is not None and tensor.name not in only:
+            continue
+        original = by_name.get(verdict.alias_of or "")
+        if verdict.role is Role.ALIAS and original is not None:
+            try:
+                same = compare(tensor, original, limits)
+            except ArtifactError as error:
+                problems.append(_unreadable(tensor, error))
+                continue
+            if same:
+                evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it."
+                verdicts[tensor.name] = dataclasses.replace(verdict, evidence=evidence)
+            elif same is not None:
+                problems.append(_differs(tensor, original, artifact.path))
+        found = measured.get(tensor.name)
+        if verdict.role is Role.MASK and found is not None and not is_binary(found):
+            problems.append(_not_binary(tensor, found, artifact.path))
+    return dataclasses.replace(classified, verdicts=verdicts), problems
+
+
+def is_binary(found: Measurement) -> bool:
+    """Whether the values measured are all 0 or 1."""
+    if found.nan or found.distinct is None:
+        return False
+    ends = {found.minimum, found.maximum} - {None}
+    return ends <= {0, 1} and found.distinct == len(ends)
+
+
+def _show(
+    path: str, measure: bool, limits: Limits, threads: int | None, progress: Progress
+) -> ArtifactReport:
+    from inspector.assemble import build_show
+    from inspector.classify import classify
+    from inspector.count import count
+
+    with open(path, limits=limits) as opened:
+        artifact = opened.artifact
+        classified = classify(artifact)
+        measured: dict[str, Measurement] | None = None
+        problems: list[Problem] = []
+        if measure:
+            measured, problems = _measure(artifact.tensors, limits, threads, progress)
+            classified, more = confirm(artifact, classified, measured, limits)
+            problems += more
+        counted = count(artifact, classified.verdicts)
+        return build_show(artifact, classified, counted, measured, problems)
+
+
+def _measure(
+    tensors: Sequence[Tensor], limits: Limits, threads: int | None, progress: Progress
+) -> tuple[dict[str, Measurement], list[Problem]]:
+    from inspector.measure import measure_all
+
+    progress.start(sum(_value_bytes(tensor) for tensor in tensors))
+    try:
+        measured, failed = measure_all(tensors, limits, threads, progress.advance)
+    finally:
+        progress.finish()
+    by_name = {tensor.name: tensor for tensor in tensors}
+    return measured, [_unreadable(by_name[name], error) for name, error in failed.items()]
+
+
+def _value_bytes(tensor: Tensor) -> int:
+    """Bytes of the values once decoded: what measuring counts its progress in."""
+    if tensor.payload is None:
+        return 0
+    try:
+        return tensor.elements * numpy_dtype(tensor.dtype).itemsize
+    except (AttributeError, TypeError):
+        return 0
+
+
+def _mask_check(
+    artifact: Artifact, found: Tensor, verdicts: Mapping[str, Verdict], limits: Limits
+) -> tuple[Tensor, Tensor, MaskReport] | None:
+    """The mask, the weight and how they agree, where `found` is either."""
+    from inspector.errors import UsageError
+    from inspector.measure import mask_against_weight
+
+    by_name = {tensor.name: tensor for tensor in artifact.tensors}
+    pairs = (
+        (by_name[name], by_name[verdict.about])
+        for name, verdict in verdicts.items()
+        if verdict.role is Role.MASK and verdict.about in by_name
+    )
+    for mask, weight in pairs:
+        if found.name in (mask.name, weight.name):
+            try:
+                return mask, weight, mask_against_weight(mask, weight, limits)
+            except (ArtifactError, UsageError):
+                return None
+    return None
+
+
+def _unreadable(tensor: Tensor, error: ArtifactError) -> Problem:
+    return Problem(
+        "unreadable-values",
+        Severity.ERROR,
+        f"{tensor.name} was not measured: {error.message}",
+        error.path,
+        error.offset,
+    )
+
+
+def _differs(copy: Tensor, original: Tensor, path: str) -> Problem:
+    return Problem(
+        "copy-differs",
+        Severity.WARNING,
+        f"{copy.name} and {original.name} are the same variable and hold different values; "
+        "Keras loads them in order, so the last one loaded wins",
+        path,
+    )
+
+
+def _not_binary(mask: Tensor, found: Measurement, path: str) -> Problem:
+    values = "more than 256" if found.distinct is None else f"{found.distinct:,}"
+    return Problem(
+        "mask-not-binary",
+        Severity.WARNING,
+        f"{mask.name} is a mask by its place and holds {values} different values "
+        f"from {found.minimum} to {found.maximum}, not 0 and 1 alone",
+        path,
+    )
+
+
+def _ends_with(tensor: Tensor, wanted: str) -> bool:
+    return any(name.endswith(f"/{wanted}") for name in spoken(tensor))
+
+
+def _globs(tensor: Tensor, wanted: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, wanted) for name in spoken(tensor))
+
+
+# How a tensor may be named; the first way that matches any decides.
+_MATCHES: tuple[Callable[[Tensor, str], bool], ...] = (
+    lambda tensor, wanted: tensor.name == wanted,
+    lambda tensor, wanted: wanted in spoken(tensor),
+    _ends_with,
+    _globs,
+)

@@ -1,0 +1,408 @@
+"""From what the steps found to the report: everything is computed here, so renderers need not."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from inspector import report as r
+from inspector.answer import Facts, sentences
+from inspector.errors import ArtifactError
+from inspector.model import Artifact, Extent, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.words import ROLE_LABELS
+
+if TYPE_CHECKING:
+    from inspector.classify import Classified
+    from inspector.classify.rule import Rule
+    from inspector.count import Counted, LayerRow
+    from inspector.measure import Histogram, MaskReport
+
+_UNKNOWN = r.TotalsReport(None, None, None, None, None, None)
+
+
+def build_show(
+    artifact: Artifact,
+    classified: Classified,
+    counted: Counted,
+    measured: Mapping[str, Measurement] | None = None,
+    problems: Iterable[Problem] = (),
+) -> r.ArtifactReport:
+    """The report of one artifact.
+
+    measured: by tensor name, None when nothing was measured; problems: those found on the way,
+    beside the artifact's own and the steps'.
+    """
+    verdicts = classified.verdicts
+    stored = _bytes_once(artifact, verdicts)
+    tensors = tuple(
+        tensor_report(tensor, verdicts[tensor.name], (measured or {}).get(tensor.name))
+        for tensor in artifact.tensors
+    )
+    by_name = {tensor.name: tensor for tensor in tensors}
+    layers = tuple(
+        _layer(row, [by_name[name] for name in row.tensors], measured is not None)
+        for row in counted.layers
+    )
+    weights = _weights(tensors) if measured is not None else None
+    held = {name for row in counted.layers for name in row.tensors}
+    result = r.ArtifactReport(
+        path=artifact.path,
+        format=artifact.format,
+        nbytes=artifact.nbytes,
+        files=tuple(r.FileReport(entry.path, entry.nbytes) for entry in artifact.files),
+        producer=_producer(artifact),
+        totals=r.TotalsReport(
+            stored_elements=counted.totals.stored_elements,
+            count_params=counted.totals.count_params,
+            trainable=counted.totals.trainable,
+            non_trainable=counted.totals.non_trainable,
+            after_strip=counted.totals.after_strip,
+            nonzero=weights.elements - weights.zeros if weights else counted.totals.nonzero,
+        ),
+        roles=_roles(tensors, stored),
+        bytes=_labels(artifact, tensors, stored),
+        layers=layers,
+        tensors=tensors,
+        problems=tuple(
+            problem_report(problem)
+            for problem in (
+                *artifact.problems,
+                *classified.problems,
+                *counted.problems,
+                *problems,
+            )
+        ),
+        kind=artifact.kind,
+        readable=True,
+        answer=(),
+        totals_reasons=dict(counted.reasons),
+        in_no_layer=_elements(tensor for tensor in tensors if tensor.name not in held),
+        weights=weights,
+    )
+    return replace(result, answer=sentences(result, _facts(artifact, verdicts)))
+
+
+def build_unreadable(path: str, error: ArtifactError) -> r.ArtifactReport:
+    """The place of an artifact that could not be read."""
+    problem = r.ProblemReport(
+        _kebab(type(error).__name__), Severity.ERROR, error.message, error.path, error.offset
+    )
+    return r.ArtifactReport(
+        path=path,
+        format=None,
+        nbytes=None,
+        files=(),
+        producer=None,
+        totals=_UNKNOWN,
+        roles={},
+        bytes={},
+        layers=(),
+        tensors=(),
+        problems=(problem,),
+        kind=None,
+        readable=False,
+        answer=(),
+        totals_reasons={},
+        in_no_layer={},
+        weights=None,
+    )
+
+
+def build_explanation(
+    artifact: Artifact,
+    tensor: Tensor,
+    verdict: Verdict,
+    rule: Rule | None,
+    *,
+    measurement: Measurement | None = None,
+    histogram: Histogram | None = None,
+    check: tuple[Tensor, Tensor, MaskReport] | None = None,
+    problems: Iterable[Problem] = (),
+) -> r.Explanation:
+    """All that is known of one tensor. check: a mask, its weight, and how they agree."""
+    edges = histogram.edges if histogram else ()
+    return r.Explanation(
+        path=artifact.path,
+        format=artifact.format,
+        kind=artifact.kind,
+        tensor=tensor_report(tensor, verdict, measurement),
+        rule=None
+        if rule is None
+        else r.RuleReport(rule.code, rule.summary, rule.explanation, rule.example),
+        extents=tuple(
+            r.ExtentReport(extent.file, extent.offset, extent.length, extent.codec)
+            for extent in tensor.extents
+        ),
+        histogram=tuple(
+            r.Bar(low, high, elements)
+            for low, high, elements in zip(
+                edges, edges[1:], histogram.counts if histogram else (), strict=False
+            )
+        ),
+        mask=None if check is None else _mask(*check),
+        schedule=_schedule(artifact, tensor),
+        problems=tuple(problem_report(problem) for problem in problems),
+    )
+
+
+def _mask(mask: Tensor, weight: Tensor, found: MaskReport) -> r.MaskReport:
+    return r.MaskReport(
+        mask=mask.name,
+        weight=weight.name,
+        elements=mask.elements,
+        masked=found.mask_zeros,
+        extra_zeros=found.kept_zeros,
+        leaks=found.leaked,
+    )
+
+
+def _schedule(artifact: Artifact, tensor: Tensor) -> r.Schedule | None:
+    """What the innermost pruning wrapper around the tensor's layer was told, by its config
+    (tfmot, PruneLowMagnitude.get_config).
+    """
+    if artifact.model is None or tensor.layer is None:
+        return None
+    around = [
+        layer
+        for layer in artifact.model.walk()
+        if layer.class_name == "PruneLowMagnitude"
+        and f"{tensor.layer}/".startswith(f"{layer.path}/")
+    ]
+    if not around:
+        return None
+    config = around[-1].config
+    given = config.get("pruning_schedule")
+    schedule = given if isinstance(given, Mapping) else {}
+    pooling = config.get("block_pooling_type")
+    name, settings = schedule.get("class_name"), schedule.get("config")
+    return r.Schedule(
+        wrapper=around[-1].path,
+        class_name=name if isinstance(name, str) else None,
+        config={str(key): _plain(value) for key, value in settings.items()}
+        if isinstance(settings, Mapping)
+        else {},
+        block_size=_plain(config.get("block_size")),
+        block_pooling_type=pooling if isinstance(pooling, str) else None,
+        m_by_n=_plain(config.get("sparsity_m_by_n")),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value of a config as JSON can hold it: no NaN, no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def narrow(
+    artifact: r.ArtifactReport, layers: tuple[str, ...] = (), roles: tuple[str, ...] = ()
+) -> r.ArtifactReport:
+    """Only rows of these layers (globs) and roles; counts and bytes stay those of the whole."""
+    if not artifact.readable or not (layers or roles):
+        return artifact
+
+    def named(layer: str | None) -> bool:
+        return not layers or any(fnmatch.fnmatchcase(layer or "", glob) for glob in layers)
+
+    kept = tuple(
+        row
+        for row in artifact.layers
+        if named(row.name) and (not roles or any(row.roles.get(role) for role in roles))
+    )
+    kept_tensors = tuple(
+        tensor
+        for tensor in artifact.tensors
+        if named(tensor.layer) and (not roles or tensor.role in roles)
+    )
+    shown = r.Shown(len(kept), len(artifact.layers), len(kept_tensors), len(artifact.tensors))
+    return replace(artifact, layers=kept, tensors=kept_tensors, shown=shown)
+
+
+def tensor_report(
+    tensor: Tensor, verdict: Verdict, measurement: Measurement | None
+) -> r.TensorReport:
+    """One tensor's entry."""
+    return r.TensorReport(
+        name=tensor.name,
+        variable=tensor.variable,
+        layer=tensor.layer,
+        role=verdict.role.value,
+        rule=verdict.rule,
+        basis=verdict.basis,
+        evidence=verdict.evidence,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        elements=tensor.elements,
+        nbytes=tensor.nbytes,
+        trainable=verdict.trainable,
+        quantization=None,
+        sparsity=None,
+        alias_of=verdict.alias_of,
+        about=verdict.about,
+        storage=tensor.storage,
+        links=tensor.links,
+        measure=None if measurement is None else _measure(measurement, tensor.elements),
+    )
+
+
+def problem_report(problem: Problem) -> r.ProblemReport:
+    """One problem's entry."""
+    return r.ProblemReport(
+        problem.code, problem.severity, problem.message, problem.path, problem.offset
+    )
+
+
+def _measure(measurement: Measurement, elements: int) -> r.MeasureReport:
+    return r.MeasureReport(
+        zeros=measurement.zeros,
+        sparsity=measurement.zeros / elements if elements else None,
+        min=_extreme(measurement.minimum),
+        max=_extreme(measurement.maximum),
+        nan=measurement.nan,
+        inf=measurement.inf,
+        distinct=measurement.distinct,
+        patterns={
+            f"{pattern.name} {pattern.axis}": r.PatternReport(
+                pattern.held, pattern.groups, pattern.holds
+            )
+            for pattern in measurement.patterns
+        },
+    )
+
+
+def _extreme(value: float | None) -> r.Extreme:
+    if value is None or math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _producer(artifact: Artifact) -> r.ProducerReport | None:
+    producer = artifact.producer
+    if producer is None:
+        return None
+    flavor = producer.flavor.value if producer.flavor else None
+    return r.ProducerReport(producer.name, producer.version, producer.backend, flavor)
+
+
+def _bytes_once(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> dict[str, int]:
+    """Bytes that each tensor takes of the files, by name.
+
+    Of two tensors that share an extent the first takes it, one that is no copy before a copy.
+    """
+    taken: set[tuple[str, int, int]] = set()
+    result: dict[str, int] = {}
+    ordered = sorted(artifact.tensors, key=lambda t: verdicts[t.name].role is Role.ALIAS)
+    for tensor in ordered:
+        fresh = {_place(extent): extent.length for extent in tensor.extents}
+        result[tensor.name] = sum(length for place, length in fresh.items() if place not in taken)
+        taken.update(fresh)
+    return result
+
+
+def _place(extent: Extent) -> tuple[str, int, int]:
+    return extent.file, extent.offset, extent.length
+
+
+def _roles(tensors: Iterable[r.TensorReport], stored: Mapping[str, int]) -> dict[str, r.RoleReport]:
+    result: dict[str, list[int]] = {}
+    for tensor in tensors:
+        row = result.setdefault(tensor.role, [0, 0, 0])
+        row[0] += 1
+        row[1] += tensor.elements
+        row[2] += stored[tensor.name]
+    return {role: r.RoleReport(*result[role]) for role in Role if role in result}
+
+
+def _labels(
+    artifact: Artifact, tensors: Iterable[r.TensorReport], stored: Mapping[str, int]
+) -> dict[str, int]:
+    """Bytes by label, tensors first. Should the extents of a hostile file overlap in part, the
+    difference has a label of its own, so that the sum still holds.
+    """
+    result = {
+        ROLE_LABELS[role]: row.nbytes for role, row in _roles(tensors, stored).items() if row.nbytes
+    }
+    for label, nbytes in artifact.overhead.items():
+        if nbytes:
+            result[label] = result.get(label, 0) + nbytes
+    rest = artifact.nbytes - sum(result.values())
+    if rest:
+        result["unaccounted" if rest > 0 else "shared by several"] = rest
+    return result
+
+
+def _elements(tensors: Iterable[r.TensorReport]) -> dict[str, int]:
+    result: dict[str, int] = {}
+    for tensor in tensors:
+        result[tensor.role] = result.get(tensor.role, 0) + tensor.elements
+    return {role.value: result[role] for role in Role if role in result}
+
+
+def _weights(tensors: Iterable[r.TensorReport]) -> r.WeightsReport | None:
+    """Zeros among the weights, None when one of them has no measure."""
+    elements = zeros = 0
+    for tensor in tensors:
+        if tensor.role == Role.WEIGHT:
+            if tensor.measure is None:
+                return None
+            elements += tensor.elements
+            zeros += tensor.measure.zeros
+    return r.WeightsReport(elements, zeros, zeros / elements if elements else None)
+
+
+def _layer(row: LayerRow, tensors: list[r.TensorReport], measured: bool) -> r.LayerReport:
+    return r.LayerReport(
+        name=row.path,
+        class_name=row.class_name,
+        wraps=row.wraps,
+        trainable=row.trainable,
+        count_params=row.count_params,
+        overhead=row.overhead,
+        roles={role.value: row.roles[role] for role in Role if row.roles.get(role)},
+        weights=_weights(tensors) if measured else None,
+    )
+
+
+def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> Facts:
+    counted: dict[str, int] = {}
+    for tensor in artifact.tensors:
+        role = verdicts[tensor.name].role.value
+        size = tensor.elements if tensor.keras_elements is None else tensor.keras_elements
+        counted[role] = counted.get(role, 0) + size
+    classes: set[str] = set()
+    lora = quantizes_8_bit = False
+    for layer in artifact.model.walk() if artifact.model else ():
+        classes.add(layer.class_name)
+        lora = lora or bool(layer.config.get("lora_rank"))
+        scheme = layer.config.get("quantize_config")
+        quantizes_8_bit = quantizes_8_bit or "8Bit" in str(
+            scheme.get("class_name") if isinstance(scheme, Mapping) else ""
+        )
+    return Facts(
+        keras_elements=counted,
+        classes=frozenset(classes),
+        lora=lora,
+        quantizes_8_bit=quantizes_8_bit,
+        has_config=artifact.model is not None,
+        complete=artifact.complete,
+        vocabulary=dict(artifact.vocabulary),
+        copied_bytes={
+            name: size
+            for name, size in _bytes_once(artifact, verdicts).items()
+            if verdicts[name].role is Role.ALIAS
+        },
+    )
+
+
+def _kebab(name: str) -> str:
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")

@@ -1,0 +1,107 @@
+"""Where a command runs: its streams, its terminal, its variables. Tests make their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+PIPED_WIDTH = 100  # what is piped must not depend on whose terminal it was
+NARROWEST = 40
+
+
+@dataclass(slots=True)
+class Environment:
+    """stdout takes the output, stderr errors and progress; variables are those of the process."""
+
+    stdin: TextIO = field(default_factory=lambda: sys.stdin)
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at stdout."""
+        return self.stdout.isatty()
+
+    def width(self, wanted: int | None = None, *, to_file: bool = False) -> int:
+        """Columns to write: as wanted, else COLUMNS, else the terminal's, else 100."""
+        if wanted:
+            return wanted
+        columns = self.variables.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns):
+            return max(int(columns), NARROWEST)
+        if self.is_terminal and not to_file:
+            return max(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, NARROWEST)
+        return PIPED_WIDTH
+
+    def color(self, wanted: str = "auto", *, to_file: bool = False) -> bool:
+        """Whether to colour: "always", "never", or "auto": on a terminal without NO_COLOR."""
+        if wanted != "auto":
+            return wanted == "always"
+        return (
+            self.is_terminal
+            and not to_file
+            and not self.variables.get("NO_COLOR")
+            and self.variables.get("TERM") != "dumb"
+        )
+
+    def write(self, text: str, path: str | None = None) -> None:
+        """Put `text` on stdout, or in a file that is whole or untouched. Raises OSError."""
+        if path is not None:
+            write_whole(path, text)
+            return
+        self.stdout.write(encodable(text, self.stdout.encoding))
+        self.stdout.flush()
+
+    def complain(self, text: str) -> None:
+        """One line on stderr."""
+        with contextlib.suppress(OSError):
+            self.stderr.write(encodable(f"{text}\n", self.stderr.encoding))
+            self.stderr.flush()
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    """`text` with what the stream's encoding lacks written as escapes."""
+    name = encoding or "utf-8"
+    return text.encode(name, "backslashreplace").decode(name)
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file by way of a temporary one beside it, so that `path` is never half written.
+
+    The newlines are those of `text`; an existing file's permissions are kept. Raises OSError.
+    """
+    # A link stays a link: what it points at is replaced.
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        # /dev/stdout, a pipe: there is nothing to replace.
+        with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
+            out.write(text)
+        return
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
+    try:
+        with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, _mode(target))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _mode(target: str) -> int:
+    try:
+        return os.stat(target).st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

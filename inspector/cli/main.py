@@ -1,0 +1,153 @@
+"""The door: which command, and what becomes of whatever goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from inspector._version import __version__
+from inspector.cli.environment import Environment
+from inspector.cli.exit import ExitCode
+from inspector.errors import InspectorError
+
+# Command -> its module, which holds it as `command`. A new command is a file and a line here.
+COMMANDS = {
+    "show": "inspector.cli.show",
+    "explain": "inspector.cli.explain",
+    "rules": "inspector.cli.rules",
+    "formats": "inspector.cli.formats",
+}
+DEFAULT = "show"
+
+_HELP = """What is in a saved Keras model, and why: every tensor by its role, every count by its
+name, every byte accounted for. The file is read as bytes and never run; TensorFlow is not needed.
+
+\b
+  inspect model.h5                      the answer, one row a layer, the bytes
+  inspect model.keras --tensors         one row a tensor
+  inspect a.h5 b.keras --format json    several files, for a program
+  inspect model.h5 --role mask          only layers that hold masks
+  inspect explain model.h5 dense/kernel what one tensor is, and how that is known
+  inspect rules                         the rules that tell what a tensor is
+
+"inspect PATH" is short for "inspect show PATH"; a file that is named like a command is ./show.
+
+\b
+Exit codes:
+  0    clean
+  1    a finding or a difference
+  2    bad usage, or an artifact that cannot be read
+  3    a bug in inspect
+"""
+
+
+class Group(click.Group):
+    """Commands that are imported when they are called; a word that is none is a path to show."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found: click.Command = importlib.import_module(module).command
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {name for option in self.get_params(ctx) for name in option.opts}
+        if args and args[0] not in COMMANDS and args[0] not in own:
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=Group,
+    name="inspect",
+    help=_HELP,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name="inspect", message="%(prog)s %(version)s")
+def group() -> None:
+    """The commands."""
+
+
+def run(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:
+    """Run one command and return its exit code."""
+    env = environment or Environment()
+    with contextlib.redirect_stdout(env.stdout), contextlib.redirect_stderr(env.stderr):
+        return int(_guarded(arguments, env))
+
+
+def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
+    try:
+        result: Any = group.main(
+            args=list(sys.argv[1:] if arguments is None else arguments),
+            prog_name="inspect",
+            standalone_mode=False,
+            obj=env,
+        )
+        env.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        env.complain(error.format_message())
+        return ExitCode.UNUSABLE
+    except click.ClickException as error:
+        return _usage(error, env)
+    except InspectorError as error:
+        env.complain(f"inspect: {_clean(str(error))}")
+        return ExitCode.UNUSABLE
+    except BrokenPipeError:
+        _let_go(env)
+        return ExitCode.CLEAN
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        env.complain("inspect: interrupted")
+        return ExitCode.INTERRUPTED
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        env.complain(f"inspect: {_clean(f'{name}{error.strerror or error}')}")
+        return ExitCode.UNUSABLE
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever is left is our bug
+        return _bug(error, env)
+    return result if isinstance(result, int) else ExitCode.CLEAN
+
+
+def _usage(error: click.ClickException, env: Environment) -> ExitCode:
+    env.complain(f"inspect: {_clean(error.format_message())}")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        env.complain(f"Try: {error.ctx.command_path} --help")
+    return ExitCode.UNUSABLE
+
+
+def _bug(error: Exception, env: Environment) -> ExitCode:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
+    env.complain(
+        f"inspect: this is a bug in inspect {__version__}, please report it: "
+        f"{type(error).__name__} at {where}: {_clean(str(error))[:200]}"
+    )
+    if env.variables.get("INSPECT_DEBUG") == "1":
+        env.complain("".join(traceback.format_exception(error)))
+    else:
+        env.complain("INSPECT_DEBUG=1 shows the traceback.")
+    return ExitCode.BUG
+
+
+def _clean(text: str) -> str:
+    """What a message quotes from a file must not steer the terminal; its own lines stay."""
+    from inspector.render.words import safe
+
+    return "\n".join(safe(line) for line in text.split("\n"))
+
+
+def _let_go(env: Environment) -> None:
+    """The reader of our pipe is gone: see that nothing is flushed to it at exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), env.stdout.fileno())

@@ -1,0 +1,127 @@
+"""Options that several commands share, said once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inspector.cli.environment import NARROWEST, Environment
+from inspector.model import Role
+
+if TYPE_CHECKING:
+    from inspector.report import Report
+
+Function = Callable[..., Any]
+FORMATS = ("text", "json", "markdown", "csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How and where to write a report: the options of `output`, parsed."""
+
+    format: str
+    path: str | None
+    color: str
+    width: int | None
+    quiet: bool
+
+    def write(self, env: Environment, report: Report, *, tensors: bool = False) -> None:
+        """Render the report and put it where it was wanted. Raises OSError."""
+        from inspector.render import RENDERERS, RenderOptions
+
+        to_file = self.path is not None
+        wanted = RenderOptions(
+            env.width(self.width, to_file=to_file), env.color(self.color, to_file=to_file), tensors
+        )
+        env.write(RENDERERS[self.format](report, wanted), self.path)
+
+
+_OUTPUT = (
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default=FORMATS[0],
+        show_default=True,
+        help="How to write the report.",
+    ),
+    click.option(
+        "-o",
+        "--output",
+        "path",
+        metavar="FILE",
+        help="Write to FILE, whole or not at all, instead of stdout.",
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colour the text. auto: on a terminal, unless NO_COLOR is set.",
+    ),
+    click.option(
+        "--width",
+        type=click.IntRange(min=NARROWEST),
+        metavar="COLUMNS",
+        help="Columns of text. Default: the terminal's, 100 when piped.",
+    ),
+    click.option("--quiet", is_flag=True, help="Show no progress bar."),
+)
+
+_FILTERS = (
+    click.option(
+        "--layer",
+        "layers",
+        multiple=True,
+        metavar="GLOB",
+        help="Only rows of layers whose path matches. Repeatable.",
+    ),
+    click.option(
+        "--role",
+        "roles",
+        multiple=True,
+        type=click.Choice([role.value for role in Role]),
+        metavar="ROLE",
+        help="Only rows with tensors of this role: mask, optimizer_slot ... Repeatable.",
+    ),
+)
+
+measuring = click.option(
+    "--no-measure",
+    "measure",
+    flag_value=False,
+    default=True,
+    help="Read no values: no zeros, no ranges; only what the file declares.",
+)
+
+
+def output(function: Function) -> Function:
+    """--format, -o, --color, --width and --quiet, given to the command as one `out`."""
+
+    @functools.wraps(function)
+    def gathered(
+        *args: Any,
+        format: str,  # noqa: A002 - click names it after the option
+        path: str | None,
+        color: str,
+        width: int | None,
+        quiet: bool,
+        **others: Any,
+    ) -> Any:
+        return function(*args, out=Output(format, path, color, width, quiet), **others)
+
+    return _decorate(gathered, _OUTPUT)
+
+
+def filters(function: Function) -> Function:
+    """--layer and --role."""
+    return _decorate(function, _FILTERS)
+
+
+def _decorate(function: Function, options: tuple[Callable[[Function], Function], ...]) -> Function:
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,53 @@
+"""`inspect show PATH...`: what is in some artifacts."""
+
+from __future__ import annotations
+
+import click
+
+from inspector.cli import options
+from inspector.cli.environment import Environment
+from inspector.cli.exit import ExitCode
+
+_HELP = """Say what every tensor in saved models is: the answer in words, one row a layer, the
+bytes.
+
+\b
+  inspect show pruned.h5
+  inspect show pruned.h5 --tensors --role mask
+  inspect show *.keras --no-measure --format json -o models.json
+"""
+
+
+@click.command("show", help=_HELP, short_help="What is in saved models (the default command).")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--tensors", is_flag=True, help="One row a tensor instead of one a layer.")
+@options.filters
+@options.measuring
+@options.output
+@click.pass_obj
+def command(
+    env: Environment,
+    *,
+    paths: tuple[str, ...],
+    tensors: bool,
+    layers: tuple[str, ...],
+    roles: tuple[str, ...],
+    measure: bool,
+    out: options.Output,
+) -> ExitCode:
+    """Show the artifacts; those that cannot be read are named on stderr too."""
+    from msgspec.structs import replace
+
+    from inspector import api
+    from inspector.assemble import narrow
+    from inspector.cli.progress import progress
+    from inspector.render.text import complaint
+
+    report = api.show(paths, measure=measure, progress=progress(env, out.quiet))
+    failed = [artifact for artifact in report.artifacts if not artifact.readable]
+    for artifact in failed:
+        env.complain(f"inspect: {complaint(artifact)}")
+    if len(failed) < len(report.artifacts):
+        kept = tuple(narrow(artifact, layers, roles) for artifact in report.artifacts)
+        out.write(env, replace(report, artifacts=kept), tensors=tensors)
+    return ExitCode.UNUSABLE if failed else ExitCode.CLEAN

@@ -1,0 +1,63 @@
+"""One row a tensor, for spreadsheets and data frames (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from inspector.render.options import RenderOptions
+from inspector.render.words import safe
+from inspector.report import ArtifactReport, Report, TensorReport
+
+COLUMNS = (
+    "path", "name", "layer", "variable", "role", "rule", "basis", "dtype", "shape", "elements",
+    "nbytes", "trainable", "alias_of", "about", "zeros", "sparsity", "min", "max", "nan", "inf",
+)  # fmt: skip
+
+
+def render(report: Report, _options: RenderOptions) -> str:
+    """A header and the rows. Artifacts that could not be read have none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    if report.explanation:
+        writer.writerow(_row(report.explanation.path, report.explanation.tensor))
+    for artifact in report.artifacts:
+        writer.writerows(_rows(artifact))
+    return out.getvalue()
+
+
+def _rows(artifact: ArtifactReport) -> list[list[object]]:
+    return [_row(artifact.path, tensor) for tensor in artifact.tensors]
+
+
+def _row(path: str, tensor: TensorReport) -> list[object]:
+    found = tensor.measure
+    cells: tuple[object, ...] = (
+        path,
+        tensor.name,
+        tensor.layer,
+        tensor.variable,
+        tensor.role,
+        tensor.rule,
+        tensor.basis,
+        tensor.dtype,
+        None if tensor.shape is None else "x".join(str(side) for side in tensor.shape),
+        tensor.elements,
+        tensor.nbytes,
+        tensor.trainable,
+        tensor.alias_of,
+        tensor.about,
+        *(
+            (found.zeros, found.sparsity, found.min, found.max, found.nan, found.inf)
+            if found
+            else (None,) * 6
+        ),
+    )
+    return [guard(cell) if isinstance(cell, str) else cell for cell in cells]
+
+
+def guard(cell: str) -> str:
+    """A text cell that no spreadsheet takes for a formula: such a one gets a leading quote."""
+    text = safe(cell)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -1,0 +1,148 @@
+"""All that is known of one tensor, as text."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inspector.render.options import RenderOptions
+from inspector.render.style import Style
+from inspector.render.words import safe, shape, shorten, value
+from inspector.report import Explanation, ExtentReport, MaskReport, MeasureReport, Schedule
+from inspector.words import count, number, percent
+
+_LABEL = 11  # width of the left column
+_EXTENTS = 12  # a sliced or chunked tensor may lie in thousands of places
+
+
+def explain(explanation: Explanation, options: RenderOptions, style: Style) -> str:
+    """Text: what it is and why, where its bytes are, what its values look like."""
+    tensor = explanation.tensor
+    rule = explanation.rule
+    width = options.width
+    facts: list[tuple[str, str]] = [
+        ("artifact", f"{explanation.path} · {explanation.kind}"),
+        ("role", tensor.role),
+        ("evidence", tensor.evidence),
+        ("rule", f"{tensor.rule}: {rule.summary}" if rule else tensor.rule),
+        ("basis", tensor.basis),
+        ("layer", tensor.layer or "unknown"),
+        ("variable", tensor.variable or "unknown"),
+        *(
+            (label, name)
+            for label, name in (("serves", tensor.about), ("copy of", tensor.alias_of))
+            if name
+        ),
+        *(("also at", link) for link in tensor.links),
+        ("trainable", {True: "yes", False: "no", None: "unknown"}[tensor.trainable]),
+        ("values", f"{count(tensor.elements, 'element')}, {tensor.dtype}, {shape(tensor.shape)}"),
+        ("stored", f"{count(tensor.nbytes, 'byte')}, {tensor.storage}"),
+        *_places(explanation.extents),
+        *(_measure(tensor.measure, tensor.elements) if tensor.measure else ()),
+        *(_mask(explanation.mask) if explanation.mask else ()),
+        *(_schedule(explanation.schedule) if explanation.schedule else ()),
+    ]
+    lines = [style.title(line) for line in textwrap.wrap(safe(tensor.name), width)]
+    lines.append("")
+    previous = ""
+    for label, text in facts:
+        lines += _fact("" if label == previous else label, safe(text), width, style)
+        previous = label
+    if explanation.histogram:
+        lines += ["", *_bars(explanation, width)]
+    if rule:
+        lines += ["", *textwrap.wrap(safe(rule.explanation), width)]
+    for problem in explanation.problems:
+        text = f"{problem.severity.value}: {safe(problem.message)} [{safe(problem.code)}]"
+        lines += [
+            "",
+            *(style.severity(problem.severity.value, line) for line in textwrap.wrap(text, width)),
+        ]
+    return "\n".join(lines)
+
+
+def _fact(label: str, text: str, width: int, style: Style) -> list[str]:
+    wrapped = textwrap.wrap(text, max(width - _LABEL, 20), break_on_hyphens=False) or [""]
+    first = f"{style.dim(label)}{' ' * (_LABEL - len(label))}{wrapped[0]}"
+    return [first, *(f"{'':{_LABEL}}{line}" for line in wrapped[1:])]
+
+
+def _places(extents: tuple[ExtentReport, ...]) -> Iterable[tuple[str, str]]:
+    for extent in extents[:_EXTENTS]:
+        codec = f", {extent.codec}" if extent.codec else ""
+        yield (
+            "where",
+            f"{extent.file}: {count(extent.length, 'byte')} at {number(extent.offset)}{codec}",
+        )
+    if len(extents) > _EXTENTS:
+        yield "where", f"and {count(len(extents) - _EXTENTS, 'more place')} (all in --format json)"
+
+
+def _measure(measure: MeasureReport, elements: int) -> Iterable[tuple[str, str]]:
+    yield (
+        "zeros",
+        f"{number(measure.zeros)} of {number(elements)} ({percent(measure.zeros, elements)})",
+    )
+    yield "range", f"{value(measure.min)} to {value(measure.max)}"
+    if measure.distinct is not None:
+        yield "distinct", count(measure.distinct, "value")
+    if measure.nan or measure.inf:
+        yield "not finite", f"{number(measure.nan)} NaN, {number(measure.inf)} infinite"
+    for name, pattern in measure.patterns.items():
+        verdict = "holds" if pattern.holds else "does not hold"
+        yield (
+            "pattern",
+            f"{name}: {verdict}, {number(pattern.held)}/{number(pattern.groups)} groups",
+        )
+
+
+def _mask(mask: MaskReport) -> Iterable[tuple[str, str]]:
+    yield (
+        "mask",
+        (
+            f"{mask.mask} removes {number(mask.masked)} of {number(mask.elements)} "
+            f"({percent(mask.masked, mask.elements)}) of {mask.weight}"
+        ),
+    )
+    yield "mask", f"{count(mask.extra_zeros, 'zero')} of the weight that the mask does not explain"
+    yield "mask", f"{count(mask.leaks, 'non-zero')} of the weight that the mask should have removed"
+
+
+def _schedule(schedule: Schedule) -> Iterable[tuple[str, str]]:
+    yield "schedule", f"{schedule.class_name or 'unknown'} (of {schedule.wrapper})"
+    for key, setting in schedule.config.items():
+        yield "schedule", f"  {key} = {_setting(setting)}"
+    for key, given in (
+        ("block_size", schedule.block_size),
+        ("block_pooling_type", schedule.block_pooling_type),
+        ("m_by_n", schedule.m_by_n),
+    ):
+        if given is not None:
+            yield "schedule", f"{key} = {_setting(given)}"
+
+
+def _setting(given: Any) -> str:
+    text = (
+        json.dumps(given, ensure_ascii=False) if isinstance(given, (list, Mapping)) else str(given)
+    )
+    return shorten(text, 200)
+
+
+def _bars(explanation: Explanation, width: int) -> list[str]:
+    bars = explanation.histogram
+    labels = [f"{value(bar.low)} to {value(bar.high)}" for bar in bars]
+    amounts = [number(bar.elements) for bar in bars]
+    left, right = max(map(len, labels)), max(map(len, amounts))
+    most = max((bar.elements for bar in bars), default=0) or 1
+    room = max(width - left - right - 4, 8)
+    return [
+        f"{label:>{left}}  {amount:>{right}}  {_bar(bar.elements * room, most)}".rstrip()
+        for label, amount, bar in zip(labels, amounts, bars, strict=True)
+    ]
+
+
+def _bar(scaled: int, most: int) -> str:
+    """Full blocks; anything that is there shows at least a sliver."""
+    return "█" * (scaled // most) or ("▏" if scaled else "")

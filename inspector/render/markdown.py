@@ -1,0 +1,91 @@
+"""The report as Markdown that pastes into a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from inspector.render.options import RenderOptions
+from inspector.render.rows import Table, layer_table, tensor_table
+from inspector.render.text import byte_line, filtered, header
+from inspector.render.words import safe
+from inspector.report import ArtifactReport, Explanation, Report
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&@])")
+
+
+def render(report: Report, options: RenderOptions) -> str:
+    """GitHub-flavoured Markdown, one trailing newline."""
+    parts = [_artifact(artifact, options) for artifact in report.artifacts]
+    if report.explanation:
+        parts.append(_explanation(report.explanation))
+    return "\n\n".join(parts) + "\n"
+
+
+def code(text: str) -> str:
+    """A name as a code span that no name can leave, fit for a table cell."""
+    clean = safe(text)
+    if not clean.strip():
+        return ""
+    runs = [len(run) for run in re.findall("`+", clean)]
+    fence = "`" * (max(runs, default=0) + 1)
+    pad = " " if clean.startswith("`") or clean.endswith("`") else ""
+    return f"{fence}{pad}{clean}{pad}{fence}".replace("|", "\\|")
+
+
+def prose(text: str) -> str:
+    """Text that means itself: markup characters escaped."""
+    return _MARKUP.sub(r"\\\1", safe(text))
+
+
+def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
+    if not artifact.readable:
+        return "\n\n".join(
+            f"**{prose(problem.path)}**: {prose(problem.message)}" for problem in artifact.problems
+        )
+    table = tensor_table(artifact) if options.tensors else layer_table(artifact)
+    blocks = [
+        f"### {prose(header(artifact))}",
+        prose(" ".join(artifact.answer)),
+        _table(table) if table.rows else "",
+        prose(table.note),
+        prose(filtered(artifact, options)),
+        prose(f"bytes: {byte_line(artifact)}"),
+        "\n".join(
+            f"- **{problem.severity.value}**: {prose(problem.message)} ({code(problem.code)})"
+            for problem in artifact.problems
+        ),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _table(table: Table) -> str:
+    names = [column.name for column in table.columns]
+    lines = [
+        _line([column.head for column in table.columns]),
+        _line(["---" if name else "---:" for name in names]),
+    ]
+    for row in table.rows:
+        lines.append(
+            _line(
+                [code(cell) if name else prose(cell) for cell, name in zip(row, names, strict=True)]
+            )
+        )
+    for row in table.footer:
+        lines.append(_line([f"**{prose(cell)}**" if cell else "" for cell in row]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _explanation(explanation: Explanation) -> str:
+    tensor = explanation.tensor
+    lines = [
+        f"### {code(tensor.name)}",
+        f"{prose(tensor.evidence)} (role {code(tensor.role)}, rule {code(tensor.rule)})",
+    ]
+    if explanation.rule:
+        lines.append(prose(explanation.rule.explanation))
+    return "\n\n".join(lines)

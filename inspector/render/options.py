@@ -1,0 +1,16 @@
+"""What a renderer is told beside the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """width: columns of the terminal; color: ANSI colours wanted; tensors: one row a tensor
+    instead of one a layer.
+    """
+
+    width: int = 100
+    color: bool = False
+    tensors: bool = False

@@ -1,0 +1,143 @@
+"""The two tables of an artifact, as cells: one row a layer, one row a tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inspector.render.table import Column
+from inspector.render.words import optional, shape, value
+from inspector.report import ArtifactReport, LayerReport, TensorReport, WeightsReport
+from inspector.words import ROLE_LABELS, number, percent
+
+# When there is no room, columns of these roles go first, in this order.
+_FIRST_TO_GO = ("pruning_step", "threshold", "quant_step", "counter", "metric", "optimizer_state")
+# Heads shorter than the labels elsewhere: numbers want the room.
+_HEADS = {
+    **ROLE_LABELS,
+    "pruning_step": "steps",
+    "quant_param": "quant params",
+    "quant_step": "quant steps",
+    "cluster_indices": "indices",
+    "cluster_original": "originals",
+    "optimizer_slot": "slots",
+    "optimizer_state": "optimizer",
+}
+_LAST_TO_GO = {"weight": 59, "mask": 58, "statistic": 57}
+_YES_NO = {True: "yes", False: "no", None: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text, unescaped. footer: no row, or one of totals; note: what has no row."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footer: tuple[tuple[str, ...], ...] = ()
+    note: str = ""
+
+
+def layer_table(artifact: ArtifactReport) -> Table:
+    """One row a layer, its elements by role; the last row is what the whole artifact holds."""
+    roles = [role for role in artifact.roles if any(role in row.roles for row in artifact.layers)]
+    measured = artifact.weights is not None or any(row.weights for row in artifact.layers)
+    columns = (
+        Column("layer", name=True, keep=100),
+        Column("class", name=True, keep=60),
+        Column("params", keep=99),
+        *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
+        *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),
+        Column("trainable", keep=30),
+    )
+    rows = [_layer(row, roles, measured) for row in artifact.layers]
+    if any(role in roles for role in artifact.in_no_layer) and not artifact.shown:
+        rows.append(_no_layer(artifact, roles, measured))
+    footer = (
+        "whole artifact" if artifact.shown else "total",
+        "",
+        optional(artifact.totals.count_params),
+        *(number(artifact.roles[role].elements) for role in roles),
+        *(_zeros(artifact.weights) if measured else ()),
+        optional(artifact.totals.trainable),
+    )
+    apart = [
+        f"{ROLE_LABELS[role]} {number(elements)}"
+        for role, elements in artifact.in_no_layer.items()
+        if role not in roles
+    ]
+    note = f"In no layer: {', '.join(apart)}." if apart else ""
+    return Table(columns, tuple(rows), (footer,), note)
+
+
+def _rank(role: str) -> int:
+    if role in _FIRST_TO_GO:
+        return 10 + _FIRST_TO_GO.index(role)
+    return _LAST_TO_GO.get(role, 50)
+
+
+def _layer(row: LayerReport, roles: list[str], measured: bool) -> tuple[str, ...]:
+    return (
+        row.name or "(model)",
+        f"{row.class_name}({row.wraps})" if row.wraps else row.class_name,
+        optional(row.count_params),
+        *(_cell(row.roles.get(role)) for role in roles),
+        *(_zeros(row.weights) if measured else ()),
+        _YES_NO[row.trainable],
+    )
+
+
+def _no_layer(artifact: ArtifactReport, roles: list[str], measured: bool) -> tuple[str, ...]:
+    return (
+        "(in no layer)",
+        "",
+        "",
+        *(_cell(artifact.in_no_layer.get(role)) for role in roles),
+        *(("", "") if measured else ()),
+        "",
+    )
+
+
+def _cell(elements: int | None) -> str:
+    return number(elements) if elements else ""
+
+
+def _zeros(weights: WeightsReport | None) -> tuple[str, str]:
+    if weights is None:
+        return "?", "?"
+    if not weights.elements:
+        return "", ""
+    return number(weights.zeros), percent(weights.zeros, weights.elements)
+
+
+def tensor_table(artifact: ArtifactReport) -> Table:
+    """One row a tensor, in the artifact's order."""
+    measured = any(tensor.measure for tensor in artifact.tensors)
+    columns = (
+        Column("tensor", name=True, keep=100),
+        Column("role", keep=90),
+        Column("dtype", keep=60),
+        Column("shape", keep=80),
+        Column("elements", keep=40),
+        Column("bytes", keep=70),
+        *(
+            (Column("zeros", keep=75), Column("min", keep=31), Column("max", keep=32))
+            if measured
+            else ()
+        ),
+        Column("rule", keep=20),
+    )
+    return Table(columns, tuple(_tensor(tensor, measured) for tensor in artifact.tensors))
+
+
+def _tensor(tensor: TensorReport, measured: bool) -> tuple[str, ...]:
+    found = tensor.measure
+    cells = (number(found.zeros), value(found.min), value(found.max)) if found else ("-",) * 3
+    return (
+        tensor.name,
+        tensor.role,
+        tensor.dtype,
+        shape(tensor.shape),
+        number(tensor.elements),
+        number(tensor.nbytes),
+        *(cells if measured else ()),
+        tensor.rule,
+    )

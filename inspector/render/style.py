@@ -1,0 +1,34 @@
+"""A little colour, where it is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "yellow": "33"}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """ANSI styles; with color False every method gives its text back."""
+
+    color: bool
+
+    def title(self, text: str) -> str:
+        return self._paint(text, "bold")
+
+    def bold(self, text: str) -> str:
+        return self._paint(text, "bold")
+
+    def dim(self, text: str) -> str:
+        return self._paint(text, "dim")
+
+    def error(self, text: str) -> str:
+        return self._paint(text, "red")
+
+    def severity(self, severity: str, text: str) -> str:
+        """A problem in the colour of its severity."""
+        color = {"error": "red", "warning": "yellow"}.get(severity)
+        return self._paint(text, color) if color else text
+
+    def _paint(self, text: str, style: str) -> str:
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.color and text else text

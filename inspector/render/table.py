@@ -1,0 +1,77 @@
+"""Rows of cells that fit a width: names are shortened first, the least useful columns go last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from inspector.render.words import shorten
+
+GAP = 2
+NARROWEST = 18  # a name shortened below this says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """head: its title; name: holds names, which may be shortened; keep: rank by which columns
+    stay when there is no room, the highest longest.
+    """
+
+    head: str
+    name: bool = False
+    keep: int = 50
+
+
+def layout(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[list[str], list[str]]:
+    """The table as lines (head, rule, rows), none longer than `width`, and the heads left out."""
+    kept = list(range(len(columns)))
+    widths = [
+        max([len(column.head), *(len(row[at]) for row in rows)])
+        for at, column in enumerate(columns)
+    ]
+    while _least(columns, widths, kept) > width and len(kept) > 1:
+        kept.remove(min(kept, key=lambda at: (columns[at].keep, at)))
+    _squeeze(columns, widths, kept, width)
+    cells = [
+        [_fit(columns[at], row[at], widths[at]) for at in kept]
+        for row in ([column.head for column in columns], *rows)
+    ]
+    # The head is a row like the others: tabulate would pad it by two columns more.
+    lines = tabulate(
+        cells,
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["left" if columns[at].name else "right" for at in kept],
+    ).split("\n")
+    rule = (" " * GAP).join("-" * widths[at] for at in kept)
+    dropped = [column.head for at, column in enumerate(columns) if at not in kept]
+    head, *body = (line[:width].rstrip() for line in lines)
+    return [head, rule[:width], *body], dropped
+
+
+def _least(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int]) -> int:
+    """The width below which the names of these columns cannot be shortened."""
+    return GAP * (len(kept) - 1) + sum(
+        min(widths[at], max(NARROWEST, len(columns[at].head))) if columns[at].name else widths[at]
+        for at in kept
+    )
+
+
+def _squeeze(columns: Sequence[Column], widths: list[int], kept: Sequence[int], width: int) -> None:
+    """Take the room that is missing from the widest names, in place."""
+    names = [at for at in kept if columns[at].name]
+    over = GAP * (len(kept) - 1) + sum(widths[at] for at in kept) - width
+    while over > 0 and names:
+        widest = max(names, key=lambda at: widths[at])
+        if widths[widest] <= len(columns[widest].head) or widths[widest] <= 1:
+            return
+        widths[widest] -= 1
+        over -= 1
+
+
+def _fit(column: Column, cell: str, width: int) -> str:
+    return shorten(cell, width) if column.name else cell

@@ -1,0 +1,139 @@
+"""The report for a person at a terminal: the answer, the table, where the bytes went."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+
+from inspector.render.explanation import explain
+from inspector.render.options import RenderOptions
+from inspector.render.rows import layer_table, tensor_table
+from inspector.render.style import Style
+from inspector.render.table import layout
+from inspector.render.words import safe, shorten
+from inspector.report import ArtifactReport, ProblemReport, Report
+from inspector.words import count, number
+
+_MESSAGE = 2_000  # a message that quotes the file may be as long as the file wishes
+
+
+def render(report: Report, options: RenderOptions) -> str:
+    """Text of at most `options.width` columns, one trailing newline."""
+    style = Style(options.color)
+    return _COMMANDS[report.command](report, options, style).rstrip("\n") + "\n"
+
+
+def _show(report: Report, options: RenderOptions, style: Style) -> str:
+    parts = [
+        "\n".join(
+            _artifact(artifact, options, style)
+            if artifact.readable
+            else _failed(artifact, options, style)
+        )
+        for artifact in report.artifacts
+    ]
+    return "\n\n\n".join(parts)
+
+
+def _explain(report: Report, options: RenderOptions, style: Style) -> str:
+    return explain(report.explanation, options, style) if report.explanation else ""
+
+
+_COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
+    "show": _show,
+    "explain": _explain,
+}
+
+
+def _failed(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
+    return [style.error(line) for line in wrap(complaint(artifact), options.width)]
+
+
+def complaint(artifact: ArtifactReport) -> str:
+    """Why an artifact could not be read, in one line."""
+    lines = []
+    for problem in artifact.problems:
+        where = "" if problem.offset is None else f" (at byte {problem.offset:,})"
+        lines.append(f"{problem.path}: {problem.message}{where}")
+    return shorten(safe("; ".join(lines)), _MESSAGE)
+
+
+def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
+    lines = [style.title(line) for line in wrap(header(artifact), options.width)]
+    lines += ["", *wrap(" ".join(artifact.answer), options.width)]
+    table = tensor_table(artifact) if options.tensors else layer_table(artifact)
+    if table.rows:
+        rows = [[safe(cell) for cell in row] for row in table.rows]
+        body, dropped = layout(table.columns, [*rows, *table.footer], options.width)
+        lines += ["", style.bold(body[0]), style.dim(body[1])]
+        lines += body[2 : 2 + len(rows)]
+        if table.footer:
+            lines += [style.dim(body[1]), *body[2 + len(rows) :]]
+        if table.note:
+            lines += wrap(table.note, options.width)
+        if dropped:
+            note = f"{options.width} columns leave no room for: {', '.join(dropped)}."
+            lines += [style.dim(line) for line in wrap(note, options.width)]
+    if artifact.shown:
+        lines += [style.dim(line) for line in wrap(filtered(artifact, options), options.width)]
+    lines += ["", *wrap(f"bytes: {byte_line(artifact)}", options.width)]
+    if artifact.problems:
+        lines.append("")
+        for problem in artifact.problems:
+            lines += _problem(problem, artifact, options, style)
+    return lines
+
+
+def header(artifact: ArtifactReport) -> str:
+    """One line: "pruned.h5 · Keras HDF5, whole model · tf_keras 2.21.0 · 51,276 bytes"."""
+    producer = artifact.producer
+    parts = [
+        artifact.path,
+        artifact.kind or "",
+        " ".join(filter(None, (producer.name, producer.version))) if producer else "",
+        count(len(artifact.files), "file") if len(artifact.files) > 1 else "",
+        count(artifact.nbytes or 0, "byte"),
+    ]
+    return " · ".join(safe(part) for part in parts if part)
+
+
+def byte_line(artifact: ArtifactReport) -> str:
+    """Where the bytes are: "weights 5,416 · masks 5,120 = 10,536"."""
+    parts = " · ".join(f"{safe(label)} {number(n)}" for label, n in artifact.bytes.items())
+    return f"{parts or '0'} = {number(artifact.nbytes or 0)}"
+
+
+def filtered(artifact: ArtifactReport, options: RenderOptions) -> str:
+    """Which part of the rows a filter left."""
+    shown = artifact.shown
+    if not shown:
+        return ""
+    part, whole, what = (
+        (shown.tensors, shown.of_tensors, "tensor")
+        if options.tensors
+        else (shown.layers, shown.of_layers, "layer")
+    )
+    return f"Filtered: {number(part)} of {count(whole, what)} shown; all counts are of the whole."
+
+
+def _problem(
+    problem: ProblemReport, artifact: ArtifactReport, options: RenderOptions, style: Style
+) -> list[str]:
+    place = "" if problem.path == artifact.path else f"{problem.path}: "
+    offset = "" if problem.offset is None else f" (at byte {problem.offset:,})"
+    message = shorten(safe(f"{place}{problem.message}"), _MESSAGE)
+    severity = problem.severity.value
+    lines = wrap(f"{severity}: {message}{offset} [{safe(problem.code)}]", options.width, "  ")
+    return [style.severity(severity, line) for line in lines]
+
+
+def wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Lines of at most `width` columns; the second and later ones are indented."""
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
+    )
+
+
+def paragraphs(texts: Sequence[str], width: int) -> list[str]:
+    """Each text wrapped."""
+    return [line for text in texts for line in wrap(text, width)]

@@ -1,0 +1,58 @@
+"""Words from a file made fit to print: nothing in a name may steer a terminal, or break a table."""
+
+from __future__ import annotations
+
+import unicodedata
+
+ELLIPSIS = "…"
+# Categories that are no glyph: controls, format marks (bidi, zero width), surrogates, private
+# use, unassigned, line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def safe(text: str) -> str:
+    r"""`text` with every character that is no visible glyph written out: "\x1b", "\u202e"."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char if unicodedata.category(char) not in _UNPRINTABLE else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in at most `width` characters, its middle left out: both ends of a path tell."""
+    if len(text) <= width:
+        return text
+    if width <= 1:
+        return ELLIPSIS[:width]
+    tail = (width - 1) // 2
+    head = width - 1 - tail
+    return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def shape(sides: tuple[int, ...] | None) -> str:
+    """(10, 64) -> "10×64"; a scalar "scalar", no data space "none"."""
+    if sides is None:
+        return "none"
+    return "×".join(str(side) for side in sides) or "scalar"
+
+
+def value(number: float | str | None) -> str:
+    """A minimum or maximum in at most six significant digits; None is "-"."""
+    if number is None:
+        return "-"
+    if isinstance(number, str):
+        return {"Infinity": "inf", "-Infinity": "-inf"}.get(number, number)
+    return f"{number:,}" if isinstance(number, int) else f"{number:.6g}"
+
+
+def optional(number: int | None) -> str:
+    """1234 -> "1,234"; None is "?", since the artifact cannot say."""
+    return "?" if number is None else f"{number:,}"

@@ -1,0 +1,337 @@
+"""The report: typed, versioned, the one thing that renderers see.
+
+The JSON contract is these types, and its schema (`inspector/schema/report-1.0.json`) is generated
+from them. A field is only ever added within schema 1.x. None is written as null and means "the
+artifact cannot say", never 0; UNSET fields are left out. JSON has no infinity: a `min` or `max`
+that is infinite is the string "Infinity" or "-Infinity".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from inspector.model import Severity
+
+SCHEMA_VERSION = "1.0"
+
+Extreme = int | float | Literal["Infinity", "-Infinity"] | None
+
+
+class Tool(Struct, frozen=True):
+    """What wrote the report."""
+
+    name: str
+    version: str
+
+
+class FileReport(Struct, frozen=True):
+    """One file of the artifact; nbytes is its size."""
+
+    path: str
+    nbytes: int
+
+
+class ProducerReport(Struct, frozen=True):
+    """What wrote the artifact, as far as it says: "tf_keras" 2.21.0, backend "tensorflow"."""
+
+    name: str
+    version: str | None
+    backend: str | None
+    flavor: str | None
+
+
+class TotalsReport(Struct, frozen=True):
+    """The counts, each by its own name, in elements.
+
+    stored_elements: all elements in the file; count_params, trainable, non_trainable: what Keras
+    says after loading; after_strip: count_params once strip_pruning / strip_clustering has run;
+    nonzero: non-zero elements of role "weight", copies left out.
+    """
+
+    stored_elements: int | None
+    count_params: int | None
+    trainable: int | None
+    non_trainable: int | None
+    after_strip: int | None
+    nonzero: int | None
+
+
+class RoleReport(Struct, frozen=True):
+    """All tensors of one role. nbytes: bytes in the file, a place that two share counted once."""
+
+    tensors: int
+    elements: int
+    nbytes: int
+
+
+class WeightsReport(Struct, frozen=True):
+    """Zeros among elements of role "weight": zeros / elements is the sparsity."""
+
+    elements: int
+    zeros: int
+    sparsity: float | None
+
+
+class LayerReport(Struct, frozen=True):
+    """One layer. `name` is its path from the model down.
+
+    wraps: class name of the layer inside a wrapper; overhead: elements that stripping removes;
+    roles: elements stored, by role; weights: zeros among its weights, None when not measured.
+    """
+
+    name: str
+    class_name: str
+    wraps: str | None
+    trainable: bool | None
+    count_params: int | None
+    overhead: int
+    roles: dict[str, int]
+    weights: WeightsReport | None
+
+
+class PatternReport(Struct, frozen=True):
+    """How far a sparsity pattern holds: in `held` of `groups` groups."""
+
+    held: int
+    groups: int
+    holds: bool
+
+
+class MeasureReport(Struct, frozen=True):
+    """One pass over a tensor's values. Counts are elements; min and max leave NaN out.
+
+    distinct: number of different values, None where it is over 256 or was not counted.
+    patterns: by pattern and axis, "2:4 input".
+    """
+
+    zeros: int
+    sparsity: float | None
+    min: Extreme
+    max: Extreme
+    nan: int
+    inf: int
+    distinct: int | None
+    patterns: dict[str, PatternReport]
+
+
+class TensorReport(Struct, frozen=True):
+    """One stored tensor: what it is, why, and where it came from.
+
+    name: its path in the artifact; variable: the variable's own name; dtype: NumPy or ml_dtypes
+    name; shape: None where the file declares no data space; nbytes: bytes of the file that hold
+    it; about: the tensor it serves (a mask's kernel); alias_of: the tensor it repeats; storage:
+    how it is stored, in words; links: further paths that lead to the same stored object.
+    quantization and sparsity describe TFLite's own encodings.
+    """
+
+    name: str
+    variable: str | None
+    layer: str | None
+    role: str
+    rule: str
+    basis: str
+    evidence: str
+    dtype: str
+    shape: tuple[int, ...] | None
+    elements: int
+    nbytes: int
+    trainable: bool | None
+    quantization: dict[str, Any] | None
+    sparsity: dict[str, Any] | None
+    alias_of: str | None
+    about: str | None
+    storage: str
+    links: tuple[str, ...]
+    measure: MeasureReport | None
+
+
+class ProblemReport(Struct, frozen=True):
+    """Something in the artifact that a person should know. offset: bytes into the file."""
+
+    code: str
+    severity: Severity
+    message: str
+    path: str
+    offset: int | None
+
+
+class Shown(Struct, frozen=True):
+    """What a filter left of an artifact's rows; every count and byte is still of the whole."""
+
+    layers: int
+    of_layers: int
+    tensors: int
+    of_tensors: int
+
+
+class ArtifactReport(Struct, frozen=True):
+    """One artifact. answer: the answer in words, sentence by sentence.
+
+    readable: False where reading failed; then `problems` says why, format and nbytes may be None
+    and every count is None. totals_reasons: why a total is None. bytes: by label, sums exactly to
+    nbytes. in_no_layer: elements by role of tensors that no entry of `layers` holds. weights:
+    zeros among all weights, None when not measured.
+    """
+
+    path: str
+    format: str | None
+    nbytes: int | None
+    files: tuple[FileReport, ...]
+    producer: ProducerReport | None
+    totals: TotalsReport
+    roles: dict[str, RoleReport]
+    bytes: dict[str, int]
+    layers: tuple[LayerReport, ...]
+    tensors: tuple[TensorReport, ...]
+    problems: tuple[ProblemReport, ...]
+    kind: str | None
+    readable: bool
+    answer: tuple[str, ...]
+    totals_reasons: dict[str, str]
+    in_no_layer: dict[str, int]
+    weights: WeightsReport | None
+    shown: Shown | UnsetType = UNSET
+
+
+class ReconciliationLine(Struct, frozen=True):
+    """One line of the arithmetic: so many elements, and on what ground."""
+
+    label: str
+    elements: int
+    basis: str
+
+
+class Reconciliation(Struct, frozen=True):
+    """The arithmetic between counts. residual: what it leaves unexplained, 0 when it balances."""
+
+    lines: tuple[ReconciliationLine, ...]
+    live: dict[str, Any] | None
+    residual: int | None
+
+
+class DiffSummary(Struct, frozen=True):
+    """Tensors of two artifacts, paired."""
+
+    added: int
+    removed: int
+    changed: int
+    unchanged: int
+
+
+class Diff(Struct, frozen=True):
+    """The difference between two artifacts, pair by pair."""
+
+    summary: DiffSummary
+    pairs: tuple[dict[str, Any], ...]
+
+
+class Finding(Struct, frozen=True):
+    """What an audit rule found, and what to do about it."""
+
+    code: str
+    severity: Severity
+    message: str
+    path: str
+    tensor: str | None
+    layer: str | None
+    fix: str | None
+
+
+class ExtentReport(Struct, frozen=True):
+    """`length` bytes at `offset` of `file`; codec None where they are the values themselves."""
+
+    file: str
+    offset: int
+    length: int
+    codec: str | None
+
+
+class RuleReport(Struct, frozen=True):
+    """A classification rule: its code, one line, one paragraph, an example."""
+
+    code: str
+    summary: str
+    explanation: str
+    example: str
+
+
+class Bar(Struct, frozen=True):
+    """One bar of a histogram: `elements` values in [low, high), the last bar's high included."""
+
+    low: float
+    high: float
+    elements: int
+
+
+class MaskReport(Struct, frozen=True):
+    """A mask held against its weight, in elements.
+
+    extra_zeros: zeros of the weight that the mask keeps; leaks: non-zeros of the weight that the
+    mask removes; masked: zeros of the mask.
+    """
+
+    mask: str
+    weight: str
+    elements: int
+    masked: int
+    extra_zeros: int
+    leaks: int
+
+
+class Schedule(Struct, frozen=True):
+    """How a pruning wrapper was told to prune, from the layer's config."""
+
+    wrapper: str
+    class_name: str | None
+    config: dict[str, Any]
+    block_size: Any
+    block_pooling_type: str | None
+    m_by_n: Any
+
+
+class Explanation(Struct, frozen=True):
+    """All that is known of one tensor."""
+
+    path: str
+    format: str
+    kind: str
+    tensor: TensorReport
+    rule: RuleReport | None
+    extents: tuple[ExtentReport, ...]
+    histogram: tuple[Bar, ...]
+    mask: MaskReport | None
+    schedule: Schedule | None
+    problems: tuple[ProblemReport, ...]
+
+
+class Report(Struct, frozen=True):
+    """What a command found, for any renderer."""
+
+    schema_version: str
+    tool: Tool
+    command: str
+    artifacts: tuple[ArtifactReport, ...]
+    explanation: Explanation | UnsetType = UNSET
+    reconciliation: Reconciliation | UnsetType = UNSET
+    diff: Diff | UnsetType = UNSET
+    findings: tuple[Finding, ...] | UnsetType = UNSET
+
+
+def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections: Any) -> Report:
+    """A report of this version of the tool. sections: the optional fields of Report."""
+    from inspector._version import __version__
+
+    return Report(SCHEMA_VERSION, Tool("inspect", __version__), command, artifacts, **sections)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of Report."""
+    import msgspec
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"inspect report {SCHEMA_VERSION}",
+        **msgspec.json.schema(Report),
+    }
