@@ -12,6 +12,7 @@ The names that Keras has given over the years, for the variable `dense/kernel`:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -29,7 +30,10 @@ from inspector.model import Role
 _OUTPUT = re.compile(r":[0-9]{1,4}$")
 _NUMBERED = re.compile(r"^(.+?)_([0-9]{1,9})$")
 _ANONYMOUS = re.compile(r"^(variable|param)(_[0-9]{1,9})?$", re.IGNORECASE)
-_LONGEST_FIRST = sorted(SLOT_WORDS, key=lambda word: (-len(word), word))
+# Keras 3 has no slot of one letter.
+_LONGEST_FIRST = sorted(
+    (word for word in SLOT_WORDS if len(word) > 1), key=lambda word: (-len(word), word)
+)
 
 
 def by_name(
@@ -127,5 +131,6 @@ def _split_number(word: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (word, None)
 
 
+@functools.lru_cache(maxsize=1 << 15)  # each slot's name is held against every variable's
 def _flat(name: str) -> str:
     return _OUTPUT.sub("", name).replace("/", "_")

@@ -6,7 +6,8 @@ them in `optimizer_weights`' attribute `weight_names`; both in the order of `opt
 Two things are stored differently from what `expected` says, and are the reader's to know: the
 legacy optimizers of tf_keras put nothing into a v3 store; a wrapping optimizer's inner ones are
 stored a second time there, under `optimizer/inner_optimizer/vars` (LossScaleOptimizer) and
-`optimizer/optimizers/<class>/vars` (MultiOptimizer).
+`optimizer/optimizers/<class>/vars` (MultiOptimizer), each an unbroken run of the outer list: the
+end of it for LossScaleOptimizer.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def by_shapes(
     lists = (_collect(candidate, stored) for candidate in _all_lists(targets, flavor))
     found = {variables for variables in lists if variables is not None}
     found = found or set(_plain_lists(stored, targets))
-    return _agreement(sorted(found, key=repr)) if found else None
+    return _agreement(tuple(found)) if found else None
 
 
 # --- one optimizer -------------------------------------------------------------------------------
@@ -250,9 +251,10 @@ def _multi(config: Mapping[str, Any], model: _Model) -> Variables:
             inners.append(inner)
     shares: list[list[Target]] = [[] for _ in inners]
     for target in model.targets:
-        fitting_keys = (k for k in rules if k == target.name or matches(k, target.name, whole=True))
-        key = next(fitting_keys, None)
-        shares[inners.index(default if key is None else rules[key])].append(target)
+        key = target.name
+        if key not in rules:
+            key = next((rule for rule in rules if matches(rule, target.name, whole=True)), "")
+        shares[inners.index(rules.get(key, default))].append(target)
     yield from _scalars(("iteration", "learning_rate"))
     for inner, share in zip(inners, shares, strict=True):
         class_name, inner_config = _class_and_config(inner) or ("", {})
