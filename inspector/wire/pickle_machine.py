@@ -6,7 +6,7 @@ called and with what. Source of the opcodes: the standard library's `pickletools
 
 from __future__ import annotations
 
-import ast
+import codecs
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +17,6 @@ from inspector.limits import DEFAULT, KIB, Limits
 from inspector.storage import ByteSource
 
 COMPUTED = "<computed>"  # a module or name that only running the stream would tell
-MAX_LINE = 64 * KIB  # of the text opcodes: names and numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def scan_stream(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) -
             if step is None:
                 raise Unsupported(REFUSED.get(code, "an unknown pickle opcode"), source.path, at)
             step(machine)
-    except (IndexError, KeyError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except (IndexError, KeyError, ValueError, TypeError, Warning):
         raise Corrupt("the pickle stream does not work out", source.path, at) from None
 
 
@@ -148,7 +147,7 @@ class _Machine:
         span, place = 128, -1
         while place < 0:
             place = bytes(self.source.view(self.at, min(span, left))).find(b"\n")
-            if place < 0 and span >= min(left, MAX_LINE):
+            if place < 0 and span >= left:
                 raise Truncated("the pickle stream ends inside a line", self.source.path, self.at)
             span *= 2
         return self.take(place + 1)[:-1]
@@ -259,10 +258,12 @@ def _stack_global(m: _Machine) -> None:
 
 
 def _string(m: _Machine) -> None:
-    """STRING: a quoted Python 2 literal."""
+    """STRING: a quoted Python 2 literal, its escapes undone as Python's own unpickler does."""
     start, raw = m.at, m.line()
-    value = ast.literal_eval(raw.strip().decode("latin-1"))
-    m.push(Text(_a(str, value), start, len(raw), "literal"))
+    if len(raw) < 2 or raw[:1] != raw[-1:] or raw[:1] not in b"'\"":
+        raise ValueError
+    value, _ = codecs.escape_decode(raw[1:-1])
+    m.push(Text(value.decode("latin-1"), start, len(raw), "literal"))
 
 
 def _unicode(m: _Machine) -> None:
