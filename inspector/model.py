@@ -146,6 +146,7 @@ class Tensor:
         `elements` (int4 kernels are kept packed, two values a byte).
     storage: how it is stored, in words ("contiguous", "chunked (4, 8), gzip", "never allocated").
     links: further paths in the file that lead to the same stored object.
+    owner, position: the layer whose ordered list of variables holds it, and its place there.
     """
 
     name: str
@@ -162,6 +163,8 @@ class Tensor:
     stored_name: str | None = None
     keras_elements: int | None = None
     links: tuple[str, ...] = ()
+    owner: str | None = None
+    position: int | None = None
     payload: Payload | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -237,6 +240,13 @@ class Problem:
     offset: int | None = None
 
 
+class Store(enum.StrEnum):
+    """How Keras laid the variables out."""
+
+    LEGACY = "legacy"  # a list of names a layer, as `layer.weights` orders them
+    V3 = "v3"  # numbered variables under the path of each object
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of the artifact."""
@@ -261,7 +271,8 @@ class Artifact:
 
     overhead: bytes that are no tensor, by label ("config", "HDF5 structure", "slack" ...); with the
     tensors' extents (each counted once) they add up to `nbytes`, exactly.
-    model: the layer tree from the config, None where there is no config.
+    model: the layer tree from the config, None where there is no config. missing: layers whose
+    variables the config promises and the file does not hold.
     complete: False where parts of it are missing (one shard of several).
     """
 
@@ -273,8 +284,12 @@ class Artifact:
     overhead: Mapping[str, int]
     producer: Producer | None = None
     model: Layer | None = None
+    store: Store = Store.LEGACY
+    flavor: Flavor = Flavor.TF_KERAS
+    guessed: tuple[Layer, ...] = ()
     training_config: bool = False
     complete: bool = True
+    missing: tuple[str, ...] = ()
     vocabulary: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 

@@ -1,0 +1,38 @@
+"""Step 3: Tensor -> Verdict. Structure before names before content; the first rule that fits.
+
+RULES is the order. A new rule is a function in a file here and a line in that file's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from inspector.classify import catalog, fallback, structure, training
+from inspector.classify.rule import Context, Rule
+from inspector.model import Artifact, Problem, Role, Verdict
+
+RULES: tuple[Rule, ...] = (*training.RULES, *catalog.RULES, *structure.RULES, *fallback.RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """A verdict for every tensor, by the tensor's name, and what looked odd on the way."""
+
+    verdicts: Mapping[str, Verdict]
+    problems: tuple[Problem, ...] = ()
+
+
+def classify(artifact: Artifact) -> Classified:
+    """Say what every tensor is. Reads no payload."""
+    context = Context.of(artifact)
+    verdicts: dict[str, Verdict] = {}
+    for rule in RULES:
+        undecided = [t for t in artifact.tensors if t.name not in verdicts]
+        if not undecided:
+            break
+        verdicts |= rule.apply(context, undecided)
+    return Classified({t.name: verdicts[t.name] for t in artifact.tensors})
+
+
+__all__ = ["RULES", "Classified", "Context", "Role", "Rule", "classify"]

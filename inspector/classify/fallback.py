@@ -1,0 +1,173 @@
+"""Rules for what no class and no structure tells: names with their ranks, and at last `unknown`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from inspector.classify.rule import Context, Rule, each
+from inspector.keras.tfmot import CLASSES, is_tfmot
+from inspector.model import Role, Section, Store, Tensor, Verdict
+
+# Names that Keras' built-in layers give their variables -> ranks they come in.
+_WEIGHTS: Mapping[str, range] = {
+    "kernel": range(1, 7),
+    "bias": range(1, 5),
+    "gamma": range(1, 5),
+    "beta": range(1, 5),
+    "embeddings": range(2, 3),
+    "recurrent_kernel": range(2, 7),
+    "depthwise_kernel": range(3, 6),
+    "pointwise_kernel": range(3, 6),
+    "alpha": range(1, 5),
+    "scale": range(5),
+    # Keras 1, after the layer's own name: dense_1_W, lstm_1_U_i
+    "W": range(1, 7),
+    "U": range(1, 7),
+    "b": range(1, 5),
+}
+_STATISTICS = frozenset(
+    {
+        "moving_mean",
+        "moving_variance",
+        "moving_std",
+        "running_mean",
+        "running_std",
+        "mean",
+        "variance",
+        "count",
+    }
+)
+_KERAS1 = re.compile(r"_(?P<name>running_mean|running_std|gamma|beta|[WUb])(_[a-z]+)?$")
+
+
+def _bare(tensor: Tensor) -> str:
+    name = tensor.variable or ""
+    old = _KERAS1.search(name)
+    return old["name"] if old else re.sub(r"_\d+$", "", name)
+
+
+def _other_toolkit(context: Context, tensor: Tensor) -> str | None:
+    """The registered name of a wrapper around the tensor that only looks like tfmot's."""
+    for path in (tensor.owner, tensor.layer):
+        layer = context.layers.get(path or "")
+        if (
+            layer is not None
+            and layer.class_name.rpartition(">")[2] in CLASSES
+            and not is_tfmot(layer)
+        ):
+            return layer.registered or layer.class_name
+    return None
+
+
+def _names(context: Context, tensor: Tensor) -> Verdict | None:
+    if tensor.section is not Section.MODEL or tensor.shape is None:
+        return None
+    name, rank = _bare(tensor), len(tensor.shape)
+    trainable = False if name in _STATISTICS else None
+    if name in _STATISTICS and rank <= 1:
+        role, said = Role.STATISTIC, "used at inference, not trained"
+    elif rank in _WEIGHTS.get(name, range(0)):
+        role, said = Role.WEIGHT, "a weight of a Keras layer"
+    else:
+        return None
+    why = "no config tells its class"
+    if context.artifact.model is not None:
+        why = f"{context.class_of(tensor.layer)} is not one of Keras' own classes as it stands here"
+    return Verdict(
+        role,
+        "keras-name",
+        "name",
+        f"called {tensor.variable!r} with {rank} dimension{'' if rank == 1 else 's'}: {said}; {why}",
+        trainable=trainable,
+    )
+
+
+def _shapes(context: Context, tensor: Tensor) -> Verdict | None:
+    """v3 without a class: a matrix or a kernel first, then a vector as long as its last side."""
+    if context.artifact.store is not Store.V3 or tensor.section is not Section.MODEL:
+        return None
+    group = context.owners.get(tensor.owner or "", ())
+    if tensor.shape is None or not group or not tensor.dtype.startswith(("float", "bfloat")):
+        return None
+    first = group[0]
+    if tensor is first and len(tensor.shape) >= 2:
+        said = f"the first variable of {tensor.owner}, with {len(tensor.shape)} dimensions"
+    elif (
+        tensor.position == 1
+        and len(tensor.shape) == 1
+        and len(first.shape or ()) >= 2
+        and tensor.shape[-1] == (first.shape or (0,))[-1]
+    ):
+        said = f"a vector as long as the last side of {first.name}, right behind it"
+    else:
+        return None
+    evidence = f"{said}; the file names no class and no variable"
+    return Verdict(Role.WEIGHT, "v3-shapes", "structure", evidence)
+
+
+def _custom(context: Context, tensor: Tensor) -> Verdict | None:
+    """A variable that some layer saved, of a class that is not Keras' own."""
+    if tensor.section is not Section.MODEL or tensor.owner is None or tensor.shape is None:
+        return None
+    if _other_toolkit(context, tensor) is not None or not tensor.dtype.startswith(
+        ("float", "bfloat", "complex")
+    ):
+        return None
+    what = context.class_of(tensor.owner)
+    known = f"of class {what}" if what != "a layer" else "of a class that the file does not tell"
+    evidence = (
+        f"one of the variables that {tensor.owner or 'the model'} saved, {known}, which is none of"
+        " Keras' own; whether it is trained is not known"
+    )
+    return Verdict(Role.WEIGHT, "custom-layer", "structure", evidence)
+
+
+def _unknown(context: Context, tensor: Tensor) -> Verdict:
+    other = _other_toolkit(context, tensor)
+    if other is not None:
+        evidence = (
+            f"{tensor.variable or tensor.name!r} of {other}, a wrapper that is not"
+            " tensorflow-model-optimization's: no rule knows its variables"
+        )
+    elif tensor.section is Section.OTHER:
+        evidence = "stored outside every list that Keras loads: no rule explains it"
+    else:
+        evidence = f"{tensor.dtype} of shape {tensor.shape}: no rule explains it"
+    return Verdict(Role.UNKNOWN, "unknown", "none", evidence)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "keras-name",
+        "a variable by the name that Keras' own layers use",
+        "Only where the class is not known: the stored name is one that Keras' layers use, and the "
+        "number of dimensions fits it.",
+        "dense/kernel:0 in a weights-only file",
+        each(_names),
+    ),
+    Rule(
+        "v3-shapes",
+        "a weight by its place and shape, where a v3 store tells no class",
+        "A subclassed model's `.weights.h5` names its groups after attributes. A variable with two "
+        "or more dimensions in the first place, and a vector of its last side's length behind it, "
+        "are a kernel and its bias.",
+        "encoder/vars/0",
+        each(_shapes),
+    ),
+    Rule(
+        "custom-layer",
+        "a variable of a layer class that is not Keras' own",
+        "Keras saves a layer's own weights only, so a floating-point array in a layer's list is "
+        "one; its name and whether it is trained are the class's business.",
+        "my_layer/centers:0",
+        each(_custom),
+    ),
+    Rule(
+        "unknown",
+        "nothing explains it",
+        "No rule knows the class, the structure or the name. Shown as it is, and counted as stored.",
+        "a dataset that no list names",
+        each(_unknown),
+    ),
+)

@@ -1,0 +1,104 @@
+"""What a rule is, and what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inspector.keras.specs import Spec, layers_of, specs_of
+from inspector.model import Artifact, Layer, Tensor, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The artifact, indexed. Rules look things up here and read no file.
+
+    specs: tensor name -> what its class says of it; owners: layer or object path -> its tensors
+    in their stored order; layers: path -> Layer.
+    """
+
+    artifact: Artifact
+    specs: Mapping[str, Spec]
+    owners: Mapping[str, Sequence[Tensor]]
+    layers: Mapping[str, Layer]
+    by_variable: Mapping[tuple[str | None, str | None], Tensor] = field(repr=False)
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Context:
+        """Index an artifact."""
+        specs = specs_of(
+            artifact.model, artifact.guessed, artifact.flavor, artifact.tensors, artifact.store
+        )
+        owners: dict[str, list[Tensor]] = {}
+        variables: dict[tuple[str | None, str | None], Tensor] = {}
+        for tensor in artifact.tensors:
+            if tensor.owner is not None:
+                owners.setdefault(tensor.owner, []).append(tensor)
+            spec = specs.get(tensor.name)
+            if spec is None or spec.variable.counted:
+                variables.setdefault((tensor.layer, tensor.variable), tensor)
+        for group in owners.values():
+            group.sort(key=lambda t: -1 if t.position is None else t.position)
+        layers = layers_of(artifact.model, artifact.guessed)
+        return cls(artifact, specs, owners, layers, variables)
+
+    def class_of(self, path: str | None) -> str:
+        """A layer's class in words: "Dense", or what stands for it where it is not known."""
+        layer = self.layers.get(path or "") if path is not None else None
+        return layer.class_name if layer is not None and layer.class_name else "a layer"
+
+    def inside(self, path: str) -> Iterator[Tensor]:
+        """Tensors of the objects below a path."""
+        for owner, group in self.owners.items():
+            if owner.startswith(f"{path}/"):
+                yield from group
+
+
+Apply = Callable[[Context, Sequence[Tensor]], Mapping[str, Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason to give a tensor a role.
+
+    apply: verdicts, by tensor name, for those of the undecided tensors that the rule explains.
+    """
+
+    code: str
+    summary: str
+    explanation: str
+    example: str
+    apply: Apply
+
+
+def each(decide: Callable[[Context, Tensor], Verdict | None]) -> Apply:
+    """A rule that looks at one tensor at a time."""
+
+    def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+        verdicts = ((tensor.name, decide(context, tensor)) for tensor in undecided)
+        return {name: verdict for name, verdict in verdicts if verdict is not None}
+
+    return apply
+
+
+def each_group(decide: Callable[[Context, str, Sequence[Tensor]], Mapping[str, Verdict]]) -> Apply:
+    """A rule that looks at all the variables of one owner together."""
+
+    def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+        waiting = {tensor.name for tensor in undecided}
+        found: dict[str, Verdict] = {}
+        for owner in dict.fromkeys(t.owner for t in undecided if t.owner is not None):
+            verdicts = decide(context, owner, context.owners[owner])
+            found |= {name: one for name, one in verdicts.items() if name in waiting}
+        return found
+
+    return apply
+
+
+def first_with_shape(tensors: Iterable[Tensor], like: Tensor, used: set[str]) -> Tensor | None:
+    """The first tensor, not used so far, of the same shape and dtype; it is then used."""
+    for tensor in tensors:
+        if tensor.name not in used and (tensor.shape, tensor.dtype) == (like.shape, like.dtype):
+            used.add(tensor.name)
+            return tensor
+    return None

@@ -1,0 +1,356 @@
+"""Step 3b: verdicts and layers -> the totals, each by its own name, and a row a layer.
+
+`count_params` is what Keras' `model.count_params()` says once the artifact is loaded; where that
+cannot be known it is None, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inspector.keras.config import shared_layers
+from inspector.keras.layers import made_on_load
+from inspector.keras.specs import layers_of
+from inspector.model import (
+    GROUP_OF,
+    Artifact,
+    Group,
+    Layer,
+    Measurement,
+    Problem,
+    Role,
+    Section,
+    Severity,
+    Store,
+    Tensor,
+    Totals,
+    Verdict,
+)
+
+# Roles that strip_pruning and strip_clustering take out with their wrappers.
+_STRIPPED = frozenset(
+    {Role.MASK, Role.THRESHOLD, Role.PRUNING_STEP, Role.CENTROIDS, Role.CLUSTER_INDICES}
+)
+# Roles that are no variable of the model to Keras.
+_NOT_COUNTED = frozenset({Role.ALIAS, Role.COUNTER, Role.LOOKUP})
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer as the table shows it: a layer that the model holds directly, with all inside it.
+
+    wraps: class of the wrapped layer, where it is a wrapper. overhead: elements of pruning,
+    clustering and quantization among its count_params. roles: elements by role. tensors: names.
+    """
+
+    path: str
+    class_name: str
+    wraps: str | None
+    trainable: bool | None
+    count_params: int | None
+    overhead: int
+    roles: Mapping[Role, int]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Totals, rows, why a total is None (by field name), and what is odd about the counts."""
+
+    totals: Totals
+    layers: tuple[LayerRow, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """A variable that loading makes and no file stores."""
+
+    layer: str
+    name: str
+    elements: int
+    trainable: bool
+
+
+def count(
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    measured: Mapping[str, Measurement] | None = None,
+) -> Counted:
+    """Count. measured: by tensor name; without it `nonzero` is None."""
+    extras = _made_on_load(artifact)
+    why = _why_unknown(artifact, verdicts, measured)
+    model = [t for t in artifact.tensors if _is_counted(t, verdicts[t.name])]
+    params = sum(map(_elements, model)) + sum(one.elements for one in extras)
+    trainable = sum(_elements(t) for t in model if verdicts[t.name].trainable) + sum(
+        one.elements for one in extras if one.trainable
+    )
+    stripped = sum(_elements(t) for t in model if _goes_with_strip(artifact, t, verdicts[t.name]))
+    totals = Totals(
+        stored_elements=sum(tensor.elements for tensor in artifact.tensors),
+        count_params=None if "count_params" in why else params,
+        trainable=None if "trainable" in why else trainable,
+        non_trainable=None if "non_trainable" in why else params - trainable,
+        after_strip=None if "after_strip" in why else params - stripped,
+        nonzero=None if "nonzero" in why else _nonzero(artifact, verdicts, measured or {}),
+    )
+    rows = _rows(artifact, verdicts, extras)
+    return Counted(totals, rows, why, (*_said(artifact, extras), *_sharing(artifact)))
+
+
+def _elements(tensor: Tensor) -> int:
+    return tensor.elements if tensor.keras_elements is None else tensor.keras_elements
+
+
+def _is_counted(tensor: Tensor, verdict: Verdict) -> bool:
+    return (
+        tensor.section is Section.MODEL
+        and tensor.owner is not None
+        and verdict.role not in _NOT_COUNTED
+    )
+
+
+def _goes_with_strip(artifact: Artifact, tensor: Tensor, verdict: Verdict) -> bool:
+    if verdict.role not in _STRIPPED:
+        return False
+    # Cluster-preserving quantization keeps centroids too; strip_clustering does not touch those.
+    owner = layers_of(artifact.model, ()).get(tensor.layer or "")
+    return owner is None or not owner.class_name.startswith("Quantize")
+
+
+def _why_unknown(
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    measured: Mapping[str, Measurement] | None,
+) -> dict[str, str]:
+    why: dict[str, str] = {}
+    uncounted = _why_no_count(artifact)
+    if uncounted is not None:
+        why |= dict.fromkeys(
+            ("count_params", "trainable", "non_trainable", "after_strip"), uncounted
+        )
+    open_ = [
+        t.name
+        for t in artifact.tensors
+        if _is_counted(t, verdicts[t.name]) and verdicts[t.name].trainable is None
+    ]
+    if open_ and uncounted is None:
+        reason = (
+            "no model config: trainability is unknown"
+            if artifact.model is None
+            else f"the config does not tell whether {open_[0]} is trainable"
+            + (f", nor {len(open_) - 1:,} more" if len(open_) > 1 else "")
+        )
+        why |= {"trainable": reason, "non_trainable": reason}
+    if measured is None:
+        why["nonzero"] = "not measured"
+    else:
+        unread = [
+            t.name
+            for t in artifact.tensors
+            if verdicts[t.name].role is Role.WEIGHT and t.elements and t.name not in measured
+        ]
+        if unread:
+            why["nonzero"] = f"the values of {unread[0]} could not be read"
+    return why
+
+
+def _why_no_count(artifact: Artifact) -> str | None:
+    if not artifact.complete:
+        return "parts of the model are missing or unreadable"
+    if artifact.missing:
+        more = f" and {len(artifact.missing) - 1:,} more" if len(artifact.missing) > 1 else ""
+        return f"the config has layer {artifact.missing[0]}{more}, whose variables are not stored"
+    broken = {
+        "missing-tensor",
+        "missing-layer",
+        "external-link",
+        "external-storage",
+        "virtual-dataset",
+        "unreadable-object",
+        "partial-shard",
+    }
+    found = next((p for p in artifact.problems if p.code in broken), None)
+    return found.message if found is not None else None
+
+
+def _nonzero(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], measured: Mapping[str, Measurement]
+) -> int:
+    return sum(
+        tensor.elements - measured[tensor.name].zeros
+        for tensor in artifact.tensors
+        if verdicts[tensor.name].role is Role.WEIGHT and tensor.name in measured
+    )
+
+
+def _made_on_load(artifact: Artifact) -> tuple[_Extra, ...]:
+    """Variables that the config makes anew on loading, such as LoRA's."""
+    if artifact.model is None:
+        return ()
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for tensor in artifact.tensors:
+        if tensor.layer is not None and tensor.variable is not None and tensor.shape is not None:
+            shapes.setdefault(tensor.layer, {})[tensor.variable] = tensor.shape
+    repeats = shared_layers(artifact.model)
+    return tuple(
+        _Extra(layer.path, name, elements, trainable)
+        for layer in artifact.model.walk()
+        if layer.path not in repeats
+        for name, elements, trainable in made_on_load(
+            layer, artifact.flavor, shapes.get(layer.path, {})
+        )
+    )
+
+
+def _said(artifact: Artifact, extras: Sequence[_Extra]) -> tuple[Problem, ...]:
+    if not extras:
+        return ()
+    names = ", ".join(sorted({one.name for one in extras}))
+    total = sum(one.elements for one in extras)
+    message = (
+        f"the config has Keras make {names} anew on loading: {total:,} parameters that the file"
+        " does not store are part of count_params"
+    )
+    return (Problem("made-on-load", Severity.INFO, message, artifact.path),)
+
+
+def _sharing(artifact: Artifact) -> tuple[Problem, ...]:
+    """Layers that the model shared, and which loading takes apart (or cannot load at all)."""
+    if artifact.model is None:
+        return ()
+    layers = layers_of(artifact.model, ())
+    found: list[Problem] = []
+    for again, first in shared_layers(artifact.model).items():
+        marked = "shared_object_id" in layers[again].config
+        inner = any(again.startswith(f"{other}/") for other in layers if other == again)
+        if marked or inner or layers[again].children:
+            continue
+        held = [t for t in artifact.tensors if t.layer in {again, first}]
+        if not held:
+            continue
+        if artifact.store is Store.LEGACY:
+            message = (
+                f"{again} and {first} were one layer: the file stores it twice, and loading makes"
+                " two of it, so count_params counts both"
+            )
+        else:
+            message = (
+                f"{again} and {first} were one layer, stored once; the config does not say that"
+                " they are one, so Keras fails to load this file"
+            )
+        found.append(Problem("shared-layer", Severity.WARNING, message, artifact.path))
+    return tuple(found)
+
+
+def _rows(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], extras: Sequence[_Extra]
+) -> tuple[LayerRow, ...]:
+    layers = layers_of(artifact.model, artifact.guessed)
+    places = _row_places(artifact)
+    grouped: dict[str, list[Tensor]] = {path: [] for path in _config_rows(artifact)}
+    for tensor in artifact.tensors:
+        if tensor.section is not Section.MODEL or tensor.owner is None:
+            continue
+        path = tensor.layer if tensor.layer is not None else tensor.owner
+        grouped.setdefault(places.get(path, path), []).append(tensor)
+    return tuple(
+        _row(
+            path,
+            layers.get(path),
+            tensors,
+            verdicts,
+            [e for e in extras if places.get(e.layer, e.layer) == path],
+        )
+        for path, tensors in grouped.items()
+    )
+
+
+def _config_rows(artifact: Artifact) -> list[str]:
+    """Paths of the layers that some model of the tree holds directly, in the config's order."""
+    if artifact.model is None:
+        return []
+    return [
+        child.path
+        for layer in artifact.model.walk()
+        if layer.is_model
+        for child in layer.children
+        if not child.is_model
+    ]
+
+
+def _row_places(artifact: Artifact) -> dict[str, str]:
+    """Layer path -> path of the row that shows it."""
+    places: dict[str, str] = {}
+    rows = set(_config_rows(artifact))
+
+    def visit(layer: Layer, row: str | None) -> None:
+        row = layer.path if layer.path in rows else row
+        places[layer.path] = row if row is not None else layer.path
+        for child in layer.children:
+            visit(child, None if layer.is_model else row)
+
+    if artifact.model is not None:
+        visit(artifact.model, None)
+    for layer in artifact.guessed:
+        # A wrapper and what it wraps share a row: "layers/prune_low_magnitude/layer".
+        head = layer.path.partition("/layer")[0] if layer.path.startswith("layer") else layer.path
+        places.setdefault(layer.path, _guessed_row(layer.path, artifact.guessed) or head)
+    return places
+
+
+def _guessed_row(path: str, guessed: Sequence[Layer]) -> str | None:
+    """The innermost object around `path` that stands in a list of layers."""
+    listed = [
+        one.path
+        for one in guessed
+        if one.attr in {"layers", "_layer_checkpoint_dependencies"}
+        and (path == one.path or path.startswith(f"{one.path}/"))
+    ]
+    return max(listed, key=len, default=path)
+
+
+def _row(
+    path: str,
+    layer: Layer | None,
+    tensors: Sequence[Tensor],
+    verdicts: Mapping[str, Verdict],
+    extras: Sequence[_Extra],
+) -> LayerRow:
+    counted = [t for t in tensors if _is_counted(t, verdicts[t.name])]
+    roles: dict[Role, int] = {}
+    for tensor in tensors:
+        role = verdicts[tensor.name].role
+        roles[role] = roles.get(role, 0) + tensor.elements
+    flags = {verdicts[t.name].trainable for t in tensors if verdicts[t.name].role is Role.WEIGHT}
+    inner = _wrapped(layer)
+    return LayerRow(
+        path=path,
+        class_name=layer.class_name if layer is not None else "",
+        wraps=inner,
+        trainable=None if not flags or None in flags else True in flags,
+        count_params=sum(map(_elements, counted)) + sum(e.elements for e in extras),
+        overhead=sum(
+            _elements(t)
+            for t in counted
+            if GROUP_OF[verdicts[t.name].role]
+            in {Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION}
+        ),
+        roles=roles,
+        tensors=tuple(tensor.name for tensor in tensors),
+    )
+
+
+def _wrapped(layer: Layer | None) -> str | None:
+    """Class of the layer inside a wrapper, and of the one inside that: "TimeDistributed(Dense)"."""
+    if layer is None or layer.is_model:
+        return None
+    inner = next(
+        (c for c in layer.children if c.attr in {"layer", "forward_layer"} and c.class_name), None
+    )
+    if inner is None:
+        return None
+    deeper = _wrapped(inner)
+    return f"{inner.class_name}({deeper})" if deeper else inner.class_name

@@ -1,0 +1,99 @@
+"""From a place in a list of stored variables to a layer and a variable's name.
+
+Keras loads by position, so position is what counts; a stored name only confirms it, or stands in
+where the class is not known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inspector.keras.layers import Variable
+from inspector.keras.order import legacy_order
+from inspector.keras.tfmot import v3_variables
+from inspector.model import Flavor, Layer, Naming
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored variable, in its place. stored_name: None where the store has no names."""
+
+    stored_name: str | None
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a stored variable is. layer: a Layer's path."""
+
+    layer: str | None
+    variable: str | None
+    naming: Naming
+
+
+def bind_legacy(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> list[Bound]:
+    """Bind the `weight_names` of one top-level layer's group."""
+    slots = legacy_order(layer, flavor, len(entries))
+    if slots is not None and fits([slot.variable for slot in slots], entries):
+        return [
+            Bound(slot.layer_path, slot.variable.name, _agreement(slot.variable.name, entry))
+            for slot, entry in zip(slots, entries, strict=True)
+        ]
+    return [by_name(layer, entry.stored_name or "") for entry in entries]
+
+
+def bind_v3(
+    layer: Layer,
+    flavor: Flavor,
+    entries: Sequence[Entry],
+    naming: Naming,
+    wrapper: Layer | None = None,
+) -> list[Bound]:
+    """Bind `vars/0`, `vars/1` ... of one object.
+
+    naming: how the layer itself was found; wrapper: the tfmot wrapper around it, if any.
+    """
+    variables = v3_variables(layer, flavor, wrapper=wrapper, count=len(entries))
+    if variables is not None and fits(variables, entries):
+        return [Bound(layer.path, variable.name, naming) for variable in variables]
+    return [
+        Bound(layer.path, entry.stored_name, Naming.STORED if entry.stored_name else Naming.NONE)
+        for entry in entries
+    ]
+
+
+def fits(variables: Sequence[Variable], entries: Sequence[Entry]) -> bool:
+    """Whether the stored arrays can be these variables: as many, with the ranks they must have."""
+    return len(variables) == len(entries) and all(
+        variable.rank is None or entry.shape is None or variable.rank == len(entry.shape)
+        for variable, entry in zip(variables, entries, strict=True)
+    )
+
+
+def by_name(layer: Layer, stored_name: str) -> Bound:
+    """Bind by the stored name alone: "dense/kernel:0" inside `layer`."""
+    parts = [part for part in stored_name.split("/") if part]
+    variable = variable_of(stored_name)
+    inner = {one.name: one.path for one in layer.walk()}
+    for part in reversed(parts[:-1]):
+        if part in inner:
+            return Bound(inner[part], variable, Naming.STORED)
+    return Bound(layer.path, variable, Naming.STORED)
+
+
+def variable_of(stored_name: str) -> str:
+    """The variable's own name: the last part, without TensorFlow's output number.
+
+    "dense/kernel:0" -> "kernel"; also "bias:0_0_0", as a few converters left it.
+    """
+    return re.sub(r":\d+(_\d+)*$", "", stored_name.rsplit("/", 1)[-1])
+
+
+def _agreement(variable: str, entry: Entry) -> Naming:
+    said = variable_of(entry.stored_name or "")
+    # Keras 1 writes "dense_1_W"; TensorFlow makes a repeated name unique with a number.
+    bare = re.sub(r"_\d+$", "", said)
+    same = variable in {said, bare} or said.endswith(f"_{variable}")
+    return Naming.POSITION if same else Naming.CONFIG

@@ -1,0 +1,310 @@
+"""`.keras`: config.json, metadata.json, weights and assets, in a zip or unpacked in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import ArtifactError, UnknownFormat
+from inspector.limits import Limits
+from inspector.model import Artifact, FileEntry, Layer, Problem, Section, Severity, Store, Tensor
+from inspector.read.formats import Format, Opened, Reader
+from inspector.storage import ByteSource, LocalFile
+
+if TYPE_CHECKING:
+    from inspector.read.keras_store import StoredObject
+
+ZIP = Format("keras-zip", "Keras v3 archive", (".keras",), "zip")
+FOLDER = Format("keras-dir", "Keras v3 archive, unpacked", (".keras/",), "keras-dir")
+_CONFIG, _METADATA = "config.json", "metadata.json"
+_HDF5_WEIGHTS, _NPZ_WEIGHTS = "model.weights.h5", "model.weights.npz"
+_VOCABULARY = "vocabulary.txt"
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What either container gives. source: a member's bytes by name, None where it is not there.
+
+    base: (file, offset) of a member's first byte, None where it is compressed as a whole.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    source: Callable[[str], ByteSource | None]
+    base: Callable[[str], tuple[str, int] | None]
+    size: Callable[[str], int]
+    files: tuple[FileEntry, ...]
+    overhead: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def charge(self, label: str, size: int) -> None:
+        if size:
+            self.overhead[label] = self.overhead.get(label, 0) + size
+
+    def text(self, name: str, limits: Limits) -> bytes | None:
+        """A small member whole; None, with a problem, where it cannot be read."""
+        try:
+            found = self.source(name)
+            if found is None:
+                return None
+            if found.size > limits.member_bytes:
+                self.note("member-too-large", Severity.ERROR, f"{name} has {found.size:,} bytes")
+                return None
+            return bytes(found.view(0, found.size))
+        except ArtifactError as error:
+            self.note("member-unreadable", Severity.ERROR, f"{name}: {error.message}")
+            return None
+
+    def note(self, code: str, severity: Severity, message: str) -> None:
+        self.problems.append(Problem(code, severity, message, self.path))
+
+
+@dataclass(slots=True)
+class _Weights:
+    """The store of one archive: its objects, and tensors outside any object."""
+
+    objects: list[StoredObject] = field(default_factory=list)
+    others: list[Tensor] = field(default_factory=list)
+
+
+def read(path: str, limits: Limits) -> Opened:
+    """Open a `.keras` zip or folder. Raises ArtifactError; UnknownFormat without a config."""
+    with contextlib.ExitStack() as stack:
+        parts = _folder(path, stack) if os.path.isdir(path) else _zip(path, stack, limits)
+        artifact = _artifact(parts, stack, limits)
+        return Opened(artifact, stack.pop_all())
+
+
+READER = Reader((ZIP, FOLDER), ("zip", "keras-dir"), read)
+
+
+def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
+    from inspector.wire.archive import Member, read_archive
+
+    source = stack.enter_context(LocalFile(path))
+    archive = read_archive(source, limits)
+    if archive.find(_CONFIG) is None:
+        raise UnknownFormat(_no_config([m.name for m in archive.members]), path)
+    opened: dict[str, ByteSource] = {}
+
+    def member_source(name: str) -> ByteSource | None:
+        member = archive.find(name)
+        if member is not None and name not in opened:
+            opened[name] = archive.open_member(member)
+        return opened.get(name)
+
+    def base(name: str) -> tuple[str, int] | None:
+        member = archive.find(name)
+        if member is None or member.method != "stored":
+            return None
+        return path, member.data_offset
+
+    def size(name: str) -> int:
+        member: Member | None = archive.find(name)
+        return member.compressed if member is not None and member.distinct else 0
+
+    parts = _Parts(
+        path,
+        tuple(dict.fromkeys(m.name for m in archive.members if not m.is_dir)),
+        member_source,
+        base,
+        size,
+        (FileEntry(path, source.size),),
+        dict(archive.overhead),
+        list(archive.problems),
+    )
+    for member in archive.members:
+        if member.distinct and archive.find(member.name) is not member:
+            parts.charge("shadowed members", member.compressed)
+        elif member.is_dir:
+            parts.charge("other members", member.compressed)
+    return parts
+
+
+def _no_config(names: list[str]) -> str:
+    count = f"{len(names):,} member{'' if len(names) == 1 else 's'}"
+    for sign, what in (
+        ("data.pkl", "a PyTorch archive"),
+        ("AndroidManifest.xml", "an Android package"),
+        ("[Content_Types].xml", "an Office document"),
+    ):
+        if any(name.rsplit("/", 1)[-1] == sign or name == sign for name in names):
+            return f"a zip without a Keras config.json: {what} ({count})"
+    if names and all(name.endswith(".npy") for name in names):
+        return f"a NumPy .npz of {len(names):,} arrays, without a Keras config.json"
+    nested = next((name for name in names if name.endswith(f"/{_CONFIG}")), None)
+    if nested is not None:
+        return f"a zip whose config.json lies in a folder, at {nested}: Keras looks at the top only"
+    said = f": {', '.join(sorted(names)[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
+    return f"a zip without a Keras config.json ({count}{said})"
+
+
+def _folder(path: str, stack: contextlib.ExitStack) -> _Parts:
+    found: dict[str, str] = {}
+    problems: list[Problem] = []
+    for folder, inner, files in os.walk(path, followlinks=False):
+        inner.sort()
+        for name in sorted(files + [one for one in inner if os.path.islink(f"{folder}/{one}")]):
+            full = os.path.join(folder, name)
+            short = os.path.relpath(full, path).replace(os.sep, "/")
+            if os.path.islink(full):
+                message = f"{short} is a symbolic link to {os.readlink(full)}; it is not followed"
+                problems.append(Problem("symbolic-link", Severity.ERROR, message, path))
+                continue
+            found[short] = full
+    opened: dict[str, ByteSource] = {}
+
+    def file_source(name: str) -> ByteSource | None:
+        if name in found and name not in opened:
+            opened[name] = stack.enter_context(LocalFile(found[name]))
+        return opened.get(name)
+
+    sizes = {name: os.path.getsize(full) for name, full in found.items()}
+    return _Parts(
+        path,
+        tuple(found),
+        file_source,
+        lambda name: (found[name], 0) if name in found else None,
+        lambda name: sizes.get(name, 0),
+        tuple(FileEntry(full, sizes[name]) for name, full in found.items()),
+        problems=problems,
+    )
+
+
+def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Artifact:
+    from inspector.read.keras_common import producer_of, read_config
+    from inspector.read.keras_store import assign
+
+    metadata = _json(parts.text(_METADATA, limits))
+    version = metadata.get("keras_version")
+    version = version if isinstance(version, str) else None
+    text = parts.text(_CONFIG, limits)
+    config = read_config(text, None, version, parts.path, _CONFIG, limits)
+    weights = _Weights()
+    held = next((n for n in (_HDF5_WEIGHTS, _NPZ_WEIGHTS) if n in parts.names), None)
+    if held is None:
+        parts.note("no-weights", Severity.ERROR, "no model.weights.h5 or .npz: a config alone")
+    else:
+        try:
+            read_weights = _hdf5 if held == _HDF5_WEIGHTS else _npz
+            weights = read_weights(parts, held, stack, limits)
+        except ArtifactError as error:
+            # The config can still be read, so this is a problem and no refusal.
+            parts.note("weights-unreadable", Severity.ERROR, f"{held}: {error.message}")
+            parts.charge(f"{held}, unread", parts.size(held))
+    assigned = assign(weights.objects, config)
+    tensors = (*assigned.tensors, *weights.others)
+    _charge_members(parts, held)
+    is_folder = os.path.isdir(parts.path)
+    return Artifact(
+        path=parts.path,
+        format=FOLDER.name if is_folder else ZIP.name,
+        kind=FOLDER.title if is_folder else ZIP.title,
+        files=parts.files,
+        tensors=tensors,
+        overhead=parts.overhead,
+        producer=producer_of(version, None, config.flavor),
+        model=config.model,
+        store=Store.V3,
+        flavor=config.flavor,
+        guessed=assigned.guessed,
+        training_config=config.optimizer is not None,
+        complete=held is not None
+        and not any(p.code == "weights-unreadable" for p in parts.problems),
+        missing=assigned.missing if held is not None else (),
+        vocabulary=_vocabularies(parts, config.model, limits),
+        problems=(*config.problems, *parts.problems),
+    )
+
+
+def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits) -> _Weights:
+    from inspector.read.keras_common import CONFIG_LABELS
+    from inspector.read.keras_store import objects_of, taken
+    from inspector.wire.hdf5 import Hdf5File, overhead
+
+    source = parts.source(name)
+    assert source is not None  # noqa: S101  the caller saw the name
+    file = stack.enter_context(Hdf5File(source, limits))
+    objects, others = objects_of(file)
+    base = parts.base(name)
+    inner = overhead(file, CONFIG_LABELS, taken([*_all(objects), *others]))
+    parts.problems += file.problems
+    moved = _Weights([_moved(one, base) for one in objects], [_at(t, base) for t in others])
+    if base is None:
+        parts.charge(f"{name}, compressed", parts.size(name))
+    else:
+        for label, size in inner.items():
+            parts.charge(label, size)
+    return moved
+
+
+def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _Weights:
+    from inspector.read.keras_npz import read_npz
+
+    source = parts.source(name)
+    assert source is not None  # noqa: S101  the caller saw the name
+    base = parts.base(name)
+    found = read_npz(source, limits)
+    parts.problems += found.problems
+    if base is None:
+        parts.charge(f"{name}, compressed", parts.size(name))
+    else:
+        for label, size in found.overhead.items():
+            parts.charge(label, size)
+    return _Weights([_moved(one, base) for one in found.objects], [])
+
+
+def _all(objects: list[StoredObject]) -> Iterator[Tensor]:
+    for one in objects:
+        yield from one.tensors
+
+
+def _moved(one: StoredObject, base: tuple[str, int] | None) -> StoredObject:
+    return replace(one, tensors=tuple(_at(tensor, base) for tensor in one.tensors))
+
+
+def _at(tensor: Tensor, base: tuple[str, int] | None) -> Tensor:
+    """The tensor with its place in the archive's own file, or none in a compressed member."""
+    if base is None:
+        return replace(tensor, extents=(), storage=f"{tensor.storage}, in a deflated zip member")
+    file, offset = base
+    moved = tuple(replace(e, file=file, offset=e.offset + offset) for e in tensor.extents)
+    return replace(tensor, extents=moved)
+
+
+def _charge_members(parts: _Parts, held: str | None) -> None:
+    labels = {_CONFIG: "config", _METADATA: "metadata"}
+    for name in parts.names:
+        if name != held:
+            kind = "assets" if name.startswith("assets/") else "other members"
+            parts.charge(labels.get(name, kind), parts.size(name))
+
+
+def _vocabularies(parts: _Parts, model: Layer | None, limits: Limits) -> Mapping[str, int]:
+    """Entries of each vocabulary, in an asset or in a layer's config. Never parameters."""
+    found: dict[str, int] = {}
+    for name in parts.names:
+        if name.startswith("assets/") and name.rsplit("/", 1)[-1] == _VOCABULARY:
+            content = parts.text(name, limits)
+            if content is not None:
+                found[name] = len(content.decode("utf-8", "replace").splitlines())
+    for layer in model.walk() if model is not None else ():
+        inline = layer.config.get("vocabulary")
+        if isinstance(inline, (list, tuple)) and inline:
+            found[f"{layer.path}/vocabulary"] = len(inline)
+    return found
+
+
+def _json(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+__all__ = ["FOLDER", "READER", "ZIP", "Section", "Store"]

@@ -1,0 +1,190 @@
+"""What the Keras readers share: the config, the producer, tensors from datasets, the optimizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import ArtifactError
+from inspector.keras.config import flavor_of, parse_model
+from inspector.keras.optimizers import by_name, by_shapes, expected, optimizer_of
+from inspector.limits import Limits
+from inspector.model import (
+    Flavor,
+    Layer,
+    Naming,
+    Problem,
+    Producer,
+    Section,
+    Severity,
+    Tensor,
+)
+
+if TYPE_CHECKING:
+    from inspector.wire.hdf5_dataset import Dataset
+
+# Attributes of a Keras HDF5 file whose bytes are worth a line of their own.
+CONFIG_LABELS: Mapping[str, str] = {
+    "model_config": "config",
+    "training_config": "training config",
+    "layer_names": "names",
+    "weight_names": "names",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A Keras config, parsed. model is None where there is none, or none that makes sense."""
+
+    model: Layer | None
+    flavor: Flavor
+    optimizer: tuple[str, Mapping[str, Any]] | None
+    problems: tuple[Problem, ...] = ()
+
+
+def read_config(
+    text: str | bytes | None,
+    training: object,
+    version: str | None,
+    path: str,
+    where: str,
+    limits: Limits,
+) -> Config:
+    """Parse a model's config. where: what to call it in messages ("model_config", "config.json").
+
+    training: the parsed training config, or None to look for `compile_config` in the config.
+    """
+    if text is None:
+        return Config(None, flavor_of(version, None), optimizer_of(training))
+    if len(text) > limits.config_bytes:
+        message = f"{where} has {len(text):,} bytes, over the limit config_bytes: not parsed"
+        problem = Problem("config-unreadable", Severity.ERROR, message, path)
+        return Config(None, flavor_of(version, None), None, (problem,))
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        message = f"{where} is not JSON ({reason}): layers and trainability are unknown"
+        problem = Problem("config-unreadable", Severity.ERROR, message, path)
+        return Config(None, flavor_of(version, None), None, (problem,))
+    flavor = flavor_of(version, content)
+    if training is None and isinstance(content, dict):
+        training = content.get("compile_config")
+    try:
+        return Config(parse_model(content, flavor), flavor, optimizer_of(training))
+    except ArtifactError as error:
+        message = f"{where} makes no sense as a Keras model: {error.message}"
+        problem = Problem("config-unreadable", Severity.ERROR, message, path)
+        return Config(None, flavor, optimizer_of(training), (problem,))
+
+
+def producer_of(version: str | None, backend: str | None, flavor: Flavor) -> Producer | None:
+    """Which package wrote the file. Keras 2 after 2.15 lives on as the package tf_keras."""
+    if version is None:
+        return None
+    name = "keras"
+    if flavor is Flavor.TF_KERAS:
+        minor = version.split(".")[1:2]
+        if version.endswith("-tf"):
+            name = "tf.keras"
+        elif minor and minor[0].isdecimal() and int(minor[0]) >= 16:
+            name = "tf_keras"
+    return Producer(name, version, backend, flavor)
+
+
+def logical_dtype(stored: str) -> str:
+    """The contract's name of a stored dtype: "<f4" -> "float32". Names and words stay."""
+    if stored[:1] in "<>|=" and stored[1:2] in "iufcb" and stored[2:].isdecimal():
+        kind = {"i": "int", "u": "uint", "f": "float", "c": "complex", "b": "bool"}[stored[1]]
+        return "bool" if kind == "bool" else f"{kind}{int(stored[2:]) * 8}"
+    return stored
+
+
+def tensor_from_dataset(dataset: Dataset, prefix: str = "", **facts: Any) -> Tensor:
+    """A dataset as a Tensor; `facts` are further fields. prefix: path of the HDF5 file's member."""
+    storage = dataset.storage
+    if dataset.dtype[:1] == ">" and dataset.size > 1:
+        storage += ", big-endian"
+    return Tensor(
+        name=prefix + dataset.path,
+        dtype=logical_dtype(dataset.dtype),
+        shape=dataset.shape,
+        nbytes=dataset.stored,
+        extents=dataset.extents,
+        storage=storage,
+        links=tuple(prefix + link for link in dataset.links),
+        payload=dataset.payload,
+        **facts,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An optimizer's stored variable: its dataset-like facts and the name the file gives it."""
+
+    stored_name: str | None
+    shape: tuple[int, ...] | None
+
+
+def name_optimizer(
+    held: Sequence[Held],
+    optimizer: tuple[str, Mapping[str, Any]] | None,
+    flavor: Flavor,
+    trainables: Sequence[Tensor],
+) -> list[dict[str, Any]]:
+    """Tensor fields (variable, slot_of, naming, position) for each of an optimizer's variables.
+
+    By the optimizer's class and the order of the trainable variables; else by stored names; else
+    by the run of shapes.
+    """
+    shapes = [tensor.shape or () for tensor in trainables]
+    stored = [one.shape or () for one in held]
+    known = expected(*optimizer, flavor, shapes) if optimizer is not None else None
+    naming = Naming.CONFIG
+    if known is not None and not (
+        len(known) == len(held)
+        and all(
+            one.slot_of is None or "factored" in one.name or _like(shapes[one.slot_of], shape)
+            for one, shape in zip(known, stored, strict=True)
+        )
+    ):
+        known = None
+    if known is None and all(one.stored_name is None for one in held):
+        known, naming = by_shapes(stored, shapes), Naming.CLASS
+    if known is None and all(one.stored_name is None for one in held):
+        return [_nameless(index, one) for index, one in enumerate(held)]
+    if known is None:
+        pairs = [(t.stored_name or t.name, t.shape or ()) for t in trainables]
+        known = tuple(
+            by_name(one.stored_name or f"variable {index}", one.shape or (), pairs)
+            for index, one in enumerate(held)
+        )
+        naming = Naming.STORED
+    return [
+        {
+            "variable": one.name,
+            "slot_of": None if one.slot_of is None else trainables[one.slot_of].name,
+            "naming": naming,
+            "section": Section.OPTIMIZER,
+            "position": index,
+        }
+        for index, one in enumerate(known)
+    ]
+
+
+def _nameless(index: int, held: Held) -> dict[str, Any]:
+    single = held.shape in {(), (1,), None}
+    return {
+        "variable": f"value {index}" if single else f"slot {index}",
+        "naming": Naming.NONE,
+        "section": Section.OPTIMIZER,
+        "position": index,
+    }
+
+
+def _like(variable: tuple[int, ...], slot: tuple[int, ...]) -> bool:
+    # Factored slots (Adafactor's rows and columns) keep a part of the variable's sides; an
+    # optimizer that does not need a slot keeps a placeholder of one value.
+    return slot == variable or len(slot) <= 1 or set(slot) <= set(variable)

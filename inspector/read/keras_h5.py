@@ -1,0 +1,323 @@
+"""Keras files that are HDF5: whole models, legacy weights, and weights in the v3 layout."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import UnknownFormat
+from inspector.keras.bind import Bound, Entry, bind_legacy, variable_of
+from inspector.keras.order import legacy_order, stored_layers
+from inspector.keras.specs import trainable_tensors
+from inspector.limits import Limits
+from inspector.model import (
+    Artifact,
+    FileEntry,
+    Flavor,
+    Layer,
+    Naming,
+    Problem,
+    Section,
+    Severity,
+    Store,
+    Tensor,
+)
+from inspector.read.formats import Format, Opened, Reader
+from inspector.read.keras_common import (
+    CONFIG_LABELS,
+    Config,
+    Held,
+    name_optimizer,
+    producer_of,
+    read_config,
+    tensor_from_dataset,
+)
+from inspector.storage import LocalFile
+
+if TYPE_CHECKING:
+    from inspector.wire.hdf5 import Group, Hdf5File
+    from inspector.wire.hdf5_dataset import Dataset
+
+WHOLE = Format("keras-h5", "Keras HDF5, whole model", (".h5", ".hdf5", ".keras"), "hdf5")
+WEIGHTS = Format(
+    "keras-weights-h5", "Keras HDF5, weights only", (".weights.h5", ".h5", ".hdf5"), "hdf5"
+)
+# Keras' own group for variables that belong to the model and to no layer.
+_TOP_LEVEL = "top_level_model_weights"
+_V3_GROUPS = ("layers", "_layer_checkpoint_dependencies", "vars")
+
+
+def read(path: str, limits: Limits) -> Opened:
+    """Open an HDF5 file. Raises ArtifactError, UnknownFormat where it holds no Keras model."""
+    from inspector.wire.hdf5 import Hdf5File
+
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(LocalFile(path))
+        file = stack.enter_context(Hdf5File(source, limits))
+        artifact = _artifact(file, path, limits)
+        return Opened(artifact, stack.pop_all())
+
+
+READER = Reader((WHOLE, WEIGHTS), ("hdf5",), read)
+
+
+def _artifact(file: Hdf5File, path: str, limits: Limits) -> Artifact:
+    from inspector.read.keras_store import is_v3_store, read_v3_file
+
+    root = file.root
+    whole = "model_config" in root.attributes or "model_weights" in root.links
+    if whole:
+        return _legacy(file, path, limits, whole=True)
+    if root.texts("layer_names") is not None or "nb_layers" in root.attributes:
+        return _legacy(file, path, limits, whole=False)
+    if is_v3_store(root):
+        return read_v3_file(file, path, limits)
+    raise UnknownFormat(_no_model(file), path)
+
+
+def _no_model(file: Hdf5File) -> str:
+    count = sum(1 for _ in file.datasets())
+    names = sorted(file.root.links)[:3]
+    holds = f"{count:,} dataset{'' if count == 1 else 's'}"
+    said = f" ({', '.join(names)}{' ...' if len(file.root.links) > 3 else ''})" if names else ""
+    return f"HDF5 with no Keras model in it: {holds}{said}"
+
+
+class _Legacy:
+    """One file being read: the tensors so far, by the address of their dataset."""
+
+    def __init__(self, file: Hdf5File, config: Config, path: str) -> None:
+        self.file = file
+        self.config = config
+        self.path = path
+        self.tensors: dict[int, Tensor] = {}
+        self.problems: list[Problem] = list(config.problems)
+
+    def note(self, code: str, severity: Severity, message: str) -> None:
+        self.problems.append(Problem(code, severity, message, self.path))
+
+    def add(self, dataset: Dataset, **facts: Any) -> None:
+        # A dataset with two names is stored once and counted once: the first list has it.
+        self.tensors.setdefault(dataset.address, tensor_from_dataset(dataset, **facts))
+
+    def named(self, group: Group, names: list[str]) -> Iterator[tuple[str, Dataset]]:
+        """(stored name, dataset) for each name of a list, problems noted for the others."""
+        from inspector.wire.hdf5 import Link
+        from inspector.wire.hdf5_dataset import Dataset
+
+        for name in names:
+            node = self.file.lookup(name, group)
+            if isinstance(node, Dataset):
+                yield name, node
+            elif isinstance(node, Link):
+                continue  # an external link: noted when the file was opened
+            else:
+                self.note(
+                    "missing-tensor",
+                    Severity.ERROR,
+                    f"{group.path or '/'} lists {name!r}, which is not in the file",
+                )
+
+
+def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifact:
+    root = file.root
+    weights = root.group("model_weights") if whole else root
+    version = _text(root.value("keras_version")) or _text(
+        weights.value("keras_version") if weights is not None else None
+    )
+    backend = _text(root.value("backend")) or _text(weights.value("backend") if weights else None)
+    training, training_problem = _training_config(root.value("training_config"), path)
+    config = read_config(
+        _text(root.value("model_config")), training, version, path, "model_config", limits
+    )
+    if version is None and config.model is None and not whole:
+        config = dataclasses.replace(config, flavor=Flavor.KERAS1)
+    reading = _Legacy(file, config, path)
+    reading.problems += training_problem
+    listed: list[str] = []
+    if weights is None:
+        _say_no_weights(reading, root)
+    else:
+        listed = _layer_groups(reading, weights)
+    optimizer = root.group("optimizer_weights") if whole else None
+    if optimizer is not None:
+        _optimizer(reading, optimizer)
+    _the_rest(reading, weights)
+    tensors = tuple(reading.tensors.values())
+    from inspector.wire.hdf5 import overhead
+
+    taken = {(e.file, e.offset): e.length for t in tensors for e in t.extents}
+    return Artifact(
+        path=path,
+        format=WHOLE.name if whole else WEIGHTS.name,
+        kind=WHOLE.title if whole else f"{WEIGHTS.title} (legacy layout)",
+        files=(FileEntry(path, file.source.size),),
+        tensors=tensors,
+        overhead=overhead(file, CONFIG_LABELS, sum(taken.values())),
+        producer=producer_of(version, backend, config.flavor),
+        model=config.model,
+        store=Store.LEGACY,
+        flavor=config.flavor,
+        training_config=training is not None,
+        missing=_missing(config, listed, tensors),
+        problems=(*file.problems, *reading.problems),
+    )
+
+
+def _say_no_weights(reading: _Legacy, root: Group) -> None:
+    link = root.links.get("model_weights")
+    if link is None:
+        reading.note("no-weights", Severity.WARNING, "a model config, and no model_weights group")
+    else:
+        reading.note(
+            "no-weights",
+            Severity.ERROR,
+            f"model_weights is a {link.kind} link that is not followed",
+        )
+
+
+def _layer_groups(reading: _Legacy, weights: Group) -> list[str]:
+    """Read every layer's group, in the order of layer_names. Gives the names that were listed."""
+    from inspector.wire.hdf5 import Group
+
+    names = weights.texts("layer_names")
+    if names is None:
+        names = [name for name in weights.links if weights.group(name) is not None]
+        count = weights.value("nb_layers")
+        if isinstance(count, int):  # Keras before 1.0: layer_0, layer_1 ...
+            names = [f"layer_{index}" for index in range(count)]
+    model = reading.config.model
+    flavor = reading.config.flavor
+    layers = (
+        {layer.name: layer for layer in stored_layers(model, flavor)} if model is not None else {}
+    )
+    for name in [*names, *([_TOP_LEVEL] if _TOP_LEVEL in weights.links else [])]:
+        group = reading.file.lookup(name, weights)
+        if not isinstance(group, Group):
+            if name in weights.links and weights.links[name].kind == "external":
+                continue
+            reading.note(
+                "missing-layer", Severity.ERROR, f"layer_names lists {name!r}, which has no group"
+            )
+            continue
+        _layer(reading, group, name, layers.get(name))
+    return names
+
+
+def _layer(reading: _Legacy, group: Group, name: str, layer: Layer | None) -> None:
+    stored = group.texts("weight_names")
+    if stored is None:
+        count = group.value("nb_params")
+        stored = (
+            [f"param_{index}" for index in range(count)]
+            if isinstance(count, int)
+            else [key for key, _ in group.items()]
+        )
+    held = list(reading.named(group, stored))
+    if name == _TOP_LEVEL:
+        bound = [Bound("", variable_of(one), Naming.STORED) for one, _ in held]
+    elif layer is not None:
+        entries = [Entry(one, dataset.shape) for one, dataset in held]
+        bound = bind_legacy(layer, reading.config.flavor, entries)
+    else:
+        bound = _without_config(name, [one for one, _ in held])
+    owner = "" if name == _TOP_LEVEL else (layer.path if layer is not None else name)
+    for position, ((stored_name, dataset), found) in enumerate(zip(held, bound, strict=True)):
+        reading.add(
+            dataset,
+            layer=found.layer,
+            variable=found.variable,
+            naming=found.naming,
+            stored_name=stored_name,
+            owner=owner,
+            position=position,
+        )
+
+
+def _without_config(name: str, stored: list[str]) -> list[Bound]:
+    """Layers inside a group by the stored names alone: "inner" holding "dense/kernel:0"."""
+    prefixes = [one.split("/")[:-1] for one in stored]
+    bound = []
+    for one, parts in zip(stored, prefixes, strict=True):
+        inner = [part for part in parts if part != name]
+        path = "/".join([name, *inner])
+        bound.append(Bound(path, variable_of(one), Naming.STORED))
+    return bound
+
+
+def _optimizer(reading: _Legacy, group: Group) -> None:
+    names = group.texts("weight_names")
+    if names is None:
+        names = [dataset.path[len(group.path) + 1 :] for dataset in _below(group)]
+    held = list(reading.named(group, names))
+    trainables = trainable_tensors(
+        reading.config.model, reading.config.flavor, tuple(reading.tensors.values()), Store.LEGACY
+    )
+    facts = name_optimizer(
+        [Held(name, dataset.shape) for name, dataset in held],
+        reading.config.optimizer,
+        reading.config.flavor,
+        trainables,
+    )
+    for (name, dataset), fact in zip(held, facts, strict=True):
+        reading.add(dataset, stored_name=name, **fact)
+
+
+def _below(group: Group) -> Iterator[Dataset]:
+    from inspector.wire.hdf5 import Group
+    from inspector.wire.hdf5_dataset import Dataset
+
+    pending, seen = [group], {group.address}
+    while pending:
+        for _, node in pending.pop().items():
+            if node.address in seen:
+                continue
+            seen.add(node.address)
+            if isinstance(node, Group):
+                pending.append(node)
+            elif isinstance(node, Dataset):
+                yield node
+
+
+def _the_rest(reading: _Legacy, weights: Group | None) -> None:
+    """Datasets that no list names: stored all the same, and Keras does not load them."""
+    for dataset in reading.file.datasets():
+        if dataset.address in reading.tensors:
+            continue
+        reading.add(dataset, section=Section.OTHER)
+        reading.note(
+            "unlisted-tensor",
+            Severity.WARNING,
+            f"{dataset.path} is in the file and in no list of weights: Keras does not load it",
+        )
+
+
+def _missing(config: Config, listed: list[str], tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
+    """Layers of the config that have no group in the file, though their class has variables."""
+    if config.model is None:
+        return ()
+    held = {tensor.owner for tensor in tensors}
+    return tuple(
+        layer.path
+        for layer in stored_layers(config.model, config.flavor)
+        if layer.path not in held
+        and layer.name not in listed
+        and legacy_order(layer, config.flavor)
+    )
+
+
+def _training_config(raw: object, path: str) -> tuple[object, list[Problem]]:
+    if not isinstance(raw, str):
+        return None, []
+    try:
+        return json.loads(raw), []
+    except (ValueError, RecursionError) as error:
+        message = f"training_config is not JSON ({error}): the optimizer is known by names alone"
+        return None, [Problem("config-unreadable", Severity.WARNING, message, path)]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

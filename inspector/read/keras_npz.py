@@ -1,0 +1,79 @@
+"""Weights that Keras kept as `.npz`: one member an object, a pickled dict of its variables.
+
+The pickle is read as data, opcode by opcode, and never executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from inspector.errors import ArtifactError
+from inspector.limits import Limits
+from inspector.model import Extent, Problem, Severity, Tensor
+from inspector.read.keras_common import logical_dtype
+from inspector.read.keras_store import StoredObject, number, taken
+from inspector.storage import ByteSource, RawPayload
+from inspector.wire.archive import Archive, Member, read_archive
+from inspector.wire.pickled import PickledVariable, npz_variables
+
+_ROOT = "__root__"
+
+
+@dataclass(frozen=True, slots=True)
+class Npz:
+    """The objects of an npz store, and its other bytes by label (relative to the npz itself)."""
+
+    objects: list[StoredObject]
+    overhead: Mapping[str, int]
+    problems: tuple[Problem, ...]
+
+
+def read_npz(source: ByteSource, limits: Limits) -> Npz:
+    """Read `model.weights.npz`. A member that cannot be read is a problem. Raises ArtifactError."""
+    archive = read_archive(source, limits)
+    objects: list[StoredObject] = []
+    problems = list(archive.problems)
+    overhead = dict(archive.overhead)
+    for member in archive.members:
+        if archive.find(member.name) is not member:
+            continue
+        try:
+            objects.append(_object(archive, member, limits))
+        except ArtifactError as error:
+            message = f"{member.name}: {error.message}"
+            problems.append(Problem("member-unreadable", Severity.ERROR, message, source.path))
+    held = taken(tensor for one in objects for tensor in one.tensors)
+    packed = sum(m.compressed for m in archive.members if m.distinct)
+    overhead["npz structure"] = packed - held
+    return Npz(objects, overhead, tuple(problems))
+
+
+def _object(archive: Archive, member: Member, limits: Limits) -> StoredObject:
+    inner = archive.open_member(member)
+    path = member.name.removesuffix(".npy")
+    variables = sorted(npz_variables(inner, 0, limits), key=lambda v: number(v.key or "0"))
+    base = member.data_offset if member.method == "stored" else None
+    return StoredObject(
+        "" if path == _ROOT else path,
+        tuple(_tensor(one, path, inner, base, archive.source.path) for one in variables),
+        stored_names=tuple(one.name for one in variables),
+    )
+
+
+def _tensor(
+    one: PickledVariable, path: str, inner: ByteSource, base: int | None, file: str
+) -> Tensor:
+    count = 1
+    for side in one.shape:
+        count *= side
+    order = ", Fortran order" if one.fortran and len(one.shape) > 1 else ""
+    return Tensor(
+        name=f"{path}/{one.key}" if one.key is not None else path,
+        dtype=logical_dtype(one.dtype),
+        shape=one.shape,
+        nbytes=one.nbytes,
+        extents=() if base is None else (Extent(file, base + one.offset, one.nbytes),),
+        storage=f"in a pickled npz member{order}",
+        payload=None if order else RawPayload(inner, one.offset, count, one.dtype),
+    )

@@ -1,0 +1,154 @@
+"""Keras 3 sharded weights: a `.weights.json` map and the `.weights.h5` files that it names."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import ArtifactError, Corrupt
+from inspector.limits import Limits
+from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
+from inspector.read.formats import Format, Opened, Reader
+from inspector.storage import LocalFile
+
+if TYPE_CHECKING:
+    from inspector.read.keras_store import StoredObject
+
+SHARDS = Format(
+    "keras-weights-h5", "Keras HDF5, sharded weights", (".weights.json",), "keras-shards"
+)
+
+
+def read(path: str, limits: Limits) -> Opened:
+    """Open a weight map and its shards, which lie in its own folder.
+
+    Raises Corrupt where the map makes no sense; a shard that is missing or broken is a problem.
+    """
+    with LocalFile(path) as source:
+        raw = bytes(source.view(0, source.size))
+    content: dict[str, Any] = json.loads(raw)
+    places = _shards_of(content["weight_map"], path)
+    with contextlib.ExitStack() as stack:
+        artifact = _artifact(path, len(raw), content, places, stack, limits)
+        return Opened(artifact, stack.pop_all())
+
+
+READER = Reader((SHARDS,), ("keras-shards",), read)
+
+
+def _shards_of(weight_map: Mapping[str, Any], path: str) -> dict[str, list[str]]:
+    """Shard file -> the store's paths that it holds a part of."""
+    places: dict[str, list[str]] = {}
+    for place, names in weight_map.items():
+        for name in names if isinstance(names, list) else [names]:
+            if not isinstance(name, str):
+                raise Corrupt(f"weight_map names no file for {place!r}", path)
+            if os.path.basename(name) != name or name in {"", ".", ".."} or "\\" in name:
+                raise Corrupt(
+                    f"weight_map leads out of the folder, to {name!r}: it is not followed", path
+                )
+            places.setdefault(name, []).append(place)
+    return places
+
+
+def _artifact(
+    path: str,
+    map_bytes: int,
+    content: Mapping[str, Any],
+    places: Mapping[str, list[str]],
+    stack: contextlib.ExitStack,
+    limits: Limits,
+) -> Artifact:
+    from inspector.read.keras_common import CONFIG_LABELS, read_config
+    from inspector.read.keras_store import (
+        assign,
+        flavor_of_store,
+        objects_of,
+        taken,
+    )
+    from inspector.wire.hdf5 import Hdf5File, overhead
+
+    files = [FileEntry(path, map_bytes)]
+    spent = {"weight map": map_bytes}
+    problems: list[Problem] = []
+    objects: list[StoredObject] = []
+    others: list[Tensor] = []
+    complete = True
+    folder = os.path.dirname(path)
+    for name, held in sorted(places.items()):
+        shard = os.path.join(folder, name)
+        try:
+            source = stack.enter_context(LocalFile(shard))
+            file = stack.enter_context(Hdf5File(source, limits))
+        except ArtifactError as error:
+            complete = False
+            groups = sorted({place.strip("/").removesuffix("/vars") or "/" for place in held})
+            problems.append(
+                Problem(
+                    "shard-unreadable",
+                    Severity.ERROR,
+                    f"shard {name}: {error.message}; it holds {', '.join(groups)}",
+                    path,
+                )
+            )
+            continue
+        files.append(FileEntry(shard, source.size))
+        found, loose = objects_of(file, f"{name}/")
+        for label, size in overhead(file, CONFIG_LABELS, taken(_tensors(found) + loose)).items():
+            spent[label] = spent.get(label, 0) + size
+        objects += found
+        others += loose
+        problems += file.problems
+    merged = _merge(objects)
+    config = read_config(None, None, None, path, "", limits)
+    config = replace(config, flavor=flavor_of_store(merged))
+    assigned = assign(merged, config)
+    problems += _check_total(content, merged, path, complete=complete)
+    return Artifact(
+        path=path,
+        format=SHARDS.name,
+        kind=f"Keras HDF5, weights only (v3 layout, {len(places)} shards)",
+        files=tuple(files),
+        tensors=(*assigned.tensors, *others),
+        overhead=spent,
+        store=Store.V3,
+        complete=complete,
+        guessed=assigned.guessed,
+        flavor=config.flavor,
+        problems=tuple(problems),
+    )
+
+
+def _tensors(objects: list[StoredObject]) -> list[Tensor]:
+    return [tensor for one in objects for tensor in one.tensors]
+
+
+def _merge(objects: list[StoredObject]) -> list[StoredObject]:
+    """One object's variables may be spread over shards: `vars/0` here, `vars/1` in the next."""
+    from inspector.read.keras_store import StoredObject, number
+
+    parts: dict[str, list[StoredObject]] = {}
+    for one in objects:
+        parts.setdefault(one.path, []).append(one)
+    merged = []
+    for place, pieces in parts.items():
+        tensors = sorted(_tensors(pieces), key=lambda t: number(t.name.rsplit("/", 1)[-1]))
+        name = next((one.name for one in pieces if one.name is not None), None)
+        merged.append(StoredObject(place, tuple(tensors), name))
+    return merged
+
+
+def _check_total(
+    content: Mapping[str, Any], objects: list[StoredObject], path: str, *, complete: bool
+) -> list[Problem]:
+    metadata = content.get("metadata")
+    said = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    held = sum(tensor.nbytes for tensor in _tensors(objects))
+    if not complete or not isinstance(said, (int, float)) or said == held:
+        return []
+    message = f"the map's total_size is {said:,.0f} bytes; the shards hold {held:,}"
+    return [Problem("total-size-differs", Severity.WARNING, message, path)]

@@ -1,0 +1,324 @@
+"""The v3 layout: variables numbered under the path of each object, without names.
+
+Shared by `.weights.h5`, `.keras` (zip or folder, HDF5 or npz inside) and sharded weights. Names
+are rebuilt from the config by walking it as Keras' `saving_lib` walks the live objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from inspector.keras.bind import Entry, bind_v3
+from inspector.keras.layers import unpacked
+from inspector.keras.paths import guess_layers, object_paths
+from inspector.keras.specs import trainable_tensors
+from inspector.keras.tfmot import CLASSES, v3_variables, wrappers
+from inspector.limits import Limits
+from inspector.model import (
+    Artifact,
+    FileEntry,
+    Flavor,
+    Layer,
+    Naming,
+    Problem,
+    Section,
+    Severity,
+    Store,
+    Tensor,
+)
+from inspector.read.keras_common import (
+    CONFIG_LABELS,
+    Config,
+    Held,
+    name_optimizer,
+    read_config,
+    tensor_from_dataset,
+)
+from inspector.storage import Int4Payload, RawPayload
+
+if TYPE_CHECKING:
+    from inspector.wire.hdf5 import Group, Hdf5File
+
+VARS = "vars"
+_SECTIONS: Mapping[str, Section] = {"optimizer": Section.OPTIMIZER, "metrics": Section.METRICS}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """The variables of one object, in their numbers' order.
+
+    path: as in the store, without "/vars" ("layers/dense"); "" is the model itself.
+    name: the object's own name, which newer Keras 3 notes. stored_names: beside `tensors`, where
+    the store keeps names (npz), else None.
+    """
+
+    path: str
+    tensors: tuple[Tensor, ...]
+    name: str | None = None
+    stored_names: tuple[str | None, ...] = ()
+
+
+@dataclass(slots=True)
+class Assigned:
+    """What `assign` makes of a store."""
+
+    tensors: list[Tensor] = field(default_factory=list)
+    guessed: tuple[Layer, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def is_v3_store(root: Group) -> bool:
+    """Whether an HDF5 file is laid out so: a group "vars" stands at the end of some path."""
+    from inspector.wire.hdf5 import Group
+
+    pending, seen = [root], {root.address}
+    while pending:
+        for name, node in pending.pop().items():
+            if not isinstance(node, Group) or node.address in seen:
+                continue
+            if name == VARS:
+                return True
+            seen.add(node.address)
+            pending.append(node)
+    return False
+
+
+def read_v3_file(file: Hdf5File, path: str, limits: Limits) -> Artifact:
+    """A `.weights.h5` by itself: no config, so classes are told from the groups' names."""
+    from inspector.wire.hdf5 import overhead
+
+    objects, others = objects_of(file)
+    flavor = flavor_of_store(objects)
+    config = read_config(None, None, None, path, "", limits)
+    assigned = assign(objects, replace(config, flavor=flavor))
+    tensors = [*assigned.tensors, *others]
+    return Artifact(
+        path=path,
+        format="keras-weights-h5",
+        kind="Keras HDF5, weights only (v3 layout)",
+        files=(FileEntry(path, file.source.size),),
+        tensors=tuple(tensors),
+        overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
+        store=Store.V3,
+        guessed=assigned.guessed,
+        flavor=flavor,
+        problems=(*file.problems, *shard_hint(objects, path)),
+    )
+
+
+def taken(tensors: Iterable[Tensor]) -> int:
+    """Bytes of the tensors' extents, each counted once."""
+    return sum({(e.file, e.offset): e.length for t in tensors for e in t.extents}.values())
+
+
+def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], list[Tensor]]:
+    """The objects of an HDF5 store, and tensors that stand outside any "vars" group.
+
+    prefix: put before each tensor's name (the member of an archive).
+    """
+    from inspector.wire.hdf5 import Group
+
+    groups: dict[int, tuple[str, Group]] = {}
+    for node in file.nodes():
+        if isinstance(node, Group) and (node.path == VARS or node.path.endswith(f"/{VARS}")):
+            groups[node.address] = (node.path[: -len(VARS)].rstrip("/"), node)
+    objects: list[StoredObject] = []
+    placed: set[int] = set()
+    for path, group in groups.values():
+        held = [
+            (name, node)
+            for name, node in sorted(group.items(), key=lambda item: number(item[0]))
+            if not isinstance(node, Group) and node.address not in placed
+        ]
+        placed.update(node.address for _, node in held)
+        said = group.value("name")
+        objects.append(
+            StoredObject(
+                path.replace("\\", "/"),
+                tuple(
+                    tensor_from_dataset(node, prefix)
+                    for _, node in held
+                    if not isinstance(node, Group)
+                ),
+                said if isinstance(said, str) else None,
+            )
+        )
+    others = [
+        tensor_from_dataset(dataset, prefix, section=Section.OTHER)
+        for dataset in file.datasets()
+        if dataset.address not in placed
+    ]
+    return objects, others
+
+
+def number(key: str) -> tuple[int, int, str]:
+    """Sort key: numbers by value, then other keys by name."""
+    return (0, int(key), "") if key.isdecimal() else (1, 0, key)
+
+
+def flavor_of_store(objects: Sequence[StoredObject]) -> Flavor:
+    """Which Keras wrote a store without a config.
+
+    Newer Keras 3 notes names; tf_keras writes the metrics, and an optimizer without the learning
+    rate among its variables (Keras 3 keeps a float scalar second).
+    """
+    if any(one.name is not None for one in objects):
+        return Flavor.KERAS3
+    paths = {one.path: one for one in objects}
+    if any(path.startswith("metrics/") for path in paths):
+        return Flavor.TF_KERAS
+    if any(path.startswith(("_layer_checkpoint_dependencies", "layers\\")) for path in paths):
+        return Flavor.TF_KERAS
+    if any("prune_low_magnitude" in path or "quantize_" in path for path in paths):
+        return Flavor.TF_KERAS
+    optimizer = paths.get("optimizer")
+    if optimizer is not None:
+        second = optimizer.tensors[1:2]
+        learning_rate = bool(second) and second[0].shape == () and second[0].dtype == "float32"
+        return Flavor.KERAS3 if learning_rate else Flavor.TF_KERAS
+    # tf_keras writes the root's "vars" group even when it is empty; Keras 3 only with a name.
+    return Flavor.TF_KERAS if "" in paths and not paths[""].tensors else Flavor.KERAS3
+
+
+def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
+    """Give every stored variable its layer and its name."""
+    result = Assigned()
+    model_paths = [one.path for one in objects if _section(one.path) is Section.MODEL]
+    known: Mapping[str, Layer] = {}
+    wrapped: Mapping[str, Layer] = {}
+    if config.model is not None:
+        known = object_paths(config.model, config.flavor, model_paths)
+        wrapped = wrappers(config.model)
+    unknown = [path for path in model_paths if path not in known]
+    names = {one.path: one.name for one in objects if one.name is not None}
+    guesses = guess_layers(unknown, config.flavor, names, CLASSES) if unknown else {}
+    result.guessed = tuple(dict.fromkeys(guesses.values()))
+    for one in objects:
+        section = _section(one.path)
+        if section is Section.OPTIMIZER:
+            continue
+        if section is Section.METRICS:
+            result.tensors += [
+                replace(
+                    tensor,
+                    section=section,
+                    owner=one.path,
+                    position=index,
+                    variable=f"variable {index}",
+                    layer=None,
+                )
+                for index, tensor in enumerate(one.tensors)
+            ]
+            continue
+        layer = known.get(one.path) or guesses.get(one.path)
+        naming = Naming.CONFIG if one.path in known else Naming.CLASS
+        wrapper = wrapped.get(layer.path) if layer is not None else None
+        result.tensors += _variables(one, layer, naming, config.flavor, wrapper)
+    _optimizer(objects, config, result)
+    if config.model is not None:
+        result.missing = _missing(objects, known, wrapped, config.flavor)
+    return result
+
+
+def _section(path: str) -> Section:
+    return _SECTIONS.get(path.partition("/")[0], Section.MODEL)
+
+
+def _variables(
+    one: StoredObject, layer: Layer | None, naming: Naming, flavor: Flavor, wrapper: Layer | None
+) -> list[Tensor]:
+    if layer is None:
+        return [
+            replace(tensor, owner=one.path, position=index)
+            for index, tensor in enumerate(one.tensors)
+        ]
+    stored = one.stored_names or (None,) * len(one.tensors)
+    entries = [Entry(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
+    found = []
+    for index, (tensor, bound) in enumerate(
+        zip(one.tensors, bind_v3(layer, flavor, entries, naming, wrapper), strict=True)
+    ):
+        named = replace(
+            tensor,
+            layer=bound.layer,
+            variable=bound.variable,
+            naming=bound.naming,
+            stored_name=entries[index].stored_name,
+            owner=layer.path,
+            position=index,
+        )
+        found.append(_unpack(named, layer))
+    return found
+
+
+def _unpack(tensor: Tensor, layer: Layer) -> Tensor:
+    """A kernel that Keras 3 keeps packed, as the int4 values that it is."""
+    if tensor.variable is None or tensor.shape is None:
+        return tensor
+    logical = unpacked(layer, tensor.variable, tensor.shape)
+    if logical is None:
+        return tensor
+    shape, axis = logical
+    payload = tensor.payload
+    return replace(
+        tensor,
+        dtype="int4",
+        shape=shape,
+        storage=f"{tensor.storage}, two int4 values a byte as {tensor.dtype} {tensor.shape}",
+        extents=tuple(replace(e, codec=e.codec or "int4 packed") for e in tensor.extents),
+        keras_elements=tensor.elements,
+        payload=Int4Payload(payload, tensor.shape, shape, axis)
+        if isinstance(payload, RawPayload)
+        else None,
+    )
+
+
+def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned) -> None:
+    owned = [one for one in objects if _section(one.path) is Section.OPTIMIZER]
+    if not owned:
+        return
+    trainables = trainable_tensors(config.model, config.flavor, result.tensors, Store.V3)
+    # A wrapper (LossScaleOptimizer) has its inner optimizer below it, as one more object.
+    for one in owned:
+        stored = one.stored_names or (None,) * len(one.tensors)
+        held = [Held(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
+        facts = name_optimizer(held, config.optimizer, config.flavor, trainables)
+        result.tensors += [
+            replace(tensor, owner=one.path, stored_name=name, **fact)
+            for tensor, name, fact in zip(one.tensors, stored, facts, strict=True)
+        ]
+
+
+def _missing(
+    objects: Sequence[StoredObject],
+    known: Mapping[str, Layer],
+    wrapped: Mapping[str, Layer],
+    flavor: Flavor,
+) -> tuple[str, ...]:
+    """Layers whose class and config call for variables, and which have none in the store."""
+    held = {one.path for one in objects if one.tensors}
+    return tuple(
+        layer.path
+        for path, layer in known.items()
+        if path not in held and _must_have(layer, wrapped.get(layer.path), flavor)
+    )
+
+
+def _must_have(layer: Layer, wrapper: Layer | None, flavor: Flavor) -> bool:
+    # A wrapper may have taken all of the inner layer's variables.
+    bare = v3_variables(layer, flavor, wrapper=wrapper, count=0)
+    return bool(bare) and any(variable.counted for variable in bare or ())
+
+
+def shard_hint(objects: Sequence[StoredObject], path: str) -> tuple[Problem, ...]:
+    """A note where the file's name says that it is one shard of several."""
+    import re
+
+    match = re.search(r"(.*)_(\d{5})\.weights\.h5$", path)
+    if match is None or not objects:
+        return ()
+    whole = f"{match[1]}.weights.json"
+    message = f"named like one shard of several: the model may go on in others; open {whole}"
+    return (Problem("partial-shard", Severity.WARNING, message, path),)
