@@ -9,6 +9,8 @@ with what is in DIR; it exits 1 on a difference.
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import importlib.util
 import json
 import os
 import sys
@@ -27,25 +29,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default=SAMPLES, metavar="DIR", help="default: sample_models/")
     parser.add_argument("--check", action="store_true", help="compare with DIR, write nothing")
     options = parser.parse_args(arguments)
-    if options.check:
-        from samples import compare
+    for needed in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
+        if importlib.util.find_spec(needed) is None:
+            parser.error(f"{needed} is not installed: the samples need the extra `live`")
+    names = chosen(options.only)
+    if not names:
+        parser.error(f"no sample is called {options.only!r}")
+    if not options.check:
+        os.makedirs(options.out, exist_ok=True)
+        make(options.out, names)
+        return 0
 
-        with tempfile.TemporaryDirectory() as again:
-            make(again, options.only)
-            differences = compare.folders(options.out, again, options.only)
-        print("\n".join(differences) or "no difference")
-        return 1 if differences else 0
-    os.makedirs(options.out, exist_ok=True)
-    make(options.out, options.only)
-    return 0
+    from samples import compare
+
+    with tempfile.TemporaryDirectory() as again:
+        make(again, names)
+        differences = compare.folders(options.out, again, options.only)
+    print("\n".join(differences) or "no difference")
+    return 1 if differences else 0
 
 
-def make(directory: str, only: str) -> None:
+def chosen(only: str) -> set[str]:
+    """The samples that match a glob, and the models that weights-only ones are loaded into."""
+    from samples import families, live
+
+    names = {name for family in families.FAMILIES for name in family.names}
+    matching = set(fnmatch.filter(names, only))
+    return matching | {live.WEIGHTS_OF[name] for name in matching & live.WEIGHTS_OF.keys()}
+
+
+def make(directory: str, names: set[str]) -> None:
     """Writes the samples, then loads each one back and writes its `.expected.json`."""
     from samples import catalog, families, live
 
-    written = list(catalog.write(families.FAMILIES, directory, only))
-    for name, writer in written:
+    # All files come first: a weights-only one needs its model beside it to be loaded.
+    for name, writer in list(catalog.write(families.FAMILIES, directory, names)):
         catalog.start_afresh()
         path = os.path.join(directory, name)
         said = live.measure(path, writer.model if isinstance(writer, catalog.Unloadable) else None)

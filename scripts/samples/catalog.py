@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +43,15 @@ def family(*names: str) -> Callable[[Callable[[], Mapping[str, Writer]]], Family
 
 
 def write(
-    families: tuple[Family, ...], directory: str, only: str = "*"
+    families: tuple[Family, ...], directory: str, names: Collection[str]
 ) -> Iterator[tuple[str, Writer]]:
-    """Writes the samples whose name matches the glob `only`; yields each name and its writer.
+    """Writes the samples called `names`; yields each name and its writer.
 
     A file appears in `directory` complete or not at all: it is written in a temporary folder
     on the same disk and renamed.
     """
     for one in families:
-        wanted = [name for name in one.names if fnmatch.fnmatch(name, only)]
+        wanted = [name for name in one.names if name in names]
         if not wanted:
             continue
         start_afresh()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("tf_keras")
 tfmot = pytest.importorskip("tensorflow_model_optimization")
 
+import make_samples  # noqa: E402
 from samples import catalog, compare, families, live  # noqa: E402
 
 pytestmark = pytest.mark.live
@@ -164,6 +166,21 @@ def test_two_of_every_four_inputs_are_zero():
     for kernel in (w for w in weights("stripped_2by4.h5") if w.ndim == 2):
         groups = kernel.T.reshape(-1, 4)
         np.testing.assert_array_equal(np.count_nonzero(groups, axis=1), 2)
+
+
+def test_made_again_a_sample_holds_the_same_tensors():
+    assert make_samples.main(["--check", "--only", "clustered_stripped.h5"]) == 0
+
+
+def test_the_check_finds_a_sample_that_is_another(tmp_path, capsys):
+    shutil.copy(sample("tfk_shared.h5"), tmp_path / "clustered_stripped.h5")
+    expected_file = "clustered_stripped.h5" + compare.SUFFIX
+    shutil.copy(sample(expected_file), tmp_path / expected_file)
+    options = ["--check", "--only", "clustered_stripped.h5", "--out", str(tmp_path)]
+    assert make_samples.main(options) == 1
+    assert "/model_weights/dense_1/dense_1/kernel:0 is only in the new file" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_samples_stay_small():
