@@ -14,6 +14,7 @@ from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Measurement, Tensor
 from inspector.patterns import find_patterns
+from inspector.storage import FilledPayload
 from inspector.values import (
     DISTINCT,
     Array,
@@ -210,6 +211,12 @@ def side_by_side(a: Tensor, b: Tensor, limits: Limits) -> Iterator[tuple[Array, 
     """
     if a.payload is None or b.payload is None:
         return
+    if isinstance(a.payload, FilledPayload) and isinstance(b.payload, FilledPayload):
+        for (x, times), (y, _) in zip(
+            slices(a.payload, limits), slices(b.payload, limits), strict=True
+        ):
+            yield x, y, times
+        return
     left = (block for block in a.payload.blocks(limits.slice_bytes) if block.size)
     right = (block for block in b.payload.blocks(limits.slice_bytes) if block.size)
     x = y = NONE_YET
@@ -219,11 +226,8 @@ def side_by_side(a: Tensor, b: Tensor, limits: Limits) -> Iterator[tuple[Array, 
         size = min(x.size, y.size)
         if not size:
             return
-        if x.strides == y.strides == (0,):
-            yield native(x[:1]), native(y[:1]), size
-        else:
-            size = min(size, max(limits.slice_bytes // max(x.itemsize, y.itemsize), 1))
-            yield native(x[:size]), native(y[:size]), 1
+        size = min(size, max(limits.slice_bytes // max(x.itemsize, y.itemsize), 1))
+        yield native(x[:size]), native(y[:size]), 1
         x, y = x[size:], y[size:]
 
 
@@ -247,9 +251,9 @@ def histogram(
     # Twice the largest float64 is no float64: such a range is looked at a quarter the size.
     scale = 1.0 if np.isfinite(high - low) else 0.25
     span = (low * scale, high * scale)
-    counts = np.zeros(bins, dtype="i8")
+    counts = np.zeros(bins, dtype=object)  # a declared fill value may exceed 64 bits
     for values, times in finite(tensor, limits):
-        counts += times * np.histogram(values * scale, bins, span)[0]
+        counts += np.histogram(values * scale, bins, span)[0].astype(object) * times
     edges = np.histogram_bin_edges(NONE_YET, bins, span) / scale
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 

@@ -274,10 +274,13 @@ def tiles(
     None where that would take too much memory.
     """
     window: Window | None = getattr(payload, "window", None)
-    budget = max(slice_bytes // 4, ALIGN * ALIGN)  # values of a slice of float32
-    fits = 4 * budget if window is not None else max(4 * budget, SLAB_BYTES)
+    # Values at once: a slice of float32, or an eighth of the matrix, since most of those that hold
+    # nothing give up after the first third.
+    total = layout.rows * layout.columns
+    budget = max(min(slice_bytes // 4, total // 8), ALIGN * ALIGN)
+    fits = max(slice_bytes, SLAB_BYTES if window is None else 0)
     if ALIGN * layout.columns <= fits:
-        return slabs(payload, layout, nonzero, slice_bytes, budget)
+        return slabs(payload.blocks(min(slice_bytes, 4 * budget)), layout, nonzero, budget)
     step = ALIGN if layout.run == layout.columns else math.lcm(ALIGN, layout.run)
     if window is None or ALIGN * step > SLAB_BYTES:
         return None
@@ -285,17 +288,13 @@ def tiles(
 
 
 def slabs(
-    payload: Payload,
-    layout: Layout,
-    nonzero: Callable[[Array], Array],
-    slice_bytes: int,
-    budget: int,
+    blocks: Iterator[Array], layout: Layout, nonzero: Callable[[Array], Array], budget: int
 ) -> Iterator[tuple[Array, int]]:
     """Whole rows, a multiple of 16 at a time, from a payload read in order."""
     height = max(budget // layout.columns // ALIGN, 1) * ALIGN
     buffer = np.empty(min(height, layout.rows) * layout.columns, dtype=bool)
     used = row = 0
-    for block in payload.blocks(slice_bytes):
+    for block in blocks:
         flags = nonzero(block)
         while flags.size:
             taken = flags[: buffer.size - used]

@@ -219,13 +219,16 @@ class FilledPayload:
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
         """Blocks that all share one value in memory."""
+        step = max(max_bytes // numpy_dtype(self.dtype).itemsize, 1)
+        for start in range(0, self.count, step):
+            yield self.window(start, min(step, self.count - start))
+
+    def window(self, start: int, count: int) -> np.ndarray[Any, Any]:  # noqa: ARG002 - all are one
+        """A block of `count` values from the `start`-th on."""
         import numpy as np
 
-        dtype = numpy_dtype(self.dtype)
-        step = max(max_bytes // dtype.itemsize, 1)
-        one = np.asarray(self.value).astype(dtype)
-        for start in range(0, self.count, step):
-            yield np.broadcast_to(one, (min(step, self.count - start),))
+        one = np.asarray(self.value).astype(numpy_dtype(self.dtype))
+        return np.broadcast_to(one, (count,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from inspector.limits import Limits
 from inspector.model import Payload, Tensor
-from inspector.storage import numpy_dtype
+from inspector.storage import FilledPayload, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -23,6 +23,8 @@ DISTINCT = 256
 FIRST_LOOK = 1024
 # Up to this number of known values, comparing with each is cheaper than sorting the slice.
 FEW = 48
+# Below this number of bytes, counting them in pairs costs more than it saves.
+FEW_CODES = 1 << 16
 
 
 @dataclass(slots=True)
@@ -88,7 +90,8 @@ class Plain:
             low, high = numbers.min(), numbers.max()
         elif seen.values is not None:
             self.distinguish(values[:1] if low == high else values)
-        seen.widen(low.item(), high.item())
+        number = float if self.floating else int
+        seen.widen(number(low), number(high))
 
     def distinguish(self, values: Array) -> None:
         """Take in the different values of a slice without NaN, or give up."""
@@ -180,18 +183,21 @@ class Byte:
         codes = codes != 0 if dtype.kind == "b" else codes.view(dtype)
         exact = dtype.kind in "biu" or "int" in dtype.name
         self.values = codes.astype("f8").astype("i8") if exact else codes.astype("f8")
-        self.counts = np.zeros(256, dtype="i8")
+        self.counts = np.zeros(256, dtype=object)  # a declared fill value may exceed 64 bits
 
     def nonzero(self, values: Array) -> Array:
         flags: Array = (self.values != 0)[values.view("u1")]
         return flags
 
     def add(self, values: Array, times: int) -> None:
-        # Two codes at once: counting is slow for each value, whatever its size.
         codes = values.view("u1")
+        if codes.size < FEW_CODES:
+            self.counts += np.bincount(codes, minlength=256).astype(object) * times
+            return
+        # Two codes at once: counting is slow for each value, whatever its size.
         pairs = np.bincount(codes[: codes.size & ~1].view("u2"), minlength=1 << 16)
         table = pairs.reshape(256, 256)
-        self.counts += times * (table.sum(axis=0) + table.sum(axis=1))
+        self.counts += (table.sum(axis=0) + table.sum(axis=1)).astype(object) * times
         if codes.size & 1:
             self.counts[codes[-1]] += times
 
@@ -256,6 +262,11 @@ def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
 
     A block that is one value over and over (a fill value, stride 0) comes as that one value.
     """
+    if isinstance(payload, FilledPayload):
+        # A file of a few bytes may declare more of them than anyone can count through.
+        if payload.count:
+            yield native(payload.window(0, 1)), payload.count
+        return
     for block in payload.blocks(limits.slice_bytes):
         if block.size > 1 and block.strides == (0,):
             yield native(block[:1]), block.size

@@ -171,6 +171,19 @@ def test_an_int4_kernel_counts_values_not_bytes():
     assert facts(found) == (2, -1, 1, 0, 0, 3)
 
 
+@pytest.mark.parametrize("count", [65_535, 65_536, 65_537, 200_001])
+def test_bytes_are_counted_one_by_one_and_in_pairs_alike(count):
+    array = np.random.default_rng(count).integers(-100, 101, count).astype("int8")
+    found = measure(tensor(array))
+    assert facts(found) == (int((array == 0).sum()), -100, 100, 0, 0, 201)
+
+
+def test_extended_precision_comes_as_python_floats():
+    found = measure(tensor(np.array([0, 0.5, -3], "longdouble")))
+    assert facts(found) == (1, -3.0, 0.5, 0, 0, 3)
+    assert type(found.minimum) is float
+
+
 @pytest.mark.parametrize("name", ["string", "object", "S5", "V2", "str"])
 def test_what_is_no_number_is_not_measured(name):
     values = Blocks((np.array([b"", b"a"], dtype=object),))
@@ -237,6 +250,17 @@ def test_a_filled_tensor_of_2_to_the_30_costs_neither_memory_nor_time(value, zer
     assert facts(found) == (zeros, value, value, 0, 0, 1)
     assert peak < 4 << 20
     assert time.perf_counter() - began < 20
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "float16", "int64"])
+def test_a_file_that_declares_more_than_anyone_can_count_is_no_burden(dtype):
+    shape = (2**32, 2**32, 3)
+    huge = filled(1, shape, dtype)
+    assert facts(measure(huge)) == (0, 1, 1, 0, 0, 1)
+    assert measure(filled(0, shape, dtype)).zeros == 3 * 2**64
+    assert compare(huge, huge) is True
+    assert mask_against_weight(huge, filled(0, shape, dtype)).kept_zeros == 3 * 2**64
+    assert sum(histogram(huge).counts) == 3 * 2**64
 
 
 @pytest.mark.parametrize("shape", [(2, 4_000_000), (4_000_000, 2), (64, 125_000), (2000, 4000)])
