@@ -194,7 +194,7 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
     unknown = [path for path in model_paths if path not in known]
     names = {one.path: one.name for one in objects if one.name is not None}
     guesses = guess_layers(unknown, config.flavor, names, CLASSES) if unknown else {}
-    result.guessed = tuple(dict.fromkeys(guesses.values()))
+    result.guessed = tuple(guesses.values())
     for one in objects:
         section = _section(one.path)
         if section is Section.OPTIMIZER:
