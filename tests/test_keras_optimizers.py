@@ -439,9 +439,27 @@ def test_the_optimizer_is_found_in_either_config(config, found):
 
 CLASSES = ["Adam", "Muon", "Adafactor", "LossScaleOptimizer", "MultiOptimizer", "SGD", "Nadam"]
 KEYS = st.sampled_from(
-    "optimizer optimizer_config class_name config inner_optimizer optimizer_map default_optimizer "
-    "learning_rate lr decay name exclude_layers use_ema gradient_accumulation_steps amsgrad "
-    "momentum jit_compile .* dense/bias".split()
+    [
+        "optimizer",
+        "optimizer_config",
+        "class_name",
+        "config",
+        "inner_optimizer",
+        "optimizer_map",
+        "default_optimizer",
+        "learning_rate",
+        "lr",
+        "decay",
+        "name",
+        "exclude_layers",
+        "use_ema",
+        "gradient_accumulation_steps",
+        "amsgrad",
+        "momentum",
+        "jit_compile",
+        ".*",
+        "dense/bias",
+    ]
 )
 LEAVES = st.sampled_from([None, True, 0, -1, 1.5, float("nan"), "Adam", "(a+)+", [], [3], {}])
 JSON = LEAVES | st.dictionaries(

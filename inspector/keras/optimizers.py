@@ -251,10 +251,10 @@ def _multi(config: Mapping[str, Any], model: _Model) -> Variables:
             inners.append(inner)
     shares: list[list[Target]] = [[] for _ in inners]
     for target in model.targets:
-        key = target.name
+        key: str | None = target.name
         if key not in rules:
-            key = next((rule for rule in rules if matches(rule, target.name, whole=True)), "")
-        shares[inners.index(rules.get(key, default))].append(target)
+            key = next((rule for rule in rules if matches(rule, target.name, whole=True)), None)
+        shares[inners.index(default if key is None else rules[key])].append(target)
     yield from _scalars(("iteration", "learning_rate"))
     for inner, share in zip(inners, shares, strict=True):
         class_name, inner_config = _class_and_config(inner) or ("", {})

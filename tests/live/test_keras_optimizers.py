@@ -139,7 +139,7 @@ def stored_name(line, variable, target):
 
 @pytest.mark.parametrize("line", SHARED)
 def test_every_optimizer_class_of_the_installed_keras_is_in_the_tables(line):
-    assert set(classes_of(line)) == set(TABLES[line])
+    assert set(classes_of(line)) <= set(TABLES[line])
 
 
 @pytest.mark.parametrize(("line", "name", "options", "wrapped"), list(cases()))
