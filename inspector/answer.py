@@ -50,10 +50,9 @@ class Facts:
 
 
 def sentences(report: ArtifactReport, facts: Facts) -> tuple[str, ...]:
-    """The answer, sentence by sentence."""
-    return tuple(
-        sentence for question in QUESTIONS for sentence in question(report, facts) if sentence
-    )
+    """The answer: one line a question, of a sentence or a few."""
+    lines = (" ".join(question(report, facts)) for question in QUESTIONS)
+    return tuple(line for line in lines if line)
 
 
 def _partial(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -205,6 +204,8 @@ def _strip(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     )
     if not weights.zeros:
         yield "No weight is zero."
+    elif not nonzero:
+        yield "Every weight is zero."
     else:
         yield f"{whole}, {number(nonzero)} {verb} not zero{sparse}."
 

@@ -167,7 +167,7 @@ class Shown(Struct, frozen=True):
 
 
 class ArtifactReport(Struct, frozen=True):
-    """One artifact. answer: the answer in words, sentence by sentence.
+    """One artifact. answer: the answer in words, one line a question.
 
     readable: False where reading failed; then `problems` says why, format and nbytes may be None
     and every count is None. totals_reasons: why a total is None. bytes: by label, sums exactly to

@@ -16,7 +16,11 @@ def command(env: Environment) -> ExitCode:
     from inspector.render.table import Column, layout
 
     rows = [(one.name, " ".join(one.suffixes), one.title) for one in FORMATS]
-    columns = (Column("format", name=True), Column("files", name=True), Column("what", name=True))
+    columns = (
+        Column("format", words=True),
+        Column("files", words=True),
+        Column("what", words=True, least=20),
+    )
     lines, _ = layout(columns, rows, env.width())
     env.write("\n".join(lines) + "\n")
     return ExitCode.CLEAN

@@ -22,8 +22,8 @@ def command(env: Environment, code: str | None) -> ExitCode:
         from inspector.render.table import Column, layout
 
         rows = [(rule.code, rule.summary) for rule in RULES]
-        columns = (Column("rule"), Column("what it says", name=True))
-        lines, _ = layout(columns, rows, max(width, 1000))
+        columns = (Column("rule", words=True), Column("what it says", words=True))
+        lines, _ = layout(columns, rows, 1000)
         env.write("\n".join(lines) + "\n")
         return ExitCode.CLEAN
     rule = next((rule for rule in RULES if rule.code.casefold() == code.casefold()), None)

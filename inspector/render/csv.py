@@ -9,6 +9,7 @@ from inspector.render.options import RenderOptions
 from inspector.render.words import safe
 from inspector.report import ArtifactReport, Report, TensorReport
 
+_INFINITE = ("Infinity", "-Infinity")  # numbers, whatever they begin with
 COLUMNS = (
     "path", "name", "layer", "variable", "role", "rule", "basis", "dtype", "shape", "elements",
     "nbytes", "trainable", "alias_of", "about", "zeros", "sparsity", "min", "max", "nan", "inf",
@@ -42,7 +43,7 @@ def _row(path: str, tensor: TensorReport) -> list[object]:
         tensor.rule,
         tensor.basis,
         tensor.dtype,
-        None if tensor.shape is None else "x".join(str(side) for side in tensor.shape),
+        None if tensor.shape is None else "x".join(map(str, tensor.shape)) or "scalar",
         tensor.elements,
         tensor.nbytes,
         tensor.trainable,
@@ -54,7 +55,9 @@ def _row(path: str, tensor: TensorReport) -> list[object]:
             else (None,) * 6
         ),
     )
-    return [guard(cell) if isinstance(cell, str) else cell for cell in cells]
+    return [
+        guard(cell) if isinstance(cell, str) and cell not in _INFINITE else cell for cell in cells
+    ]
 
 
 def guard(cell: str) -> str:

@@ -11,7 +11,8 @@ from inspector.render.text import byte_line, filtered, header
 from inspector.render.words import safe
 from inspector.report import ArtifactReport, Explanation, Report
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&@])")
+# An underscore inside a word is no markup.
+_MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
 
 def render(report: Report, options: RenderOptions) -> str:
@@ -46,7 +47,7 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     blocks = [
         f"### {prose(header(artifact))}",
-        prose(" ".join(artifact.answer)),
+        "\n".join(prose(line) for line in artifact.answer),
         _table(table) if table.rows else "",
         prose(table.note),
         prose(filtered(artifact, options)),
@@ -60,10 +61,11 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
 
 
 def _table(table: Table) -> str:
-    names = [column.name for column in table.columns]
+    names = [column.least > 0 for column in table.columns]
+    words = [column.words for column in table.columns]
     lines = [
         _line([column.head for column in table.columns]),
-        _line(["---" if name else "---:" for name in names]),
+        _line(["---" if word else "---:" for word in words]),
     ]
     for row in table.rows:
         lines.append(

@@ -41,12 +41,12 @@ def layer_table(artifact: ArtifactReport) -> Table:
     roles = [role for role in artifact.roles if any(role in row.roles for row in artifact.layers)]
     measured = artifact.weights is not None or any(row.weights for row in artifact.layers)
     columns = (
-        Column("layer", name=True, keep=100),
-        Column("class", name=True, keep=60),
+        Column("layer", keep=100, words=True, least=18),
+        Column("class", keep=60, words=True, least=14),
         Column("params", keep=99),
         *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
         *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),
-        Column("trainable", keep=30),
+        Column("trainable", keep=30, words=True),
     )
     rows = [_layer(row, roles, measured) for row in artifact.layers]
     if any(role in roles for role in artifact.in_no_layer) and not artifact.shown:
@@ -112,18 +112,18 @@ def tensor_table(artifact: ArtifactReport) -> Table:
     """One row a tensor, in the artifact's order."""
     measured = any(tensor.measure for tensor in artifact.tensors)
     columns = (
-        Column("tensor", name=True, keep=100),
-        Column("role", keep=90),
-        Column("dtype", keep=60),
+        Column("tensor", keep=100, words=True, least=30),
+        Column("role", keep=90, words=True),
+        Column("dtype", keep=60, words=True),
         Column("shape", keep=80),
-        Column("elements", keep=40),
+        Column("elements", keep=25),
         Column("bytes", keep=70),
         *(
             (Column("zeros", keep=75), Column("min", keep=31), Column("max", keep=32))
             if measured
             else ()
         ),
-        Column("rule", keep=20),
+        Column("rule", keep=20, words=True),
     )
     return Table(columns, tuple(_tensor(tensor, measured) for tensor in artifact.tensors))
 

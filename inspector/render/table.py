@@ -10,18 +10,19 @@ from tabulate import tabulate
 from inspector.render.words import shorten
 
 GAP = 2
-NARROWEST = 18  # a name shortened below this says nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """head: its title; name: holds names, which may be shortened; keep: rank by which columns
-    stay when there is no room, the highest longest.
+    """head: its title. keep: rank by which columns stay when there is no room, the highest
+    longest. words: holds words, to the left, not numbers. least: holds names, which may be
+    shortened to this many characters before a column has to go; 0 where nothing may be shortened.
     """
 
     head: str
-    name: bool = False
     keep: int = 50
+    words: bool = False
+    least: int = 0
 
 
 def layout(
@@ -45,7 +46,7 @@ def layout(
         cells,
         tablefmt="plain",
         disable_numparse=True,
-        colalign=["left" if columns[at].name else "right" for at in kept],
+        colalign=["left" if columns[at].words else "right" for at in kept],
     ).split("\n")
     rule = (" " * GAP).join("-" * widths[at] for at in kept)
     dropped = [column.head for at, column in enumerate(columns) if at not in kept]
@@ -56,14 +57,16 @@ def layout(
 def _least(columns: Sequence[Column], widths: Sequence[int], kept: Sequence[int]) -> int:
     """The width below which the names of these columns cannot be shortened."""
     return GAP * (len(kept) - 1) + sum(
-        min(widths[at], max(NARROWEST, len(columns[at].head))) if columns[at].name else widths[at]
+        min(widths[at], max(columns[at].least, len(columns[at].head)))
+        if columns[at].least
+        else widths[at]
         for at in kept
     )
 
 
 def _squeeze(columns: Sequence[Column], widths: list[int], kept: Sequence[int], width: int) -> None:
     """Take the room that is missing from the widest names, in place."""
-    names = [at for at in kept if columns[at].name]
+    names = [at for at in kept if columns[at].least]
     over = GAP * (len(kept) - 1) + sum(widths[at] for at in kept) - width
     while over > 0 and names:
         widest = max(names, key=lambda at: widths[at])
@@ -74,4 +77,4 @@ def _squeeze(columns: Sequence[Column], widths: list[int], kept: Sequence[int], 
 
 
 def _fit(column: Column, cell: str, width: int) -> str:
-    return shorten(cell, width) if column.name else cell
+    return shorten(cell, width) if column.least else cell

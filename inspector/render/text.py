@@ -14,6 +14,7 @@ from inspector.render.words import safe, shorten
 from inspector.report import ArtifactReport, ProblemReport, Report
 from inspector.words import count, number
 
+_PROSE = 120  # sentences in longer lines are hard to read
 _MESSAGE = 2_000  # a message that quotes the file may be as long as the file wishes
 
 
@@ -60,7 +61,8 @@ def complaint(artifact: ArtifactReport) -> str:
 
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
     lines = [style.title(line) for line in wrap(header(artifact), options.width)]
-    lines += ["", *wrap(" ".join(artifact.answer), options.width)]
+    prose = min(options.width, _PROSE)
+    lines += ["", *paragraphs(artifact.answer, prose)]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     if table.rows:
         rows = [[safe(cell) for cell in row] for row in table.rows]
@@ -69,14 +71,14 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) ->
         lines += body[2 : 2 + len(rows)]
         if table.footer:
             lines += [style.dim(body[1]), *body[2 + len(rows) :]]
-        if table.note:
-            lines += wrap(table.note, options.width)
         if dropped:
             note = f"{options.width} columns leave no room for: {', '.join(dropped)}."
             lines += [style.dim(line) for line in wrap(note, options.width)]
+    if table.note:
+        lines += ([] if table.rows else [""]) + wrap(table.note, options.width)
     if artifact.shown:
         lines += [style.dim(line) for line in wrap(filtered(artifact, options), options.width)]
-    lines += ["", *wrap(f"bytes: {byte_line(artifact)}", options.width)]
+    lines += ["", *wrap(f"bytes: {byte_line(artifact)}", prose)]
     if artifact.problems:
         lines.append("")
         for problem in artifact.problems:

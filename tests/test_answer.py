@@ -1,0 +1,212 @@
+"""Whole answers, worked out by hand from the shapes in tests/builders/artifacts.py."""
+
+import pytest
+
+from inspector.model import Measurement, Role
+from tests.builders import artifacts
+from tests.builders.artifacts import Case
+
+
+def answer(case, measure=True):
+    return list(case.build(measure).answer)
+
+
+def test_a_plain_model():
+    assert answer(artifacts.plain()) == [
+        "1,354 parameters as Keras counts them, all trainable.",
+        "No weight is zero.",
+    ]
+
+
+def test_a_pruned_model_says_what_pruning_added_and_what_strip_leaves():
+    # 10*64+64 + 64*10+10 = 1354; masks 640+640; 2 thresholds; 2 steps. Half of each kernel is 0:
+    # 640 / 1354 = 47.267...%
+    assert answer(artifacts.pruned(optimizer=False)) == [
+        "2,638 parameters as Keras counts them: 1,354 of the model + 1,284 of pruning "
+        "(2 masks 1,280, 2 thresholds, 2 steps). 1,354 are trainable, 1,284 are not.",
+        "strip_pruning leaves 1,354. Of those, 714 are not zero (47.27 % sparse).",
+        # 1280*4 + 2*4 + 2*8
+        "Inference needs none of the 5,144 bytes of pruning state stored.",
+    ]
+
+
+def test_optimizer_state_is_counted_apart_in_elements_and_bytes():
+    # Adam: 2*1354 slots + 1 step = 2709 elements, 2*1354*4 + 8 = 10,840 bytes; 2638 + 2709 = 5347
+    assert answer(artifacts.pruned())[2:] == [
+        "5,347 elements are stored = 1,354 of the model + 1,284 of pruning + 2,709 of the "
+        "optimizer.",
+        "Inference needs none of the 15,984 bytes of training state (pruning 5,144, "
+        "optimizer 10,840).",
+    ]
+
+
+def test_without_measures_nothing_is_said_of_zeros():
+    text = " ".join(answer(artifacts.pruned(), measure=False))
+    assert "zero" not in text
+    assert "sparse" not in text
+    assert "strip_pruning leaves 1,354." in text
+
+
+def test_statistics_are_neither_trainable_nor_weights_that_could_be_sparse():
+    # Conv2D 3*3*3*4+4 = 112, BatchNormalization 8 + 8; 86 / 120 = 71.666...%
+    assert answer(artifacts.convnet()) == [
+        "128 parameters as Keras counts them: 120 trainable + 8 of statistics.",
+        "Of 120 weight elements, 34 are not zero (71.67 % sparse).",
+    ]
+
+
+def test_a_weights_file_says_that_it_cannot_say():
+    assert answer(artifacts.weights_only()) == [
+        "What Keras would count is unknown: the file holds no model config. "
+        "131 elements are stored = 43 of the model + 88 of the optimizer.",
+        "There is no model config: what is trainable is unknown.",
+        "No weight is zero.",
+        # 86 float32 slots, one int64 and one float32 scalar
+        "Inference needs none of the 356 bytes of optimizer state stored.",
+    ]
+
+
+def test_a_clustered_model():
+    # 264 + 150 = 414; centroids 6 + 6; indices 240 + 144
+    assert answer(artifacts.clustered()) == [
+        "810 parameters as Keras counts them: 414 of the model + 396 of clustering "
+        "(2 sets of centroids 12, 2 sets of cluster indices 384). 426 are trainable, 384 are not.",
+        "strip_clustering leaves 414. No weight is zero.",
+    ]
+
+
+def test_quantization_aware_training_has_not_quantized():
+    assert answer(artifacts.qat()) == [
+        "13 parameters as Keras counts them: 8 of the model + 5 of quantization "
+        "(4 quantization parameters, 1 quantization step). 8 are trainable, 5 are not.",
+        "No weight is zero.",
+        "Not quantized yet: all weights are float32; conversion to TFLite makes them int8.",
+    ]
+
+
+def test_a_scheme_of_another_toolkit_is_not_called_int8():
+    case = artifacts.qat()
+    case.layers[0].config["quantize_config"] = {"class_name": "Vitis>VitisQuantizeConfig"}
+    assert "conversion to TFLite quantizes them." in " ".join(answer(case))
+
+
+def test_packed_int4_is_counted_as_keras_does_and_explained():
+    # 16*8 = 128 values in 64 bytes; 64 + 8 bias = 72, + 8 scales = 80; 9 / 136 = 6.617...%
+    assert answer(artifacts.int4()) == [
+        "80 parameters as Keras counts them: 72 of the model + 8 of quantization "
+        "(1 quantization parameter 8). 8 are trainable, 72 are not.",
+        "Of 136 weight elements, 127 are not zero (6.62 % sparse).",
+        "Weights are int4 (kernel, 128 elements) and float32 (bias, 8 elements).",
+        "144 elements are stored = 136 of the model + 8 of quantization. "
+        "Keras counts a packed int4 kernel by its bytes, two values each: "
+        "64 fewer than the values.",
+    ]
+
+
+def test_lora_says_both_what_is_stored_and_what_loading_makes():
+    first = answer(artifacts.lora())[0]
+    assert first.startswith(
+        "82 parameters as Keras counts them once loaded. 54 elements are stored."
+    )
+    assert "lora_rank" in first
+
+
+def test_a_second_copy_is_counted_in_bytes_and_not_as_a_parameter():
+    # kernel 3*2 = 6 floats = 24 bytes, stored again; mask 24 + threshold 4 + step 8 = 36 bytes
+    assert answer(artifacts.copies()) == [
+        "14 parameters as Keras counts them: 6 of the model + 8 of pruning "
+        "(1 mask 6, 1 threshold, 1 step). 6 are trainable, 8 are not.",
+        "strip_pruning leaves 6. Of those, 3 are not zero (50 % sparse).",
+        "20 elements are stored = 6 of the model + 8 of pruning + 6 of copies.",
+        "The kernel is stored twice: 24 bytes of copies.",
+        "Inference needs none of the 36 bytes of pruning state stored.",
+    ]
+
+
+def test_several_copies_of_different_variables():
+    case = artifacts.copies()
+    case.tensor("k2", Role.ALIAS, (2,), variable="bias", alias_of="elsewhere")
+    assert "2 variables are stored twice: 32 bytes of copies." in answer(case)
+
+
+def test_three_of_a_kind_are_stored_more_than_once():
+    case = artifacts.copies()
+    case.tensor("k2", Role.ALIAS, (3, 2), variable="kernel", alias_of=case.tensors[0].name)
+    assert "1 variable is stored more than once: 48 bytes of copies." in answer(case)
+
+
+def test_a_model_without_parameters():
+    assert answer(artifacts.empty()) == [
+        "0 parameters as Keras counts them: the model has nothing to train."
+    ]
+
+
+def test_an_unknown_tensor_is_shown_as_such():
+    assert answer(artifacts.unknown()) == [
+        "What Keras would count is unknown: one tensor is unexplained. 7 elements are stored.",
+        "1 tensor of 7 elements is unknown: no rule explains it.",
+    ]
+
+
+def test_a_single_parameter_is_singular():
+    case = Case(counts=(1, 1, 0))
+    case.tensor("w", Role.WEIGHT, (1,), layer="d", variable="kernel", zeros=0)
+    case.row("d", "Dense", 1)
+    assert answer(case)[0] == "1 parameter as Keras counts it, all trainable."
+
+
+def test_one_non_zero_weight_is_singular():
+    case = Case(counts=(3, 3, 0))
+    case.tensor("w", Role.WEIGHT, (3,), layer="d", variable="kernel", zeros=2)
+    case.row("d", "Dense", 3)
+    assert answer(case)[1] == "Of those, 1 is not zero (66.67 % sparse)."
+
+
+def test_one_zero_in_many_is_not_rounded_away():
+    case = Case(counts=(20280, 20280, 0))
+    case.tensor("w", Role.WEIGHT, (2028, 10), layer="d", variable="kernel", zeros=20279)
+    case.row("d", "Dense", 20280)
+    assert answer(case)[1] == "Of those, 1 is not zero (99.995 % sparse)."
+
+
+def test_a_frozen_model_has_nothing_trainable():
+    case = artifacts.plain()
+    case.counts = (1354, 0, 1354)
+    assert answer(case)[0] == "1,354 parameters as Keras counts them, none trainable."
+
+
+def test_a_partial_artifact_says_so_first():
+    case = artifacts.plain()
+    case.complete = False
+    assert answer(case)[0] == "Only a part of the model is here: every number is of this part."
+
+
+def test_vocabularies_are_never_parameters():
+    case = artifacts.plain()
+    case.vocabulary = {"text_vectorization": 10, "lookup": 3}
+    assert "Beside the parameters: 2 vocabularies of 13 entries." in answer(case)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_a_dtype_that_is_not_the_usual_one_is_named(dtype):
+    case = Case(counts=(3, 3, 0))
+    case.tensor("w", Role.WEIGHT, (3,), dtype=dtype, layer="d", variable="kernel")
+    case.row("d", "Dense", 3)
+    assert f"All weights are {dtype}." in answer(case)
+
+
+def test_a_weight_that_could_not_be_measured_leaves_zeros_unsaid():
+    case = artifacts.plain()
+    del case.measured[case.tensors[0].name]
+    built = case.build()
+    assert built.weights is None
+    assert built.totals.nonzero is None
+    assert "zero" not in " ".join(built.answer)
+
+
+def test_all_zero_weights():
+    case = Case(counts=(4, 4, 0))
+    case.tensor("w", Role.WEIGHT, (4,), layer="d", variable="kernel")
+    case.measured["w"] = Measurement(4, 0.0, 0.0, 0, 0, 1)
+    case.row("d", "Dense", 4)
+    assert answer(case)[1] == "Every weight is zero."

@@ -1,0 +1,211 @@
+import importlib.resources
+import json
+from collections import Counter
+
+import jsonschema
+import msgspec
+import pytest
+
+from inspector.assemble import build_unreadable, narrow
+from inspector.errors import LimitExceeded, Truncated, UnknownFormat
+from inspector.model import Extent, Role
+from inspector.render import RENDERERS, RenderOptions
+from inspector.report import Report, report, schema
+from tests.builders import artifacts
+from tests.builders.artifacts import CASES, Case
+
+
+def stored_schema():
+    folder = importlib.resources.files("inspector") / "schema"
+    return json.loads((folder / "report-1.0.json").read_text(encoding="utf-8"))
+
+
+def as_json(*built):
+    return json.loads(RENDERERS["json"](report("show", built), RenderOptions()))
+
+
+def test_the_schema_in_the_wheel_is_that_of_the_types(request):
+    if request.config.getoption("--update-golden"):
+        folder = importlib.resources.files("inspector") / "schema"
+        text = json.dumps(schema(), indent=2) + "\n"
+        (folder / "report-1.0.json").write_text(text, encoding="utf-8")
+    assert stored_schema() == schema()
+
+
+def test_the_schema_is_itself_valid():
+    jsonschema.Draft202012Validator.check_schema(stored_schema())
+
+
+@pytest.mark.parametrize("measure", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_reports_obey_the_schema(name, measure):
+    jsonschema.validate(as_json(CASES[name]().build(measure)), stored_schema())
+
+
+def test_an_unreadable_artifact_obeys_the_schema():
+    built = build_unreadable("a.h5", Truncated("ends early", "a.h5", 96))
+    jsonschema.validate(as_json(built), stored_schema())
+
+
+def test_the_json_reads_back_as_the_same_report():
+    made = report("show", (artifacts.pruned().build(),))
+    text = RENDERERS["json"](made, RenderOptions())
+    assert msgspec.json.decode(text, type=Report) == made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bytes_sum_to_the_size(name):
+    built = CASES[name]().build()
+    assert sum(built.bytes.values()) == built.nbytes
+    assert "unaccounted" not in built.bytes
+
+
+def test_the_contract_of_the_first_version_keeps_its_names():
+    (artifact,) = as_json(artifacts.pruned().build())["artifacts"]
+    assert {
+        "path",
+        "format",
+        "nbytes",
+        "files",
+        "producer",
+        "totals",
+        "roles",
+        "bytes",
+        "layers",
+        "tensors",
+        "problems",
+    } <= set(artifact)
+    assert set(artifact["totals"]) == {
+        "stored_elements",
+        "count_params",
+        "trainable",
+        "non_trainable",
+        "after_strip",
+        "nonzero",
+    }
+    assert {"name", "class_name", "wraps", "trainable", "count_params", "overhead"} <= set(
+        artifact["layers"][0]
+    )
+    assert {
+        "name",
+        "variable",
+        "layer",
+        "role",
+        "rule",
+        "basis",
+        "evidence",
+        "dtype",
+        "shape",
+        "elements",
+        "nbytes",
+        "trainable",
+        "quantization",
+        "sparsity",
+        "alias_of",
+        "measure",
+    } <= set(artifact["tensors"][0])
+    assert {"zeros", "sparsity", "min", "max", "nan", "inf", "patterns"} <= set(
+        artifact["tensors"][0]["measure"]
+    )
+
+
+def test_unknown_is_null_and_absent_sections_are_absent():
+    whole = as_json(artifacts.weights_only().build())
+    (artifact,) = whole["artifacts"]
+    assert artifact["producer"] is None
+    assert artifact["totals"]["count_params"] is None
+    assert artifact["tensors"][0]["trainable"] is None
+    assert not {"findings", "diff", "reconciliation", "explanation"} & set(whole)
+    assert "shown" not in artifact
+
+
+def test_a_report_without_measures_says_so_by_null():
+    (artifact,) = as_json(artifacts.pruned().build(measure=False))["artifacts"]
+    assert artifact["weights"] is None
+    assert artifact["totals"]["nonzero"] is None
+    assert {tensor["measure"] for tensor in artifact["tensors"]} == {None}
+
+
+def test_nonzero_counts_weights_alone():
+    # Both kernels are 640 with 320 zeros, biases 64 + 10 without: 1354 - 640. Masks do not count.
+    assert artifacts.pruned().build().totals.nonzero == 714
+
+
+def test_a_copy_adds_no_weight_and_no_zero():
+    built = artifacts.copies().build()
+    assert (built.weights.elements, built.weights.zeros, built.totals.nonzero) == (6, 3, 3)
+
+
+def test_infinities_are_strings_since_json_has_none():
+    (artifact,) = as_json(artifacts.hostile().build())["artifacts"]
+    measure = artifact["tensors"][0]["measure"]
+    assert (measure["min"], measure["max"]) == ("-Infinity", "Infinity")
+
+
+def test_shared_bytes_belong_to_the_one_that_is_no_copy():
+    case = Case()
+    case.tensor("copy", Role.ALIAS, (3,), alias_of="own", layer="d", variable="kernel")
+    case.tensor("own", Role.WEIGHT, (3,), extent_of="copy", layer="d", variable="kernel")
+    case.row("d", "Dense", 3)
+    built = case.build()
+    assert built.roles["weight"].nbytes == 12
+    assert built.roles["alias"].nbytes == 0
+    assert sum(built.bytes.values()) == built.nbytes == 12 + 5096
+    assert "stored twice: at the cost of no byte" in " ".join(built.answer)
+
+
+def test_extents_that_overlap_in_part_still_leave_a_true_sum():
+    case = Case(overhead={})
+    case.tensor("a", Role.WEIGHT, (4,), layer="d")
+    case.tensor("b", Role.WEIGHT, (4,), layer="d")
+    first = case.tensors[0].extents[0]
+    object.__setattr__(
+        case.tensors[1], "extents", (Extent(first.file, first.offset + 8, first.length),)
+    )
+    built = case.build()
+    assert sum(built.bytes.values()) == built.nbytes
+
+
+def test_tensors_of_no_layer_are_counted_apart():
+    built = artifacts.pruned().build()
+    rows = Counter()
+    for layer in built.layers:
+        rows.update(layer.roles)
+    rows.update(built.in_no_layer)
+    assert rows == {role: row.elements for role, row in built.roles.items()}
+    # Adam keeps m and v of every weight and one step.
+    assert built.in_no_layer == {"optimizer_slot": 2 * 1354, "optimizer_state": 1}
+
+
+def test_narrowing_filters_rows_and_says_what_it_left():
+    built = artifacts.pruned().build()
+    narrowed = narrow(built, layers=("*_1",), roles=("mask",))
+    assert [row.name for row in narrowed.layers] == ["prune_low_magnitude_dense_1"]
+    assert [tensor.name for tensor in narrowed.tensors] == [
+        "model_weights/prune_low_magnitude_dense_1/mask:0"
+    ]
+    assert (narrowed.shown.layers, narrowed.shown.of_layers) == (1, 2)
+    assert (narrowed.shown.tensors, narrowed.shown.of_tensors) == (1, 19)
+    assert (narrowed.totals, narrowed.bytes) == (built.totals, built.bytes)
+
+
+def test_narrowing_by_nothing_changes_nothing():
+    built = artifacts.pruned().build()
+    assert narrow(built) is built
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Truncated("x", "a"), "truncated"),
+        (UnknownFormat("x", "a"), "unknown-format"),
+        (LimitExceeded("nodes", 3, 2, "a"), "limit-exceeded"),
+    ],
+)
+def test_an_unreadable_artifact_keeps_its_place_and_its_reason(error, code):
+    built = build_unreadable("a", error)
+    assert not built.readable
+    assert built.nbytes is None
+    assert [(p.code, p.severity, p.message) for p in built.problems] == [
+        (code, "error", error.message)
+    ]
