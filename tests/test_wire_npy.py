@@ -119,6 +119,7 @@ def test_a_huge_header_exceeds_the_limit():
         "-" * 9000 + "1",
         "{'descr': '<f4', 'fortran_order': False}",
         "{'descr': '<f3', 'fortran_order': False, 'shape': ()}",
+        "{'descr': '|V0', 'fortran_order': False, 'shape': (9999999999,)}",
         "{'descr': 5, 'fortran_order': False, 'shape': ()}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': [2]}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",

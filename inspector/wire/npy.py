@@ -90,6 +90,8 @@ def item_size(dtype: str) -> int | None:
     size = int(digits) if digits else 8 if kind in "mM" else 0
     if size not in ITEM_SIZES.get(kind, (size,)) or (unit and kind not in "mM"):
         return None
+    if size == 0:  # values without bytes: any count of them would fit in any file
+        return None
     return 4 * size if kind == "U" else size
 
 

@@ -157,21 +157,30 @@ class _Finder:
         todo: list[tuple[Path, Any]] = [((), tree)]
         while todo:
             path, node = todo.pop()
-            self._left -= 1
-            if self._left < 0:
-                limit = self.limits.pickle_opcodes
-                raise LimitExceeded("pickle_opcodes", limit + 1, limit, self.source.path)
-            if isinstance(node, Call):
-                ref = self.array(path, node)
-                if ref is not None:
-                    yield ref
-                    continue
-            if not isinstance(node, Call | dict | list | tuple) or id(node) in seen:
+            self._spend(1)
+            ref = self.array(path, node) if isinstance(node, Call) else None
+            if ref is not None:
+                yield ref
+                continue
+            if id(node) in seen:
                 continue
             seen.add(id(node))
             if len(path) >= self.limits.depth:
                 raise LimitExceeded("depth", len(path) + 1, self.limits.depth, self.source.path)
-            todo += [((*path, step), child) for step, child in _children(node)][::-1]
+            below = list(_children(node))
+            self._spend(len(below))
+            todo += [
+                ((*path, step), child)
+                for step, child in reversed(below)
+                if isinstance(child, Call | dict | list | tuple)
+            ]
+
+    def _spend(self, nodes: int) -> None:
+        """Count nodes looked at, of all walks together: a shared part may be met many times."""
+        self._left -= nodes
+        if self._left < 0:
+            limit = self.limits.pickle_opcodes
+            raise LimitExceeded("pickle_opcodes", limit - self._left, limit, self.source.path)
 
     def variables(self, key: str, node: Any) -> Iterator[PickledVariable]:
         """The variable of one key of a member's dict: an array or a Keras variable."""
@@ -319,7 +328,7 @@ def _children(node: Any) -> Iterator[tuple[str | int, Any]]:
             yield _step(key), child
     elif isinstance(node, list | tuple):
         yield from enumerate(node)
-    else:
+    elif isinstance(node, Call):
         for part in (node.func, node.args, node.kwargs, node.items, node.pairs, node.state):
             if isinstance(part, dict | list | tuple):
                 yield from _children(part)
