@@ -14,6 +14,23 @@ _BASIS = {
 }
 
 
+def _copy(context: Context, tensor: Tensor) -> Verdict | None:
+    if tensor.repeats is None:
+        return None
+    evidence = (
+        f"{tensor.repeats}, stored once more under {tensor.owner}: the outer optimizer's list has"
+        " the inner optimizer's variables too"
+    )
+    return Verdict(
+        Role.ALIAS,
+        "optimizer-copy",
+        "structure",
+        evidence,
+        about=tensor.repeats,
+        alias_of=tensor.repeats,
+    )
+
+
 def _slot(context: Context, tensor: Tensor) -> Verdict | None:
     if tensor.section is not Section.OPTIMIZER or not _is_slot(tensor):
         return None
@@ -54,6 +71,14 @@ def _metric(context: Context, tensor: Tensor) -> Verdict | None:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "optimizer-copy",
+        "an inner optimizer's variable, stored once more",
+        "LossScaleOptimizer and MultiOptimizer list their inner optimizers' variables; the v3 "
+        "layout saves the outer list, and then each inner optimizer under its own path.",
+        "optimizer/inner_optimizer/vars/0",
+        each(_copy),
+    ),
     Rule(
         "optimizer-slot",
         "an optimizer's array for one of the model's variables",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError
 from inspector.keras.config import flavor_of, parse_model
-from inspector.keras.optimizers import by_name, by_shapes, expected, optimizer_of
+from inspector.keras.optimizers import by_name, by_shapes, fitting, optimizer_of
 from inspector.limits import Limits
 from inspector.model import (
     Flavor,
@@ -140,19 +140,13 @@ def name_optimizer(
     by the run of shapes.
     """
     shapes = [tensor.shape or () for tensor in trainables]
+    names = [_path(tensor, flavor) for tensor in trainables]
     stored = [one.shape or () for one in held]
-    known = expected(*optimizer, flavor, shapes) if optimizer is not None else None
-    naming = Naming.CONFIG
-    if known is not None and not (
-        len(known) == len(held)
-        and all(
-            one.slot_of is None or "factored" in one.name or _like(shapes[one.slot_of], shape)
-            for one, shape in zip(known, stored, strict=True)
-        )
-    ):
-        known = None
+    known, naming = None, Naming.CONFIG
+    if optimizer is not None:
+        known = fitting(stored, *optimizer, flavor, shapes, names=names)
     if known is None and all(one.stored_name is None for one in held):
-        known, naming = by_shapes(stored, shapes), Naming.CLASS
+        known, naming = by_shapes(stored, shapes, flavor, names), Naming.CLASS
     if known is None and all(one.stored_name is None for one in held):
         return [_nameless(index, one) for index, one in enumerate(held)]
     if known is None:
@@ -184,7 +178,8 @@ def _nameless(index: int, held: Held) -> dict[str, Any]:
     }
 
 
-def _like(variable: tuple[int, ...], slot: tuple[int, ...]) -> bool:
-    # Factored slots (Adafactor's rows and columns) keep a part of the variable's sides; an
-    # optimizer that does not need a slot keeps a placeholder of one value.
-    return slot == variable or len(slot) <= 1 or set(slot) <= set(variable)
+def _path(tensor: Tensor, flavor: Flavor) -> str:
+    # Keras 1 orders its slots by the variables' names as stored; later ones by the model's order.
+    if flavor is Flavor.KERAS1 and tensor.stored_name is not None:
+        return tensor.stored_name
+    return f"{tensor.layer}/{tensor.variable}"

@@ -280,15 +280,37 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
     if not owned:
         return
     trainables = trainable_tensors(config.model, config.flavor, result.tensors, Store.V3)
-    # A wrapper (LossScaleOptimizer) has its inner optimizer below it, as one more object.
-    for one in owned:
+    outer: list[Tensor] = []
+    for one in sorted(owned, key=lambda one: one.path.count("/")):
+        run = _run_of(outer, one.tensors)
+        if run is not None:
+            result.tensors += [
+                replace(tensor, section=Section.OPTIMIZER, owner=one.path, repeats=again.name)
+                for tensor, again in zip(one.tensors, run, strict=True)
+            ]
+            continue
         stored = one.stored_names or (None,) * len(one.tensors)
         held = [Held(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
         facts = name_optimizer(held, config.optimizer, config.flavor, trainables)
-        result.tensors += [
+        outer = [
             replace(tensor, owner=one.path, stored_name=name, **fact)
             for tensor, name, fact in zip(one.tensors, stored, facts, strict=True)
         ]
+        result.tensors += outer
+
+
+def _run_of(outer: Sequence[Tensor], inner: Sequence[Tensor]) -> Sequence[Tensor] | None:
+    """The part of a wrapping optimizer's list that an inner optimizer's list stores again.
+
+    Keras walks into LossScaleOptimizer's and MultiOptimizer's inner optimizers, whose variables
+    the outer list has as an unbroken run (the last one, where several fit).
+    """
+    wanted = [(t.shape, t.dtype) for t in inner]
+    have = [(t.shape, t.dtype) for t in outer]
+    for start in range(len(have) - len(wanted), -1, -1):
+        if wanted and have[start : start + len(wanted)] == wanted:
+            return outer[start : start + len(wanted)]
+    return None
 
 
 def _missing(
