@@ -32,7 +32,7 @@ class Limits:
     # ... and at least this large.
     bomb_bytes: int = 64 * MIB
     # A pickled npz member is scanned, opcode by opcode, and never executed.
-    pickle_opcodes: int = 5_000_000
+    pickle_opcodes: int = 1_000_000
     # A zip member that is not weights (config.json, metadata.json, vocabulary) is held in memory.
     member_bytes: int = 64 * MIB
     # A deflated member cannot be mapped: it is inflated whole, and must fit beside the report.

@@ -56,14 +56,12 @@ def _object(archive: Archive, member: Member, limits: Limits) -> StoredObject:
     base = member.data_offset if member.method == "stored" else None
     return StoredObject(
         "" if path == _ROOT else path,
-        tuple(_tensor(one, path, inner, base, archive.source.path) for one in variables),
+        tuple(_tensor(one, path, base, archive.source.path) for one in variables),
         stored_names=tuple(one.name for one in variables),
     )
 
 
-def _tensor(
-    one: PickledVariable, path: str, inner: ByteSource, base: int | None, file: str
-) -> Tensor:
+def _tensor(one: PickledVariable, path: str, base: int | None, file: str) -> Tensor:
     count = 1
     for side in one.shape:
         count *= side
@@ -73,7 +71,7 @@ def _tensor(
         dtype=logical_dtype(one.dtype),
         shape=one.shape,
         nbytes=one.nbytes,
-        extents=() if base is None else (Extent(file, base + one.offset, one.nbytes),),
+        extents=() if base is None else (Extent(file, base + one.offset, one.nbytes, one.codec),),
         storage=f"in a pickled npz member{order}",
-        payload=None if order else RawPayload(inner, one.offset, count, one.dtype),
+        payload=None if order else RawPayload(one.values, 0, count, one.dtype),
     )

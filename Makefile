@@ -1,0 +1,57 @@
+# Each target makes what it needs, so that every one works alone on a fresh clone.
+PYTHON ?= python3
+VENV ?= .venv
+LIVE ?= .venv-live
+SAMPLE ?= sample_models/pruned.h5
+
+.PHONY: inspect test test-fast test-live lint samples check-samples schema clean
+.DEFAULT_GOAL := inspect
+
+inspect: $(VENV)/installed
+	@$(VENV)/bin/inspect $(SAMPLE)
+
+test: test-fast test-live
+
+test-fast: $(VENV)/dev
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore tests/live tests
+
+test-live: $(LIVE)/dev
+	$(LIVE)/bin/python -m pytest tests/live
+
+lint: $(VENV)/dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+samples: $(LIVE)/dev
+	$(LIVE)/bin/python scripts/make_samples.py
+
+check-samples: $(LIVE)/dev
+	$(LIVE)/bin/python scripts/make_samples.py --check
+
+schema: $(VENV)/installed
+	$(VENV)/bin/python scripts/make_schema.py
+
+clean:
+	rm -rf $(VENV) $(LIVE) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The base install alone: what a user gets. The mark is touched last, so that an install cut short
+# is done again.
+$(VENV)/installed: pyproject.toml
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml tests/constraints.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint tests/constraints.txt --editable '.[dev]'
+	@touch $@
+
+# TensorFlow stands apart: the tool must work, and be tested, without it.
+$(LIVE)/dev: pyproject.toml tests/constraints-live.txt
+	@test -x $(LIVE)/bin/python || $(PYTHON) -m venv $(LIVE)
+	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint tests/constraints-live.txt --editable '.[live,test]'
+	@touch $@
