@@ -17,11 +17,12 @@ from inspector.keras.layers_quantized import (
     unpacked_shape,
 )
 from inspector.keras.layers_table import KERAS3, OPAQUE, SPELLINGS, TF_KERAS, Row, Variable
-from inspector.model import Flavor, Layer, Role
+from inspector.model import Flavor, Layer
 
 _OWN: Mapping[Flavor, Mapping[str, tuple[Row, ...]]] = {
     Flavor.KERAS1: KERAS1,
-    Flavor.TF_KERAS: TF_KERAS,
+    # Keras 2 could still load Keras 1's highway and maxout layers, under its own name for neither.
+    Flavor.TF_KERAS: {**{name: KERAS1[name] for name in ("Highway", "MaxoutDense")}, **TF_KERAS},
     Flavor.KERAS3: KERAS3,
 }
 
@@ -37,8 +38,27 @@ __all__ = [
 ]
 
 
+_LIBRARIES = frozenset({"keras", "keras_core", "tensorflow", "tf_keras"})
+_OPERATIONS = ("keras.src.ops.", "keras.ops.")
+
+
 def _class_of(layer: Layer) -> str:
     return SPELLINGS.get(layer.class_name, layer.class_name)
+
+
+def _rows(layer: Layer, flavor: Flavor) -> tuple[Row, ...] | None:
+    """The rows of the layer's class that hold for its config; None for a class of other code."""
+    module = layer.module
+    if module is None:
+        # Keras names no module for a class that a user registered, whatever the class is called.
+        if layer.registered is not None:
+            return None
+    elif module.startswith(_OPERATIONS):
+        return ()  # a function of `keras.ops` called on a symbolic tensor
+    elif module.partition(".")[0] not in _LIBRARIES:
+        return None
+    rows = _OWN[flavor].get(_class_of(layer))
+    return None if rows is None else tuple(row for row in rows if row.when(layer.config))
 
 
 def own_variables(
@@ -50,14 +70,13 @@ def own_variables(
     config leaves open (see `layers_quantized.stored_variables`). Variables of sub-layers are not
     among them. None where the class is not known, or foreign code makes its variables.
     """
-    class_name = _class_of(layer)
-    rows = _OWN[flavor].get(class_name)
+    rows = _rows(layer, flavor)
     if rows is None:
         return None
-    plain = tuple(row.variable for row in rows if row.when(layer.config))
+    plain = tuple(row.variable for row in rows)
     if flavor is not Flavor.KERAS3:
         return plain
-    return stored_variables(layer, class_name, plain, stored)
+    return stored_variables(layer, _class_of(layer), plain, stored)
 
 
 def weights_order(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
@@ -66,25 +85,20 @@ def weights_order(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
     LoRA's matrices are among them, and a calibrated kernel's zero point, which keras 3.15 leaves
     out of the store. A variable that repeats another layer's (role alias) comes where it does.
     """
-    class_name = _class_of(layer)
-    rows = _OWN[flavor].get(class_name)
+    rows = _rows(layer, flavor)
     if rows is None:
         return None
-    plain = tuple(
-        row.variable
-        for row in rows
-        if row.when(layer.config) and (row.variable.counted or row.variable.role is Role.ALIAS)
-    )
+    plain = tuple(row.variable for row in rows if row.in_weights)
     if flavor is not Flavor.KERAS3:
         return plain
-    return loaded_order(layer, class_name, plain)
+    return loaded_order(layer, _class_of(layer), plain)
 
 
 def implied_children(layer: Layer, flavor: Flavor) -> tuple[Layer, ...]:
     """The sub-layers that the class makes itself and `layer.children` does not have.
 
-    Their `attr` is the path component that a v3 store has for them. Bidirectional's two layers are
-    copies of the one in its config (`layer`, which no file stores apart from them).
+    Their `attr` is the path component that a v3 store has for them. Layers that a config spells out
+    are not among them: Bidirectional's two are copies of the one that its config has.
     """
     return children_of(layer, _class_of(layer), flavor)
 

@@ -5,8 +5,8 @@ Source: `__init__`, `build` and `_build_from_signature` of keras 3.15 and tf_ker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from inspector.keras.layers_policy import policy_of_child
@@ -93,25 +93,30 @@ def _attention(
     )
 
 
-def _image_steps(*names: str) -> tuple[_Child, ...]:
-    return tuple(
-        _Child(_held(name), name, "".join(word.capitalize() for word in name.split("_")))
-        for name in names
+def _image_step(name: str, when: Condition = _always) -> _Child:
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    return _Child(_held(name), name, class_name, when=when)
+
+
+def _given(key: str) -> Condition:
+    return lambda config: config.get(key) is not None
+
+
+_AUGMENTATIONS = tuple(
+    _image_step(name)
+    for name in (
+        "random_shear",
+        "random_translation",
+        "random_rotation",
+        "random_brightness",
+        "random_color_degeneration",
+        "random_contrast",
+        "random_sharpness",
+        "solarization",
+        "random_posterization",
+        "auto_contrast",
+        "equalization",
     )
-
-
-_AUGMENTATIONS = _image_steps(
-    "random_shear",
-    "random_translation",
-    "random_rotation",
-    "random_brightness",
-    "random_color_degeneration",
-    "random_contrast",
-    "random_sharpness",
-    "solarization",
-    "random_posterization",
-    "auto_contrast",
-    "equalization",
 )
 
 _CHILDREN: Mapping[str, tuple[_Child, ...]] = {
@@ -133,44 +138,15 @@ _CHILDREN: Mapping[str, tuple[_Child, ...]] = {
     "TextVectorization": (_Child(_held("_lookup_layer"), "string_lookup", "StringLookup", _same),),
     "AugMix": _AUGMENTATIONS,
     "RandAugment": _AUGMENTATIONS,
-    "RandomColorJitter": _image_steps(
-        "random_brightness", "random_contrast", "random_saturation", "random_hue"
+    "RandomColorJitter": tuple(
+        _image_step(f"random_{what}", _given(f"{what}_factor"))
+        for what in ("brightness", "contrast", "saturation", "hue")
     ),
 }
 
 
-def moved(layer: Layer, path: str) -> Layer:
-    """The layer and all inside it, as if its path were `path`."""
-    return replace(
-        layer,
-        path=path,
-        children=tuple(
-            moved(child, path + child.path.removeprefix(layer.path)) for child in layer.children
-        ),
-    )
-
-
-def _directions(layer: Layer, flavor: Flavor) -> Iterator[Layer]:
-    """Bidirectional's two layers: copies of the one in its config, unless the config has both."""
-    held = {child.attr: child for child in layer.children}
-    inner = held.get("forward_layer") or held.get("layer")
-    if inner is None:
-        return
-    for direction in ("forward", "backward"):
-        attr = f"{direction}_layer"
-        if attr in held:
-            continue
-        plain = inner.name
-        if flavor is Flavor.KERAS3 or direction == "backward":
-            plain = plain.removeprefix("forward_")
-        name = f"{direction}_{plain}"
-        yield replace(moved(inner, f"{layer.path}/{name}"), name=name, attr=attr)
-
-
 def children_of(layer: Layer, class_name: str, flavor: Flavor) -> tuple[Layer, ...]:
     """The sub-layers that the class (by its usual spelling) makes and `layer.children` lacks."""
-    if class_name == "Bidirectional":
-        return tuple(_directions(layer, flavor))
     present = {child.attr for child in layer.children}
     made = []
     for child in _CHILDREN.get(class_name, ()):

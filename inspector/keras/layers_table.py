@@ -38,10 +38,11 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A variable, and when the layer has it."""
+    """A variable, when the layer has it, and whether it is then among `layer.weights`."""
 
     variable: Variable
     when: Condition
+    in_weights: bool = True
 
 
 def on(key: str, *, default: bool) -> Condition:
@@ -117,18 +118,20 @@ _GRU_CELL = _cell(2, None)  # the bias is (2, 3 * units) with reset_after, else 
 _TF_IDF = equals("output_mode", "tf_idf")
 
 
-def _lookups(own: Variable) -> dict[str, tuple[Row, ...]]:
+def _lookups(own: Row) -> dict[str, tuple[Row, ...]]:
     """The lookup layers: vocabularies are assets, idf weights a variable."""
-    again = replace(own, role=Role.ALIAS, about=own.name, counted=False)
+    name = own.variable.name
+    again = replace(own.variable, role=Role.ALIAS, about=name, counted=False)
     return {
-        "StringLookup": (Row(own, _TF_IDF),),
-        "IntegerLookup": (Row(own, _TF_IDF),),
+        "StringLookup": (own,),
+        "IntegerLookup": (own,),
         # It stores the variable of its StringLookup as its own too.
-        "TextVectorization": (Row(again, _TF_IDF),),
+        "TextVectorization": (Row(again, own.when, in_weights=False),),
     }
 
 
-_IDF = Variable("idf_weights", Role.STATISTIC, trainable=False, rank=1)
+_IDF = statistic("idf_weights", 1, _TF_IDF)
+_IDF_APART = Row(replace(_IDF.variable, counted=False), _TF_IDF, in_weights=False)
 _BATCH_NORM = (
     *_NORM,
     statistic("moving_mean"),
@@ -189,7 +192,7 @@ _KERAS3: dict[str, tuple[Row, ...]] = {
         weight("reverse_embeddings", 2, lambda config: not config.get("tie_weights", True)),
     ),
     "Discretization": (),
-    **_lookups(replace(_IDF, counted=False)),
+    **_lookups(_IDF_APART),
     "STFTSpectrogram": (weight("real_kernel", 3), weight("imag_kernel", 3)),
 }
 
@@ -230,7 +233,6 @@ SPELLINGS: Mapping[str, str] = {
     "GRUCellV2": "GRUCell",
     "ConvLSTM2DV2": "ConvLSTM2D",
     "GroupQueryAttention": "GroupedQueryAttention",
-    "DenseFeaturesV2": "DenseFeatures",
     "NormalizationV1": "Normalization",
     **{f"AtrousConvolution{n}D": f"Conv{n}D" for n in (1, 2)},
 }
@@ -256,6 +258,7 @@ WEIGHTLESS: frozenset[str] = _words(
         HashedCrossing ThresholdedReLU
         RandomBrightness RandomContrast RandomCrop RandomFlip RandomHeight RandomRotation
         RandomTranslation RandomWidth RandomZoom SeedGenerator
+        Sequential Functional Model Graph Network Container
         """
 ) | _dims(
     "AveragePooling#D AvgPool#D MaxPooling#D MaxPool#D GlobalAveragePooling#D "
@@ -273,14 +276,25 @@ _WEIGHTLESS_KERAS3: frozenset[str] = _words(
 ) | _dims("AdaptiveAveragePooling#D AdaptiveMaxPooling#D")
 _WEIGHTLESS_TF_KERAS: frozenset[str] = _words(
     """
-    AbstractRNNCell DenseFeatures Merge TFOpLambda SlicingOpLambda TensorFlowOpLayer
+    AbstractRNNCell DeviceWrapper DropoutWrapper Merge PreprocessingLayer
+    ResidualWrapper TFOpLambda SlicingOpLambda TensorFlowOpLayer
     ClassMethod InstanceMethod InstanceProperty
     """
 )
 
-# Layers whose variables foreign code makes: nothing can be said of them from here.
+# Layers whose variables foreign code or feature columns make: the class alone does not tell them.
 OPAQUE: frozenset[str] = frozenset(
-    ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper", "KerasLayer")
+    (
+        "DenseFeatures",
+        "DynamicEmbedding",
+        "DynamicLookup",
+        "FlaxLayer",
+        "JaxLayer",
+        "KerasLayer",
+        "SequenceFeatures",
+        "TFSMLayer",
+        "TorchModuleWrapper",
+    )
 )
 
 KERAS3: Mapping[str, tuple[Row, ...]] = {
