@@ -78,7 +78,7 @@ def measure(path: str, saved: Any = None) -> dict[str, Any]:
     load its own file back, and asked in its place.
     """
     name = os.path.basename(path)
-    model = saved or load(path)
+    model = load(path) if saved is None else saved
     weights = _once(model.weights)
     trainable = _once(model.trainable_weights)
     said = {
@@ -94,7 +94,7 @@ def measure(path: str, saved: Any = None) -> dict[str, Any]:
     # These two change the model, so they come last.
     said["nonzero_weights"] = _nonzero_weights(model, name)
     said["after_strip"], strip_note = _after_strip(model, name)
-    notes = (NONZERO_NOTE, strip_note, UNLOADABLE_NOTE if saved else "")
+    notes = (NONZERO_NOTE, strip_note, "" if saved is None else UNLOADABLE_NOTE)
     said["note"] = "; ".join(filter(None, notes))
     return said
 
