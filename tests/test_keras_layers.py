@@ -224,6 +224,8 @@ def test_lora_on_a_packed_kernel_counts_the_unpacked_one():
         (layer("Dense", units=9, dtype=policy("int4")), "kernel", (16, 4), None),
         (layer("Dense", units=8, dtype=policy("int4")), "kernel_scale", (8,), None),
         (layer("Dense", dtype=policy("int4")), "kernel", (16, 4), None),
+        # keras 3.12 packed along the input: 16 or 15 inputs, 8 units.
+        (layer("Dense", units=8, dtype=policy("int4")), "kernel", (8, 8), None),
         (
             layer("ReversibleEmbedding", output_dim=5, dtype=policy("int4")),
             "reverse_embeddings",
@@ -269,3 +271,9 @@ def test_the_number_of_arrays_tells_the_quantization_that_a_config_leaves_out():
     assert names(own_variables(node, K3, 5))[-2:] == ["kernel_zero", "g_idx"]
     assert names(own_variables(node, K3, 2)) == ["kernel", "bias"]
     assert names(own_variables(node, K3, 99)) == ["kernel", "bias"]
+
+
+def test_an_endless_equation_is_not_walked():
+    equation = "a" * 10**6 + "," + "b" * 10**6 + "->" + "c" * 10**6
+    node = layer("EinsumDense", equation=equation, output_shape=[None, 3], dtype=policy("int4"))
+    assert unpacked(node, "kernel", (6, 8)) is None

@@ -31,6 +31,7 @@ _ADAPTED: Mapping[str, str] = {
     "ReversibleEmbedding": "embeddings",
     **{f"Conv{n}D": "kernel" for n in (1, 2, 3)},
 }
+_LONGEST_EQUATION = 200  # an einsum has 52 letters for its axes, and names each at most thrice
 _FLOAT8 = tuple(
     Variable(f"{what}_{kind}", Role.QUANT_PARAM, trainable=True, rank=rank, about="kernel")
     for what in ("inputs", "kernel", "outputs_grad")
@@ -195,7 +196,7 @@ def _logical(layer: Layer, class_name: str, name: str, shapes: Mapping[str, Shap
 def _einsum_sizes(layer: Layer) -> tuple[int, ...]:
     """Sizes of the kernel's axes that an EinsumDense keeps in its output; () where unknown."""
     equation, given = layer.config.get("equation"), layer.config.get("output_shape")
-    if not isinstance(equation, str) or given is None:
+    if not isinstance(equation, str) or len(equation) > _LONGEST_EQUATION or given is None:
         return ()
     inputs, _, output = equation.replace(" ", "").replace("...", "").partition("->")
     data, _, kernel = inputs.partition(",")
@@ -215,7 +216,8 @@ def unpacked_shape(
     """For a variable kept two values a byte: its logical shape, and the axis that is halved.
 
     The size of that axis is the config's, else that of the scales (`shapes`). None where the
-    variable is not packed, or its size cannot be told.
+    variable is not packed, or its size cannot be told: keras 3.11 and 3.12 packed Dense and
+    EinsumDense along the input, whose size no config of a layer has.
     """
     how = mode_of(layer, class_name)
     if how is None or len(stored) != 2:
