@@ -25,7 +25,8 @@ def _bare(_: Config) -> Config:
 
 
 def _same(config: Config) -> Config:
-    return {key: value for key, value in config.items() if key not in ("name", "trainable")}
+    own = ("name", "trainable", "shared_object_id")
+    return {key: value for key, value in config.items() if key not in own}
 
 
 @dataclass(frozen=True, slots=True)
