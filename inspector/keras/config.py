@@ -274,7 +274,7 @@ class _Parser:
         )
 
     def _directions(self, layer: Layer, depth: int) -> tuple[Layer, ...]:
-        """Bidirectional keeps two copies of the layer in its config, renamed."""
+        """Bidirectional holds two copies of the layer in its config, renamed."""
         forward = layer.config.get("layer")
         backward = layer.config.get("backward_layer")
         if not _is_layer(forward):
@@ -283,9 +283,16 @@ class _Parser:
             backward = forward
         nodes = (("forward_layer", forward), ("backward_layer", backward))
         return tuple(
-            self._layer(_renamed(node, attr.partition("_")[0] + "_"), layer.path, attr, depth)
-            for attr, node in nodes
+            self._layer(self._renamed(node, attr), layer.path, attr, depth) for attr, node in nodes
         )
+
+    def _renamed(self, node: Mapping[str, Any], attr: str) -> Mapping[str, Any]:
+        """The node under the name that Bidirectional gives it (Keras 3 has written it already)."""
+        if self.flavor is Flavor.KERAS3:
+            return node
+        config = node["config"]
+        name = f"{attr.partition('_')[0]}_{config['name']}"
+        return {**node, "config": {**config, "name": name}}
 
 
 # What a functional model's config holds beside its layers: the wiring.
@@ -309,15 +316,6 @@ def _config_of(node: Mapping[str, Any]) -> Mapping[str, Any]:
     if SHARED_ID in node:
         config = {**config, SHARED_ID: node[SHARED_ID]}
     return config
-
-
-def _renamed(node: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
-    """The node, its layer's name with Bidirectional's prefix (Keras 3 has written it already)."""
-    config = node["config"]
-    name = config["name"]
-    return (
-        node if name.startswith(prefix) else {**node, "config": {**config, "name": prefix + name}}
-    )
 
 
 def _is_model(class_name: str, config: Mapping[str, Any]) -> bool:

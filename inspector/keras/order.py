@@ -1,9 +1,9 @@
 """The order of a layer's variables in a legacy HDF5 file, and what is trainable once loaded.
 
 A legacy file lists, for each top-level layer, `trainable_weights + non_trainable_weights` of the
-live object, by position. Freezing a sub-layer moves its variables from the first part to the second, and
-Keras 2 and Keras 3 put the parts together in different ways. Source: `trainable_weights` and
-`non_trainable_weights` of Layer and Model in keras 1.2, 2.2 and 3.15 and tf_keras 2.21.
+live object, by position. Freezing a sub-layer moves its variables from the first part to the
+second, and Keras 2 and Keras 3 put the parts together in different ways. Source: those properties
+of Layer and Model in keras 1.2, 2.2 and 3.15 and tf_keras 2.21.
 """
 
 from __future__ import annotations

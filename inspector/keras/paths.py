@@ -153,7 +153,7 @@ class _Walk:
         for attr, children in self._attributes(layer):
             inner = f"{path}/{attr}" if path else attr
             if attr == self.scheme.layers or _is_list(layer, children[0].attr):
-                for name, child in self._numbered(children):
+                for name, child in self._numbered(children, attr):
                     self.visit(child, f"{inner}/{name}")
             else:
                 self.visit(children[0], inner)
@@ -170,14 +170,15 @@ class _Walk:
         first = self.scheme.layers if layer.is_model and self.flavor is Flavor.KERAS3 else None
         return sorted(held.items(), key=lambda item: (item[0] != first, self.scheme.order(item[0])))
 
-    def _numbered(self, children: list[Layer]) -> Iterator[tuple[str, Layer]]:
+    def _numbered(self, children: list[Layer], attr: str) -> Iterator[tuple[str, Layer]]:
         used: dict[str, int] = {}
+        doubled = self.scheme.doubled and attr == self.scheme.layers
         for child in children:
             if self.scheme.skip and self._identity(child) in self.seen:
                 continue
             base = snake_case(child.class_name)
             number = used.get(base, 0)
-            used[base] = number + (2 if self.scheme.doubled and self._has_weights(child) else 1)
+            used[base] = number + (2 if doubled and self._has_weights(child) else 1)
             yield (f"{base}_{number}" if number else base), child
 
     def _has_weights(self, layer: Layer) -> bool:

@@ -324,7 +324,7 @@ def _activation(value: Any) -> str:
     return value if isinstance(value, str) else "linear"
 
 
-def _quantize_layer(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:  # noqa: ARG001
+def _quantize_layer(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:
     quantizer = layer.config["quantizer"]
     kind = quantizer.get("class_name") if isinstance(quantizer, Mapping) else None
     step = _own("optimizer_step", Role.QUANT_STEP, rank=0)
@@ -335,7 +335,7 @@ def _quantize_layer(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:  # noq
     return (Wrapped((), (*ranges, step)), Wrapped((), (*ranges, *ranges, step)))
 
 
-def _annotated(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:  # noqa: ARG001
+def _annotated(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:
     return (Wrapped((), ()),)
 
 
