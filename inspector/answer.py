@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inspector.model import GROUP_OF, Group, Role
-from inspector.report import ArtifactReport, TensorReport
+from inspector.report import ArtifactReport, MeasureReport, TensorReport
 from inspector.words import ROLE_WORDS, count, listing, number, percent
 
 # In which words a group of roles is named after "N of ...".
@@ -26,6 +26,8 @@ _OF_GROUP: Mapping[Group, str] = {
 _COUNTED = (Group.WEIGHT, Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION)
 # Wrappers of quantization-aware training: tfmot's, and Vitis' of the same names.
 _QAT = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
+# Where 1:4 holds, 2:4 does; where 2:4 does, 4:8 does, since its groups are two of those.
+_TIGHTER = {"4:8": "2:4", "2:4": "1:4"}
 _OPTIMIZER = (Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE)
 
 
@@ -69,12 +71,19 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         return
     head = f"{count(total, 'parameter')} as Keras counts {'it' if total == 1 else 'them'}"
     parts = _counted_parts(facts)
+    made = total - sum(size for _, size in parts)
     if total == 0:
         yield f"{head}: the model has nothing to train."
-    elif sum(size for _, size in parts) != total:
+    elif facts.lora and made > 0:
+        yield (
+            f"{head}: {number(total - made)} stored + {number(made)} that loading makes anew, "
+            "since LoRA kernels are merged into the kernel when a model is saved."
+        )
+        if report.totals.stored_elements != total - made:
+            yield from _stored_sentence(report)
+    elif made:
         yield f"{head} once loaded."
         yield from _stored_sentence(report)
-        yield from _lora(report, facts)
     elif len(parts) == 1:
         yield head + _trainability(report) + "."
     else:
@@ -101,10 +110,17 @@ def _trainability(report: ArtifactReport) -> str:
         return ", all trainable"
     if not trainable:
         return ", none trainable"
-    statistics = report.roles.get(Role.STATISTIC)
-    if statistics and statistics.elements == fixed:
-        return f": {number(trainable)} trainable + {number(fixed)} of statistics"
-    return f": {number(trainable)} trainable + {number(fixed)} not"
+    row = report.roles.get(Role.STATISTIC)
+    statistics = row.elements if row else 0
+    frozen = sum(t.elements for t in report.tensors if t.role == Role.WEIGHT and not t.trainable)
+    if statistics + frozen != fixed:
+        return f": {number(trainable)} trainable + {number(fixed)} not"
+    parts = (f"{number(frozen)} frozen" if frozen else "", _of_statistics(statistics))
+    return f": {' + '.join(filter(None, (f'{number(trainable)} trainable', *parts)))}"
+
+
+def _of_statistics(elements: int) -> str:
+    return f"{number(elements)} of statistics" if elements else ""
 
 
 def _trained(report: ArtifactReport) -> Iterable[str]:
@@ -153,14 +169,6 @@ def _stored_sentence(report: ArtifactReport) -> Iterable[str]:
         verb = "is" if stored == 1 else "are"
         apart = f" = {' + '.join(words)}" if len(words) > 1 else ""
         yield f"{count(stored, 'element')} {verb} stored{apart}."
-
-
-def _lora(report: ArtifactReport, facts: Facts) -> Iterable[str]:
-    if facts.lora and not any("lora" in (tensor.variable or "") for tensor in report.tensors):
-        yield (
-            "The config names a lora_rank: LoRA kernels are merged into the kernel when a model "
-            "is saved, and loading makes new ones that the file does not hold."
-        )
 
 
 def _stored_as(role: str) -> str:
@@ -218,7 +226,7 @@ def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """How the weights are stored, where that is not plain float32."""
     by_dtype: dict[str, list[TensorReport]] = {}
     for tensor in report.tensors:
-        if tensor.role in (Role.WEIGHT, Role.STATISTIC):
+        if tensor.role == Role.WEIGHT:
             by_dtype.setdefault(tensor.dtype, []).append(tensor)
     if _is_qat(report, facts) and by_dtype:
         if len(by_dtype) == 1:
@@ -258,6 +266,38 @@ def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     yield f"{what} {verb} stored {times}: {cost}."
 
 
+def _patterns(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    """Sparsity patterns that hold in every group of a weight, along the axis that kernels for
+    sparse hardware use; along the outputs a small kernel may hold one by chance.
+    """
+    holding: dict[str, list[TensorReport]] = {}
+    for tensor in report.tensors:
+        if tensor.role == Role.WEIGHT and tensor.measure is not None:
+            for name, pattern in tensor.measure.patterns.items():
+                if (
+                    pattern.holds
+                    and not name.endswith(" output")
+                    and not _is_implied(name, tensor.measure)
+                ):
+                    holding.setdefault(name, []).append(tensor)
+    for name, tensors in holding.items():
+        groups = sum(t.measure.patterns[name].groups for t in tensors if t.measure)
+        kind, _, axis = name.partition(" ")
+        along = "in blocks" if axis == "block" else f"along the {axis} axis"
+        where = tensors[0].name if len(tensors) == 1 else count(len(tensors), "weight tensor")
+        yield (
+            f"{kind} sparsity {along} holds in {where}: "
+            f"{number(groups)} of {count(groups, 'group')}."
+        )
+
+
+def _is_implied(name: str, measure: MeasureReport) -> bool:
+    """Whether a tighter pattern along the same axis holds too, and says it already."""
+    pattern, _, axis = name.partition(" ")
+    tighter = measure.patterns.get(f"{_TIGHTER.get(pattern)} {axis}")
+    return tighter is not None and tighter.holds
+
+
 def _training(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
     """What no inference needs, in bytes."""
     sizes: dict[str, int] = {}
@@ -271,14 +311,15 @@ def _training(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
     total = sum(sizes.values())
     if len(sizes) == 1:
         (label,) = sizes
-        yield f"Inference needs none of the {count(total, 'byte')} of {label} state stored."
+        what = f"{label} state" if label in ("pruning", "optimizer") else label
+        yield f"Inference needs none of the {count(total, 'byte')} of {what} stored."
     else:
         parts = ", ".join(f"{label} {number(size)}" for label, size in sizes.items())
         yield f"Inference needs none of the {count(total, 'byte')} of training state ({parts})."
 
 
 def _training_label(role: str) -> str:
-    return {Role.METRIC: "metric", Role.COUNTER: "counter"}.get(Role(role), "optimizer")
+    return {Role.METRIC: "metrics", Role.COUNTER: "counters"}.get(Role(role), "optimizer")
 
 
 def _vocabulary(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -311,6 +352,7 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _parameters,
     _config,
     _strip,
+    _patterns,
     _types,
     _stored,
     _copies,

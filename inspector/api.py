@@ -15,11 +15,12 @@ from inspector.storage import numpy_dtype
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
-    from inspector.measure import MaskReport
+    from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
 
 _CANDIDATES = 20  # an ambiguous name lists this many of the tensors it could mean
+_BARS = 20  # of a histogram at most
 
 
 class Progress(Protocol):
@@ -95,7 +96,6 @@ def explain(
     """
     from inspector.assemble import build_explanation
     from inspector.classify import RULES, classify
-    from inspector.measure import histogram
 
     with open(path, limits=limits) as opened:
         artifact = opened.artifact
@@ -108,7 +108,7 @@ def explain(
                 artifact, classified, measured, limits, only=frozenset({found.name})
             )
             problems += more
-            bars = histogram(found, known=measured[found.name], limits=limits)
+            bars = _bars(found, measured[found.name], limits)
         verdict = classified.verdicts[found.name]
         return build_explanation(
             artifact,
@@ -177,7 +177,7 @@ def confirm(
                 problems.append(_unreadable(tensor, error))
                 continue
             if same:
-                evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it."
+                evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it"
                 verdicts[tensor.name] = dataclasses.replace(verdict, evidence=evidence)
             elif same is not None:
                 problems.append(_differs(tensor, original, artifact.path))
@@ -211,7 +211,7 @@ def _show(
             measured, problems = _measure(artifact.tensors, limits, threads, progress)
             classified, more = confirm(artifact, classified, measured, limits)
             problems += more
-        counted = count(artifact, classified.verdicts)
+        counted = count(artifact, classified.verdicts, measured)
         return build_show(artifact, classified, counted, measured, problems)
 
 
@@ -237,6 +237,14 @@ def _value_bytes(tensor: Tensor) -> int:
         return tensor.elements * numpy_dtype(tensor.dtype).itemsize
     except (AttributeError, TypeError):
         return 0
+
+
+def _bars(tensor: Tensor, found: Measurement, limits: Limits) -> Histogram | None:
+    """A histogram with no more bars than there are values; None where there is but one."""
+    from inspector.measure import histogram
+
+    bars = _BARS if found.distinct is None else min(_BARS, found.distinct)
+    return histogram(tensor, bars, found, limits) if bars > 1 else None
 
 
 def _mask_check(

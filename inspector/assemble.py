@@ -47,7 +47,6 @@ def build_show(
         _layer(row, [by_name[name] for name in row.tensors], measured is not None)
         for row in counted.layers
     )
-    weights = _weights(tensors) if measured is not None else None
     held = {name for row in counted.layers for name in row.tensors}
     result = r.ArtifactReport(
         path=artifact.path,
@@ -61,7 +60,7 @@ def build_show(
             trainable=counted.totals.trainable,
             non_trainable=counted.totals.non_trainable,
             after_strip=counted.totals.after_strip,
-            nonzero=weights.elements - weights.zeros if weights else counted.totals.nonzero,
+            nonzero=counted.totals.nonzero,
         ),
         roles=_roles(tensors, stored),
         bytes=_labels(artifact, tensors, stored),
@@ -81,7 +80,7 @@ def build_show(
         answer=(),
         totals_reasons=dict(counted.reasons),
         in_no_layer=_elements(tensor for tensor in tensors if tensor.name not in held),
-        weights=weights,
+        weights=_weights(tensors) if measured is not None else None,
     )
     return replace(result, answer=sentences(result, _facts(artifact, verdicts)))
 

@@ -20,8 +20,8 @@ class Environment:
     """stdout takes the output, stderr errors and progress; variables are those of the process."""
 
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    stdout: TextIO = field(default_factory=lambda: sys.stdout or _nowhere())
+    stderr: TextIO = field(default_factory=lambda: sys.stderr or _nowhere())
     variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
@@ -52,18 +52,39 @@ class Environment:
         )
 
     def write(self, text: str, path: str | None = None) -> None:
-        """Put `text` on stdout, or in a file that is whole or untouched. Raises OSError."""
+        """Put `text` on stdout, or in a file that is whole or untouched. Raises OSError.
+
+        A reader of stdout that has gone away (`| head`) wants no more, which is no error.
+        """
         if path is not None:
             write_whole(path, text)
             return
-        self.stdout.write(encodable(text, self.stdout.encoding))
-        self.stdout.flush()
+        try:
+            self.stdout.write(encodable(text, self.stdout.encoding))
+            self.stdout.flush()
+        except BrokenPipeError:
+            self.let_go()
+        except OSError:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Give up stdout, so that nothing is flushed to it at exit."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stdout.fileno())
+            os.close(nowhere)
 
     def complain(self, text: str) -> None:
         """One line on stderr."""
         with contextlib.suppress(OSError):
             self.stderr.write(encodable(f"{text}\n", self.stderr.encoding))
             self.stderr.flush()
+
+
+def _nowhere() -> TextIO:
+    """What stands for a stream that the process was started without."""
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def encodable(text: str, encoding: str | None) -> str:

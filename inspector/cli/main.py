@@ -104,8 +104,9 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
     except InspectorError as error:
         env.complain(f"inspect: {_clean(str(error))}")
         return ExitCode.UNUSABLE
-    except BrokenPipeError:
-        _let_go(env)
+    except (BrokenPipeError, SystemExit):
+        # click leaves by SystemExit when the reader of its own output (--help) is gone.
+        env.let_go()
         return ExitCode.CLEAN
     except (KeyboardInterrupt, click.exceptions.Abort):
         env.complain("inspect: interrupted")
@@ -145,9 +146,3 @@ def _clean(text: str) -> str:
     from inspector.render.words import safe
 
     return "\n".join(safe(line) for line in text.split("\n"))
-
-
-def _let_go(env: Environment) -> None:
-    """The reader of our pipe is gone: see that nothing is flushed to it at exit."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), env.stdout.fileno())

@@ -29,6 +29,10 @@ class Output:
     width: int | None
     quiet: bool
 
+    def is_read(self, env: Environment) -> bool:
+        """Whether a person reads the report as it is written."""
+        return self.format == "text" and self.path is None and env.is_terminal
+
     def write(self, env: Environment, report: Report, *, tensors: bool = False) -> None:
         """Render the report and put it where it was wanted. Raises OSError."""
         from inspector.render import RENDERERS, RenderOptions

@@ -19,22 +19,22 @@ def command(env: Environment, code: str | None) -> ExitCode:
 
     width = env.width()
     if code is None:
-        from inspector.render.table import Column, layout
-
-        rows = [(rule.code, rule.summary) for rule in RULES]
-        columns = (Column("rule", words=True), Column("what it says", words=True))
-        lines, _ = layout(columns, rows, 1000)
-        env.write("\n".join(lines) + "\n")
+        margin = max(len(rule.code) for rule in RULES) + 2
+        for rule in RULES:
+            lines = textwrap.wrap(rule.summary, max(width - margin, 20))
+            first, *rest = lines or [""]
+            env.write(f"{rule.code:{margin}}{first}\n")
+            env.write("".join(f"{'':{margin}}{line}\n" for line in rest))
         return ExitCode.CLEAN
-    rule = next((rule for rule in RULES if rule.code.casefold() == code.casefold()), None)
-    if rule is None:
+    found = next((rule for rule in RULES if rule.code.casefold() == code.casefold()), None)
+    if found is None:
         raise click.UsageError(f"no rule is called {code!r}; `inspect rules` lists them")
-    lines = [f"{rule.code}: {rule.summary}", "", *textwrap.wrap(rule.explanation, width)]
-    if rule.example:
+    lines = [f"{found.code}: {found.summary}", "", *textwrap.wrap(found.explanation, width)]
+    if found.example:
         lines += [
             "",
             "Example:",
-            *textwrap.wrap(rule.example, width, initial_indent="  ", subsequent_indent="  "),
+            *textwrap.wrap(found.example, width, initial_indent="  ", subsequent_indent="  "),
         ]
     env.write("\n".join(lines) + "\n")
     return ExitCode.CLEAN

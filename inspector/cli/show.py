@@ -35,7 +35,9 @@ def command(
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
-    """Show the artifacts; those that cannot be read are named on stderr too."""
+    """Show the artifacts; those that cannot be read are named on stderr too, unless a person sees
+    them among the others.
+    """
     from msgspec.structs import replace
 
     from inspector import api
@@ -45,9 +47,11 @@ def command(
 
     report = api.show(paths, measure=measure, progress=progress(env, out.quiet))
     failed = [artifact for artifact in report.artifacts if not artifact.readable]
-    for artifact in failed:
-        env.complain(f"inspect: {complaint(artifact)}")
-    if len(failed) < len(report.artifacts):
+    done = len(failed) < len(report.artifacts)
+    if not (done and out.is_read(env)):
+        for artifact in failed:
+            env.complain(f"inspect: {complaint(artifact)}")
+    if done:
         kept = tuple(narrow(artifact, layers, roles) for artifact in report.artifacts)
         out.write(env, replace(report, artifacts=kept), tensors=tensors)
     return ExitCode.UNUSABLE if failed else ExitCode.CLEAN

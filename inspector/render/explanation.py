@@ -19,10 +19,31 @@ _EXTENTS = 12  # a sliced or chunked tensor may lie in thousands of places
 
 def explain(explanation: Explanation, options: RenderOptions, style: Style) -> str:
     """Text: what it is and why, where its bytes are, what its values look like."""
-    tensor = explanation.tensor
     rule = explanation.rule
     width = options.width
-    facts: list[tuple[str, str]] = [
+    lines = [style.title(line) for line in textwrap.wrap(safe(explanation.tensor.name), width)]
+    lines.append("")
+    previous = ""
+    for label, text in facts(explanation):
+        lines += _fact("" if label == previous else label, safe(text), width, style)
+        previous = label
+    if explanation.histogram:
+        lines += ["", *bars(explanation, width)]
+    if rule:
+        lines += ["", *textwrap.wrap(safe(rule.explanation), width)]
+    for problem in explanation.problems:
+        severity = problem.severity.value
+        text = f"{severity}: {safe(problem.message)} [{safe(problem.code)}]"
+        lines += ["", *(style.severity(severity, line) for line in textwrap.wrap(text, width))]
+    return "\n".join(lines)
+
+
+def facts(explanation: Explanation) -> list[tuple[str, str]]:
+    """What is known, as (label, text), unescaped; a label that repeats goes on with its topic."""
+    tensor, rule = explanation.tensor, explanation.rule
+    serves = tensor.about if tensor.about != tensor.alias_of else None
+    related = (("serves", serves), ("copy of", tensor.alias_of))
+    return [
         ("artifact", f"{explanation.path} · {explanation.kind}"),
         ("role", tensor.role),
         ("evidence", tensor.evidence),
@@ -30,11 +51,7 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
         ("basis", tensor.basis),
         ("layer", tensor.layer or "unknown"),
         ("variable", tensor.variable or "unknown"),
-        *(
-            (label, name)
-            for label, name in (("serves", tensor.about), ("copy of", tensor.alias_of))
-            if name
-        ),
+        *((label, name) for label, name in related if name),
         *(("also at", link) for link in tensor.links),
         ("trainable", {True: "yes", False: "no", None: "unknown"}[tensor.trainable]),
         ("values", f"{count(tensor.elements, 'element')}, {tensor.dtype}, {shape(tensor.shape)}"),
@@ -44,23 +61,6 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
         *(_mask(explanation.mask) if explanation.mask else ()),
         *(_schedule(explanation.schedule) if explanation.schedule else ()),
     ]
-    lines = [style.title(line) for line in textwrap.wrap(safe(tensor.name), width)]
-    lines.append("")
-    previous = ""
-    for label, text in facts:
-        lines += _fact("" if label == previous else label, safe(text), width, style)
-        previous = label
-    if explanation.histogram:
-        lines += ["", *_bars(explanation, width)]
-    if rule:
-        lines += ["", *textwrap.wrap(safe(rule.explanation), width)]
-    for problem in explanation.problems:
-        text = f"{problem.severity.value}: {safe(problem.message)} [{safe(problem.code)}]"
-        lines += [
-            "",
-            *(style.severity(problem.severity.value, line) for line in textwrap.wrap(text, width)),
-        ]
-    return "\n".join(lines)
 
 
 def _fact(label: str, text: str, width: int, style: Style) -> list[str]:
@@ -130,16 +130,17 @@ def _setting(given: Any) -> str:
     return shorten(text, 200)
 
 
-def _bars(explanation: Explanation, width: int) -> list[str]:
-    bars = explanation.histogram
-    labels = [f"{value(bar.low)} to {value(bar.high)}" for bar in bars]
-    amounts = [number(bar.elements) for bar in bars]
+def bars(explanation: Explanation, width: int) -> list[str]:
+    """The histogram, one line a bar, the longest as wide as there is room."""
+    found = explanation.histogram
+    labels = [f"{value(bar.low)} to {value(bar.high)}" for bar in found]
+    amounts = [number(bar.elements) for bar in found]
     left, right = max(map(len, labels)), max(map(len, amounts))
-    most = max((bar.elements for bar in bars), default=0) or 1
+    most = max((bar.elements for bar in found), default=0) or 1
     room = max(width - left - right - 4, 8)
     return [
         f"{label:>{left}}  {amount:>{right}}  {_bar(bar.elements * room, most)}".rstrip()
-        for label, amount, bar in zip(labels, amounts, bars, strict=True)
+        for label, amount, bar in zip(labels, amounts, found, strict=True)
     ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.rows import Table, layer_table, tensor_table
 from inspector.render.text import byte_line, filtered, header
 from inspector.render.words import safe
 from inspector.report import ArtifactReport, Explanation, Report
 
+_BARS = 80  # columns of a histogram
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
@@ -83,11 +85,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _explanation(explanation: Explanation) -> str:
-    tensor = explanation.tensor
-    lines = [
-        f"### {code(tensor.name)}",
-        f"{prose(tensor.evidence)} (role {code(tensor.role)}, rule {code(tensor.rule)})",
-    ]
+    lines = [f"### {code(explanation.tensor.name)}", "", "| | |", "| --- | --- |"]
+    lines += [_line([label, prose(text)]) for label, text in facts(explanation)]
+    if explanation.histogram:
+        lines += ["", "```", *bars(explanation, _BARS), "```"]
     if explanation.rule:
-        lines.append(prose(explanation.rule.explanation))
-    return "\n\n".join(lines)
+        lines += ["", prose(explanation.rule.explanation)]
+    for problem in explanation.problems:
+        lines += ["", f"**{problem.severity.value}**: {prose(problem.message)}"]
+    return "\n".join(lines)

@@ -77,11 +77,11 @@ def _rank(role: str) -> int:
 def _layer(row: LayerReport, roles: list[str], measured: bool) -> tuple[str, ...]:
     return (
         row.name or "(model)",
-        f"{row.class_name}({row.wraps})" if row.wraps else row.class_name,
+        f"{row.class_name}({row.wraps})" if row.wraps else row.class_name or "?",
         optional(row.count_params),
         *(_cell(row.roles.get(role)) for role in roles),
         *(_zeros(row.weights) if measured else ()),
-        _YES_NO[row.trainable],
+        _YES_NO[row.trainable] if "weight" in row.roles else "",
     )
 
 

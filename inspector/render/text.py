@@ -62,7 +62,7 @@ def complaint(artifact: ArtifactReport) -> str:
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
     lines = [style.title(line) for line in wrap(header(artifact), options.width)]
     prose = min(options.width, _PROSE)
-    lines += ["", *paragraphs(artifact.answer, prose)]
+    lines += ["", *paragraphs([safe(line) for line in artifact.answer], prose)]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     if table.rows:
         rows = [[safe(cell) for cell in row] for row in table.rows]

@@ -189,10 +189,14 @@ class Case:
     def classified(self) -> Classified:
         return Classified(self.verdicts)
 
-    def counted(self) -> Counted:
+    def counted(self, measure: bool) -> Counted:
         total, trainable, fixed = self.counts or (None, None, None)
         stored = sum(tensor.elements for tensor in self.tensors)
-        totals = Totals(stored, total, trainable, fixed, self.after_strip, None)
+        weights = [t for t in self.tensors if self.verdicts[t.name].role is Role.WEIGHT]
+        nonzero = None
+        if measure and all(t.name in self.measured for t in weights):
+            nonzero = sum(t.elements - self.measured[t.name].zeros for t in weights)
+        totals = Totals(stored, total, trainable, fixed, self.after_strip, nonzero)
         return Counted(totals, tuple(self.rows), self.reasons)
 
     def build(self, measure: bool = True):
@@ -202,7 +206,7 @@ class Case:
         return build_show(
             self.artifact(),
             self.classified(),
-            self.counted(),
+            self.counted(measure),
             self.measured if measure else None,
         )
 

@@ -1,0 +1,68 @@
+import json
+import os
+
+import jsonschema
+import pytest
+
+from inspector.report import schema
+from tests.builders.terminal import call
+
+SAMPLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sample_models")
+PRUNED = os.path.join(SAMPLES, "pruned.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "tensor"),
+    [
+        ("kernel", "pruned.h5", "prune_low_magnitude_dense/dense/kernel"),
+        ("mask", "pruned.h5", "*/prune_low_magnitude_dense/mask:0"),
+        ("step", "pruned.h5", "*_dense/pruning_step:0"),
+        ("copy", "pruned.keras", "*prune_low_magnitude/vars/0"),
+        ("pattern", "stripped_2by4.h5", "dense/kernel"),
+        ("int4", "k3_int4.keras", "dense_2/kernel"),
+    ],
+)
+def test_explanations_are_as_reviewed(name, path, tensor, golden, monkeypatch):
+    monkeypatch.chdir(SAMPLES)
+    result = call("explain", path, tensor)
+    assert (result.code, result.err) == (0, "")
+    golden(f"explain-{name}.txt", result.out)
+
+
+def test_no_line_is_wider_than_the_terminal():
+    out = call("explain", PRUNED, "*_dense/dense/kernel:0", "--width", "60").out
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_the_json_obeys_the_schema():
+    out = call("explain", PRUNED, "*_dense/dense/kernel:0", "--format", "json").out
+    report = json.loads(out)
+    jsonschema.validate(report, schema())
+    explanation = report["explanation"]
+    assert report["command"] == "explain"
+    assert explanation["schedule"]["block_size"] == [1, 1]
+    assert explanation["mask"]["leaks"] == 0
+
+
+@pytest.mark.parametrize("format_", ["markdown", "csv"])
+def test_other_formats_name_the_tensor(format_):
+    out = call("explain", PRUNED, "*_dense/dense/kernel:0", "--format", format_).out
+    assert "model_weights/prune_low_magnitude_dense/dense/kernel:0" in out
+
+
+def test_an_ambiguous_tensor_lists_the_candidates():
+    result = call("explain", PRUNED, "mask:0")
+    assert (result.code, result.out) == (2, "")
+    assert "names 2 tensors" in result.err
+    assert result.err.count("mask:0") == 3
+
+
+def test_an_unknown_tensor_is_bad_usage():
+    result = call("explain", PRUNED, "nix")
+    assert (result.code, result.out) == (2, "")
+
+
+def test_an_unreadable_artifact_is_one_line():
+    result = call("explain", "missing.h5", "x")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "inspect: missing.h5: no such file\n"
