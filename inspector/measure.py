@@ -40,7 +40,8 @@ def measure(
 ) -> Measurement | None:
     """Look at every value of a tensor; None when it has no payload or holds no numbers.
 
-    Zeros are values equal to zero (-0.0 is one), infinities are in the range, NaN is not; all NaN
+    Zeros are values equal to zero (-0.0 is one), or to their zero point where the tensor has one
+    (then `centred` tells); infinities are in the range, NaN is not; all NaN
     are one distinct value. Of complex values only zeros, nan (either part) and inf are known.
     on_bytes: told how many more bytes of values have been looked at. outputs_first: a kernel's
     first dimension is its outputs (TFLite), not the last one (Keras); it names the patterns' axes.
@@ -65,10 +66,16 @@ def measure(
     if family is None:
         return Measurement(0, None, None, 0, 0, 0)
     seen, nonzero = family.tally(), family.nonzero
+    zeros = seen.zeros
+    if tensor.centred is not None:
+        payload = tensor.centred
+        zeros = sum(
+            int(values.size - np.count_nonzero(values)) for values in _blocks(tensor, limits)
+        )
     patterns = find_patterns(
         payload,
         tensor.shape or (),
-        seen.zeros,
+        zeros,
         lambda values: nonzero(native(values)),
         limits.slice_bytes,
         outputs_first=outputs_first,
@@ -76,9 +83,12 @@ def measure(
     distinct = None if seen.values is None else int(seen.values.size) + (seen.nan > 0)
     if distinct is not None and distinct > DISTINCT:
         distinct = None
-    return Measurement(
-        seen.zeros, seen.minimum, seen.maximum, seen.nan, seen.inf, distinct, patterns
-    )
+    return Measurement(zeros, seen.minimum, seen.maximum, seen.nan, seen.inf, distinct, patterns)
+
+
+def _blocks(tensor: Tensor, limits: Limits) -> Iterator[Array]:
+    """Values less their zero points, a slice at a time."""
+    return iter(()) if tensor.centred is None else tensor.centred.blocks(limits.slice_bytes)
 
 
 def measure_all(

@@ -147,6 +147,7 @@ class Tensor:
         `elements` (int4 kernels are kept packed, two values a byte).
     storage: how it is stored, in words ("contiguous", "chunked (4, 8), gzip", "never allocated").
     links: further paths in the file that lead to the same stored object.
+    centred: values less their zero points, where those are not 0: what counts as zero.
     owner, position: the layer whose ordered list of variables holds it, and its place there.
     """
 
@@ -168,6 +169,7 @@ class Tensor:
     owner: str | None = None
     position: int | None = None
     payload: Payload | None = field(default=None, compare=False, repr=False)
+    centred: Payload | None = field(default=None, compare=False, repr=False)
 
     @property
     def elements(self) -> int:

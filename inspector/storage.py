@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from inspector.errors import ArtifactError, NotFound, Truncated
+from inspector.model import Extent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,19 +59,29 @@ class MemorySource:
         return Window(self, offset, length, path)
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    # A named pipe would otherwise keep us until somebody writes to it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class LocalFile:
     """A file of this machine, by memory map. A context manager; `close` is safe to call twice."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         try:
-            with open(self.path, "rb") as handle:
-                self.size = os.fstat(handle.fileno()).st_size
+            with open(self.path, "rb", opener=_without_waiting) as handle:
+                state = os.fstat(handle.fileno())
+                if not stat.S_ISREG(state.st_mode):
+                    raise ArtifactError(
+                        "cannot be read: it is a device, a pipe or a socket", self.path
+                    )
+                self.size = state.st_size
                 # An empty file cannot be mapped.
                 self._map = (
                     mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
                 )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL in it
             raise NotFound("no such file", self.path) from None
         except OSError as error:
             raise ArtifactError(f"cannot be read: {error.strerror}", self.path) from error
@@ -162,6 +174,17 @@ class SourceReader:
         """Nothing is ever written."""
 
 
+def covered(extents: Iterable[Extent]) -> int:
+    """Bytes that the extents take of their files, a byte that several claim counted once."""
+    total, reached, inside = 0, 0, None
+    for file, start, length in sorted({(e.file, e.offset, e.length) for e in extents}):
+        if file != inside:
+            inside, reached = file, 0
+        total += max(start + length - max(start, reached), 0)
+        reached = max(reached, start + length)
+    return total
+
+
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order."""
     import numpy as np
@@ -229,36 +252,3 @@ class FilledPayload:
 
         one = np.asarray(self.value).astype(numpy_dtype(self.dtype))
         return np.broadcast_to(one, (count,))
-
-
-@dataclass(frozen=True, slots=True)
-class Int4Payload:
-    """Signed 4-bit values, two a byte along `axis` of the packed array, low nibble first (Keras 3).
-
-    packed: payload of the int8 array of shape `packed_shape`; shape: of the values. An odd last
-    value's partner nibble is padding and is left out.
-    """
-
-    packed: RawPayload
-    packed_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    axis: int
-
-    def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
-        """Values as int8. Reads the packed array whole: it is an eighth of the float kernel."""
-        import numpy as np
-
-        whole = np.concatenate([*self.packed.blocks(max_bytes)] or [np.zeros(0, "int8")])
-        bytes_ = whole.view("uint8").reshape(self.packed_shape)
-        low = (bytes_ & 0xF).astype("int8")
-        high = (bytes_ >> 4).astype("int8")
-        pair = np.stack([low, high], axis=self.axis + 1)
-        sides = list(self.packed_shape)
-        sides[self.axis] *= 2
-        values = pair.reshape(sides)
-        values = np.where(values > 7, values - 16, values).astype("int8")
-        cut = [slice(0, side) for side in self.shape]
-        flat = values[tuple(cut)].reshape(-1)
-        step = max(max_bytes, 1)
-        for start in range(0, flat.size, step):
-            yield flat[start : start + step]

@@ -24,7 +24,8 @@ from inspector.measure import (
     measure_all,
 )
 from inspector.model import Measurement, Tensor
-from inspector.storage import FilledPayload, Int4Payload, MemorySource, RawPayload
+from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.wire.int4 import Int4Payload
 
 FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

@@ -78,7 +78,7 @@ def _names(context: Context, tensor: Tensor) -> Verdict | None:
         role,
         "keras-name",
         "name",
-        f"called {tensor.variable!r} with {rank} dimension{'' if rank == 1 else 's'}: {said}; {why}",
+        f"called {tensor.variable!r}, of rank {rank}: {said}; {why}",
         trainable=trainable,
     )
 
@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "unknown",
         "nothing explains it",
-        "No rule knows the class, the structure or the name. Shown as it is, and counted as stored.",
+        "No rule knows the class, the structure or the name. Shown as it is, counted as stored.",
         "a dataset that no list names",
         each(_unknown),
     ),

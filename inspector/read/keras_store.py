@@ -36,10 +36,11 @@ from inspector.read.keras_common import (
     read_config,
     tensor_from_dataset,
 )
-from inspector.storage import Int4Payload, RawPayload
+from inspector.storage import FilledPayload, RawPayload, covered
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
+    from inspector.wire.int4 import CentredPayload, Int4Payload
 
 VARS = "vars"
 _SECTIONS: Mapping[str, Section] = {"optimizer": Section.OPTIMIZER, "metrics": Section.METRICS}
@@ -110,7 +111,7 @@ def read_v3_file(file: Hdf5File, path: str, limits: Limits) -> Artifact:
 
 def taken(tensors: Iterable[Tensor]) -> int:
     """Bytes of the tensors' extents, each counted once."""
-    return sum({(e.file, e.offset): e.length for t in tensors for e in t.extents}.values())
+    return covered(extent for tensor in tensors for extent in tensor.extents)
 
 
 def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], list[Tensor]]:
@@ -249,30 +250,69 @@ def _variables(
             owner=layer.path,
             position=index,
         )
-        found.append(_unpack(named, layer))
-    return found
+        found.append(named)
+    shapes = {t.variable: t.shape for t in found if t.variable is not None and t.shape is not None}
+    siblings = {t.variable: t for t in found}
+    return [_unpack(tensor, layer, shapes, siblings) for tensor in found]
 
 
-def _unpack(tensor: Tensor, layer: Layer) -> Tensor:
-    """A kernel that Keras 3 keeps packed, as the int4 values that it is."""
+def _unpack(
+    tensor: Tensor,
+    layer: Layer,
+    shapes: Mapping[str, tuple[int, ...]],
+    siblings: Mapping[str | None, Tensor],
+) -> Tensor:
+    """A kernel that Keras 3 keeps packed, as the 4-bit values that it is."""
+    from inspector.wire.int4 import Int4Payload
+
     if tensor.variable is None or tensor.shape is None:
         return tensor
-    logical = unpacked(layer, tensor.variable, tensor.shape)
+    logical = unpacked(layer, tensor.variable, tensor.shape, shapes)
     if logical is None:
         return tensor
     shape, axis = logical
-    payload = tensor.payload
+    dtype = "int4" if tensor.dtype == "int8" else "uint4"
+    raw = tensor.payload
+    payload = None
+    if isinstance(raw, RawPayload | FilledPayload):
+        payload = Int4Payload(raw, tensor.shape, shape, axis)
+    centred, known = _centred(tensor, payload, siblings)
     return replace(
         tensor,
-        dtype="int4",
+        dtype=dtype,
         shape=shape,
-        storage=f"{tensor.storage}, two int4 values a byte as {tensor.dtype} {tensor.shape}",
-        extents=tuple(replace(e, codec=e.codec or "int4 packed") for e in tensor.extents),
+        storage=f"{tensor.storage}, two {dtype} values a byte as {tensor.dtype} {tensor.shape}"
+        + ("" if known else "; its zero points are not stored, so its zeros are not known"),
+        extents=tuple(replace(e, codec=e.codec or f"{dtype} packed") for e in tensor.extents),
         keras_elements=tensor.elements,
-        payload=Int4Payload(payload, tensor.shape, shape, axis)
-        if isinstance(payload, RawPayload)
-        else None,
+        payload=payload if known else None,
+        centred=centred,
     )
+
+
+def _centred(
+    tensor: Tensor, payload: Int4Payload | None, siblings: Mapping[str | None, Tensor]
+) -> tuple[CentredPayload | None, bool]:
+    """The values less their zero points, and whether what counts as zero is known at all.
+
+    Values a channel (no group) are symmetric: their zero is 0. Calibrated ones (uint4) never are.
+    """
+    from inspector.wire.int4 import CentredPayload
+
+    zero = siblings.get(f"{tensor.variable}_zero") or siblings.get("zero_point")
+    group = siblings.get("g_idx")
+    if zero is None and tensor.dtype == "int8":
+        return None, True
+    if zero is None or group is None or payload is None:
+        return None, False
+    if not isinstance(zero.payload, RawPayload) or not isinstance(group.payload, RawPayload):
+        return None, False
+    if len(zero.shape or ()) != 2 or len(payload.shape) != 2:
+        return None, False
+    # Only an int4 kernel is grouped along its rows; the others keep their outputs first.
+    axis = 0 if tensor.dtype == "int8" and tensor.variable == "kernel" else 1
+    found = CentredPayload(payload, zero.payload, zero.shape or (), group.payload, axis)
+    return (found, True) if found.is_sound() else (None, False)
 
 
 def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned) -> None:

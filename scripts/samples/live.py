@@ -166,7 +166,11 @@ def _hidden_kernels(layers: list[Any]) -> Iterator[tuple[int, np.ndarray]]:
             kernel = next(v for v in layer.variables if v.name == "kernel")
             values = kernel.value
             if mode == "int4":
-                values = quantizers.unpack_int4(values, layer.units, axis=-1)
+                values = np.asarray(quantizers.unpack_int4(values, layer.units, axis=-1))
+                # Grouped int4 has a zero point a group: that is the value that means 0.
+                if getattr(layer, "kernel_zero", None) is not None:
+                    groups = np.asarray(layer.g_idx).astype(int)
+                    values = values - np.asarray(layer.kernel_zero)[groups]
             yield id(kernel), np.asarray(values)
 
 
