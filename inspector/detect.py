@@ -10,12 +10,18 @@ import os
 import re
 from collections.abc import Callable
 
-from inspector.errors import NotFound, UnknownFormat, Unsupported
+from inspector.errors import ArtifactError, NotFound, UnknownFormat, Unsupported
 from inspector.storage import ByteSource, LocalFile
 
 _HEAD = 4096
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
-_SHARDED_LIMIT = 64 << 20
+# MetaInfoDef.stripped_op_list (2) > OpList.op (1) > OpDef.name (1), "Add" or the like.
+_META_INFO = re.compile(
+    rb"(\n.{0,63})?\x12[\x80-\xff]*[\0-\x7f]\n[\x80-\xff]*[\0-\x7f]\n.[A-Z]\w", re.DOTALL
+)
+# A weight map names each variable once: far below this. Longer JSON is not parsed.
+_JSON_LIMIT = 64 << 20
+_ONLY_KERAS = "only Keras files are read here so far"
 
 
 def detect(path: str) -> str:
@@ -30,15 +36,18 @@ def detect(path: str) -> str:
 
 
 def _directory(path: str) -> str:
-    names = set(os.listdir(path))
+    try:
+        names = set(os.listdir(path))
+    except OSError as error:
+        raise ArtifactError(f"cannot be listed: {error.strerror}", path) from error
     if "config.json" in names and (
         "metadata.json" in names or any(name.startswith("model.weights.") for name in names)
     ):
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
-        raise Unsupported("SavedModel directory: only Keras files are read here so far", path)
+        raise Unsupported(f"SavedModel directory: {_ONLY_KERAS}", path)
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
-        raise Unsupported("checkpoint directory: only Keras files are read here so far", path)
+        raise Unsupported(f"checkpoint directory: {_ONLY_KERAS}", path)
     if not names:
         raise UnknownFormat("an empty folder", path)
     raise UnknownFormat(
@@ -66,13 +75,18 @@ def _file(source: ByteSource) -> str:
 
 
 def _is_weight_map(source: ByteSource, head: bytes) -> bool:
-    if not head.lstrip().startswith(b"{") or source.size > _SHARDED_LIMIT:
-        return False
-    try:
-        content = json.loads(bytes(source.view(0, source.size)))
-    except (ValueError, RecursionError):
-        return False
+    content = _parsed(source, head)
     return isinstance(content, dict) and isinstance(content.get("weight_map"), dict)
+
+
+def _parsed(source: ByteSource, head: bytes) -> object:
+    """The file as JSON; None where it is none."""
+    if not head.lstrip().startswith((b"{", b"[")) or source.size > _JSON_LIMIT:
+        return None
+    try:
+        return json.loads(bytes(source.view(0, source.size)))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _lfs_pointer(source: ByteSource, head: bytes) -> str | None:
@@ -114,43 +128,59 @@ def _table_index(source: ByteSource, head: bytes) -> str | None:
 def _protobuf(source: ByteSource, head: bytes) -> str | None:
     # SavedModel: field 1 (schema version, a varint), then field 2 (a meta graph).
     if re.match(rb"\x08[\x01-\x02]\x12", head):
-        return "a SavedModel protobuf (saved_model.pb): only Keras files are read here so far"
-    # GraphDef: field 1 (a node), whose field 1 is the node's name.
-    if head[:1] == b"\n" and _first_node_name(head):
-        return "a GraphDef protobuf (frozen graph): only Keras files are read here so far"
+        return f"a SavedModel protobuf (saved_model.pb): {_ONLY_KERAS}"
+    first = _first_field(head)
+    # GraphDef: field 1 is a node, whose field 1 is the node's name.
+    if first[:1] == b"\n" and _is_node_name(first):
+        return f"a GraphDef protobuf (frozen graph): {_ONLY_KERAS}"
+    # MetaGraphDef: field 1 is the meta info, whose field 2 lists the operators, each with a name.
+    if _META_INFO.match(first):
+        return f"a MetaGraphDef protobuf (.meta of a TensorFlow 1 checkpoint): {_ONLY_KERAS}"
     return None
 
 
-def _first_node_name(head: bytes) -> bool:
-    at, length, shift = 1, 0, 0
-    while at < min(len(head), 11):
-        byte = head[at]
-        length |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            break
-    if at + 2 > len(head) or head[at] != 0x0A or length < 3:
-        return False
-    size = head[at + 1]
-    name = head[at + 2 : at + 2 + size]
-    return 0 < size <= length and re.fullmatch(rb"[A-Za-z0-9_.\-/>:^]+", name) is not None
+def _first_field(head: bytes) -> bytes:
+    """The content of field 1, as far as it is in the head; empty where that is no message."""
+    found = re.match(rb"\n[\x80-\xff]{0,9}[\x00-\x7f]", head)
+    return head[found.end() :] if found else b""
+
+
+def _is_node_name(message: bytes) -> bool:
+    size = message[1] if len(message) > 1 else 0
+    name = message[2 : 2 + size]
+    return size > 0 and re.fullmatch(rb"[A-Za-z0-9_.\-/>:^]+", name) is not None
+
+
+def _keras_metadata(source: ByteSource, head: bytes) -> str | None:
+    # SavedMetadata: field 1 is a node, whose field 3 is its path and field 4 its kind.
+    if b"_tf_keras_" in head[:256] and head[:1] == b"\n":
+        return f"the keras_metadata.pb of a SavedModel: {_ONLY_KERAS}"
+    return None
+
+
+def _data_shard(source: ByteSource, head: bytes) -> str | None:
+    # Values and nothing else: only the name can tell.
+    found = re.fullmatch(r"(.*)\.data-\d{5}-of-\d{5}", os.path.basename(source.path))
+    if found is None:
+        return None
+    return f"a data shard of a TensorFlow checkpoint: open {found[1]}.index; {_ONLY_KERAS}"
 
 
 def _text_graph(source: ByteSource, head: bytes) -> str | None:
     if re.match(rb"\s*(node|versions|library|model_graph)\s*\{", head):
-        return "a text GraphDef (protobuf text format): only Keras files are read here so far"
+        return f"a text GraphDef (protobuf text format): {_ONLY_KERAS}"
     return None
 
 
 def _checkpoint_state(source: ByteSource, head: bytes) -> str | None:
     if head.lstrip().startswith(b"model_checkpoint_path:"):
-        return "the state file of a checkpoint folder: only Keras files are read here so far"
+        return f"the state file of a checkpoint folder: {_ONLY_KERAS}"
     return None
 
 
 def _tflite(source: ByteSource, head: bytes) -> str | None:
     if head[4:8] == b"TFL3":
-        return "a TFLite model: only Keras files are read here so far"
+        return f"a TFLite model: {_ONLY_KERAS}"
     return None
 
 
@@ -191,11 +221,8 @@ def _magic(source: ByteSource, head: bytes) -> str | None:
 
 
 def _json(source: ByteSource, head: bytes) -> str | None:
-    if not head.lstrip().startswith((b"{", b"[")):
-        return None
-    try:
-        content = json.loads(bytes(source.view(0, source.size)))
-    except (ValueError, RecursionError):
+    content = _parsed(source, head)
+    if content is None:
         return None
     if isinstance(content, dict) and {"class_name", "config"} <= set(content):
         return "a Keras model config (JSON) without weights"
@@ -220,13 +247,15 @@ _FOREIGN: tuple[
     (Unsupported, _text_graph),
     (UnknownFormat, _json),
     (UnknownFormat, _safetensors),
+    (Unsupported, _keras_metadata),
+    (Unsupported, _data_shard),
     (Unsupported, _protobuf),
 )
 
 
 def _unknown(source: ByteSource, head: bytes) -> str:
     size = f"{source.size:,} bytes"
-    if head[: len(head) // 2].startswith(b"\x89HDF"):
+    if head.startswith(b"\x89HDF"):
         return f"the beginning of an HDF5 signature, then something else ({size})"
     if not head.strip(b"\0"):
         return f"nothing but zero bytes at its beginning ({size}): the copy or download failed"

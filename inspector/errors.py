@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 299  # characters of a message
+
 
 class InspectorError(Exception):
     """Every error this package raises on purpose."""
@@ -14,14 +16,16 @@ class UsageError(InspectorError, ValueError):
 class ArtifactError(InspectorError):
     """The artifact cannot be read.
 
-    message: what is wrong and what to do, without the path.
+    message: what is wrong and what to do, without the path. Always one line of printable text,
+        cut where it is long: names from the file may be in it.
     path: the file it is about.
     offset: bytes from the start of that file, where one place is to blame.
     """
 
     def __init__(self, message: str, path: str, offset: int | None = None) -> None:
-        super().__init__(message, path, offset)
-        self.message = message
+        line = "".join(one if one.isprintable() else "\ufffd" for one in message)
+        self.message = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+        super().__init__(self.message, path, offset)
         self.path = path
         self.offset = offset
 

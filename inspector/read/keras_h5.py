@@ -35,7 +35,7 @@ from inspector.read.keras_common import (
     read_config,
     tensor_from_dataset,
 )
-from inspector.storage import LocalFile
+from inspector.storage import LocalFile, covered
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
@@ -149,14 +149,15 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
     tensors = tuple(reading.tensors.values())
     from inspector.wire.hdf5 import overhead
 
-    taken = {(e.file, e.offset): e.length for t in tensors for e in t.extents}
     return Artifact(
         path=path,
         format=WHOLE.name if whole else WEIGHTS.name,
         kind=WHOLE.title if whole else f"{WEIGHTS.title} (legacy layout)",
         files=(FileEntry(path, file.source.size),),
         tensors=tensors,
-        overhead=overhead(file, CONFIG_LABELS, sum(taken.values())),
+        overhead=overhead(
+            file, CONFIG_LABELS, covered(extent for tensor in tensors for extent in tensor.extents)
+        ),
         producer=producer_of(version, backend, config.flavor),
         model=config.model,
         store=Store.LEGACY,
@@ -188,7 +189,7 @@ def _layer_groups(reading: _Legacy, weights: Group) -> list[str]:
         names = [name for name in weights.links if weights.group(name) is not None]
         count = weights.value("nb_layers")
         if isinstance(count, int):  # Keras before 1.0: layer_0, layer_1 ...
-            names = [f"layer_{index}" for index in range(count)]
+            names = [f"layer_{index}" for index in range(min(count, len(weights.links)))]
     model = reading.config.model
     flavor = reading.config.flavor
     layers = (
@@ -212,7 +213,7 @@ def _layer(reading: _Legacy, group: Group, name: str, layer: Layer | None) -> No
     if stored is None:
         count = group.value("nb_params")
         stored = (
-            [f"param_{index}" for index in range(count)]
+            [f"param_{index}" for index in range(min(count, len(group.links)))]
             if isinstance(count, int)
             else [key for key, _ in group.items()]
         )

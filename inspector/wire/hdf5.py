@@ -8,6 +8,7 @@ Source of the facts about layout: HDF5 File Format Specification, version 3.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -193,13 +194,19 @@ class Hdf5File:
         pending = [(root, root_id, 0)]
         for group, group_id, depth in pending:
             self._account(group_id, group)
-            for name, kind, address in _links(group_id):
-                node = self._nodes.get(address) if kind == "hard" else None
-                if kind != "hard":
-                    group.links[name] = self._follow_nothing(group, group_id, name, kind)
+            for raw, kind, address in _links(group_id):
+                # Names that are no UTF-8 stay apart, and can be printed.
+                name = raw.decode("utf-8", "backslashreplace")
+                if b"/" in raw or raw in {b"", b"."} or name in group.links:
+                    message = f"{group.path or '/'} has a name that leads elsewhere: {name!r}"
+                    self._problem("odd-name", Severity.ERROR, message)
                     continue
+                if kind != "hard":
+                    group.links[name] = self._follow_nothing(group, group_id, raw, kind)
+                    continue
+                node = self._nodes.get(address)
                 if node is None:
-                    opened = self._open(group_id, name, _join(group.path, name), depth + 1)
+                    opened = self._open(group_id, raw, _join(group.path, name), depth + 1)
                     if opened is None:
                         continue
                     node, node_id = opened
@@ -212,14 +219,14 @@ class Hdf5File:
         return root
 
     def _open(
-        self, group_id: Any, name: str, path: str, depth: int
+        self, group_id: Any, name: bytes, path: str, depth: int
     ) -> tuple[Group | Dataset, Any] | None:
         if len(self._nodes) >= self.limits.nodes:
             raise LimitExceeded("nodes", len(self._nodes) + 1, self.limits.nodes, self.source.path)
         if depth > self.limits.depth:
             raise LimitExceeded("depth", depth, self.limits.depth, self.source.path)
         try:
-            node_id = h5o.open(group_id, name.encode("utf-8", "surrogateescape"))
+            node_id = h5o.open(group_id, name)
             address = h5o.get_info(node_id).addr
             if isinstance(node_id, h5g.GroupID):
                 return Group(path, address), node_id
@@ -263,6 +270,10 @@ class Hdf5File:
                 raise LimitExceeded(
                     "attribute_bytes", stored, self.limits.attribute_bytes, self.source.path
                 )
+            if math.prod(handle.shape or ()) > self.limits.nodes:
+                raise LimitExceeded(
+                    "nodes", math.prod(handle.shape), self.limits.nodes, self.source.path
+                )
             owner = h5py.Group if isinstance(node, Group) else h5py.Dataset
             raw = owner(node_id).attrs[name]
         except _LIBRARY_ERRORS as error:
@@ -273,10 +284,11 @@ class Hdf5File:
         variable = _is_variable_length(handle)
         return Attribute(name, value, text_bytes if variable else stored, inline=not variable)
 
-    def _follow_nothing(self, group: Group, group_id: Any, name: str, kind: str) -> Link:
-        raw = group_id.links.get_val(name.encode("utf-8", "surrogateescape"))
-        parts = (raw,) if isinstance(raw, bytes) else tuple(raw)
-        target = tuple(part.decode("utf-8", "replace") for part in parts)
+    def _follow_nothing(self, group: Group, group_id: Any, raw: bytes, kind: str) -> Link:
+        name = raw.decode("utf-8", "backslashreplace")
+        value = group_id.links.get_val(raw)
+        parts = (value,) if isinstance(value, bytes) else tuple(value)
+        target = tuple(part.decode("utf-8", "backslashreplace") for part in parts)
         if kind == "external":
             self._problem(
                 "external-link",
@@ -321,14 +333,14 @@ def _percent(part: int, whole: int) -> str:
     return f"{hundredths / 100:.2f} %"
 
 
-def _links(group_id: Any) -> list[tuple[str, str, int]]:
+def _links(group_id: Any) -> list[tuple[bytes, str, int]]:
     kinds = {h5l.TYPE_HARD: "hard", h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
-    found: list[tuple[str, str, int]] = []
+    found: list[tuple[bytes, str, int]] = []
 
     def note(name: bytes, info: Any) -> None:
         kind = kinds.get(info.type)
         if kind is not None:
-            found.append((name.decode("utf-8", "surrogateescape"), kind, info.u))
+            found.append((name, kind, info.u))
 
     group_id.links.iterate(note, info=True)
     return found
@@ -384,14 +396,19 @@ def overhead(file: Hdf5File, labels: Mapping[str, str], payload: int) -> dict[st
     payload: bytes of the file that tensors take. What no structure claims is "slack": space
     that HDF5 reserved or freed.
     """
-    sizes = {"user block": file.superblock.start}
+    sizes = {
+        "user block": file.superblock.start,
+        "trailing bytes": file.source.size - file.superblock.end,
+    }
     for node in file.nodes():
         for attribute in node.attributes.values():
             label = labels.get(attribute.name, "attributes")
             sizes[label] = sizes.get(label, 0) + attribute.nbytes
-    sizes["trailing bytes"] = file.source.size - file.superblock.end
-    room = file.source.size - payload - sum(sizes.values())
-    # A hostile file can claim more structure than it has bytes: the sum must still hold.
-    sizes["HDF5 structure"] = max(min(file.structure_bytes, room), 0)
-    sizes["slack"] = room - sizes["HDF5 structure"]
+    sizes["HDF5 structure"] = file.structure_bytes
+    # A hostile file can claim more than it has bytes: the sum must still hold.
+    room = file.source.size - payload
+    for label, size in sizes.items():
+        sizes[label] = max(min(size, room), 0)
+        room -= sizes[label]
+    sizes["slack"] = room
     return {label: size for label, size in sizes.items() if size}

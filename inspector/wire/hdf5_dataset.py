@@ -290,7 +290,7 @@ def _warn_bomb(dataset: Dataset, file: Hdf5File) -> None:
 
 
 def _numeric(dtype: str) -> bool:
-    return dtype in {"bfloat16", "V2"} or dtype[1:2] in set("iufcb")
+    return dtype in {"bfloat16", "V2"} or (dtype[:1] in set("<>|=") and dtype[1:2] in set("iufcb"))
 
 
 def _dtype_name(handle: Any) -> str:
