@@ -8,8 +8,10 @@ config.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, ValuesView
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
@@ -19,6 +21,10 @@ from inspector.limits import DEFAULT, Limits
 from inspector.model import Flavor, Layer
 
 MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model", "Graph", "Network", "Container"})
+
+# Layers in the tree for one object of the JSON: classes that make sub-layers make up to eleven.
+# Bidirectional reads one object twice: in a chain of them that alone would double without end.
+_MADE = 16
 
 SHARED_ID = "shared_object_id"
 
@@ -69,12 +75,16 @@ def parse_model(
     config's order gets "#2" after it, the next "#3", which no stored name is looked up by.
 
     Raises Corrupt where there is nothing to make a tree of, LimitExceeded where it is nested
-    deeper than `limits.depth` or holds more than `limits.nodes` layers.
+    deeper than `limits.depth`, or holds more than `limits.nodes` layers or far more than objects.
     """
+    depth, objects = _extent(config)
+    if depth > limits.depth:
+        raise LimitExceeded("depth", depth, limits.depth, path)
     node = _root(config)
     if node is None:
         raise Corrupt("the model's config is no Keras config", path)
-    return _Parser(flavor, path, limits).root(node)
+    most = min(limits.nodes, _MADE * (objects + 1))
+    return _Parser(flavor, path, most).layer(node, "", "layers", root=True)
 
 
 def shared_layers(root: Layer) -> Mapping[str, str]:
@@ -85,46 +95,69 @@ def shared_layers(root: Layer) -> Mapping[str, str]:
     only inside one model and only where a wrapper holds one of the two: a model's own layers have
     unique names, and cloned models repeat them.
     """
-    seen: list[tuple[Layer, str, bool]] = []
-    index: dict[tuple[str, str], list[int]] = {}
+    places = list(_from_config(root, root.path))
+    often = Counter(place.key for place in places)
+    groups: dict[tuple[str, str], _Group] = {}
     repeats: dict[str, str] = {}
-    for layer, scope, direct in _from_config(root, root.path):
-        if layer.path in repeats:
+    for place in places:
+        # Only layers of one name and class can be the same: the rest is never compared.
+        if often[place.key] == 1 or place.layer.path in repeats:
             continue
-        key = (layer.name, layer.class_name)
-        first = next(
-            (seen[i][0] for i in index.get(key, ()) if _same(seen[i], (layer, scope, direct))), None
-        )
-        if first is None:
-            index.setdefault(key, []).append(len(seen))
-            seen.append((layer, scope, direct))
-            continue
-        for again, origin in zip(layer.walk(), first.walk(), strict=False):
-            repeats[again.path] = repeats.get(origin.path, origin.path)
+        first = groups.setdefault(place.key, _Group()).first(place)
+        if first is not None:
+            for again, origin in zip(place.layer.walk(), first.walk(), strict=False):
+                repeats[again.path] = repeats.get(origin.path, origin.path)
     return repeats
 
 
-def _from_config(layer: Layer, scope: str) -> Iterator[tuple[Layer, str, bool]]:
-    """(layer, path of its innermost model, whether that model holds it itself)."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A layer that the config spells out. scope: its innermost model, which may hold it itself."""
+
+    layer: Layer
+    scope: str
+    direct: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.layer.name, self.layer.class_name
+
+
+def _from_config(layer: Layer, scope: str) -> Iterator[_Place]:
     inner = layer.path if layer.is_model else scope
     for child in layer.children:
         if child.attr in layer.config or layer.is_model:
-            yield child, inner, layer.is_model
+            yield _Place(child, inner, layer.is_model)
             yield from _from_config(child, inner)
 
 
-def _same(one: tuple[Layer, str, bool], other: tuple[Layer, str, bool]) -> bool:
-    (a, scope_a, direct_a), (b, scope_b, direct_b) = one, other
-    id_a, id_b = a.config.get(SHARED_ID), b.config.get(SHARED_ID)
-    if id_b is not None:
-        return id_a == id_b or id_a is None
-    if id_a is not None or scope_a != scope_b or (direct_a and direct_b):
-        return False
-    return bool(_unmarked(a.config) == _unmarked(b.config))
+@dataclass(slots=True)
+class _Group:
+    """The places met so far of layers with one name and class."""
+
+    by_mark: dict[int | str, Layer] = field(default_factory=dict)
+    unmarked: dict[str, Layer] = field(default_factory=dict)
+    by_scope: dict[tuple[str, str], _Place] = field(default_factory=dict)
+
+    def first(self, place: _Place) -> Layer | None:
+        """The place where this same layer was met before; else None, and this one is kept."""
+        mark = place.layer.config.get(SHARED_ID)
+        text = _text_of(place.layer)
+        if isinstance(mark, (int, str)):
+            known = self.by_mark.get(mark) or self.unmarked.get(text)
+            self.by_mark.setdefault(mark, known or place.layer)
+            return known
+        self.unmarked.setdefault(text, place.layer)
+        before = self.by_scope.setdefault((place.scope, text), place)
+        return None if before is place or (before.direct and place.direct) else before.layer
+
+
+def _text_of(layer: Layer) -> str:
+    """The config as text, without Keras' marks of sharing, which differ between equal configs."""
+    return json.dumps(_unmarked(layer.config), sort_keys=True)
 
 
 def _unmarked(value: Any) -> Any:
-    """The value without Keras' marks of sharing, which differ between equal configs."""
     if isinstance(value, Mapping):
         return {k: _unmarked(v) for k, v in value.items() if k != SHARED_ID}
     if isinstance(value, list):
@@ -144,6 +177,19 @@ def _words(value: object) -> Iterator[str]:
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
+
+
+def _extent(value: object) -> tuple[int, int]:
+    """How deep the JSON is nested and how many objects it holds, found without recursion."""
+    deepest, objects, stack = 0, 0, [(value, 1)]
+    while stack:
+        item, depth = stack.pop()
+        objects += isinstance(item, Mapping)
+        inside = item.values() if isinstance(item, Mapping) else item
+        if isinstance(inside, (list, ValuesView)):
+            deepest = max(deepest, depth)
+            stack.extend((one, depth + 1) for one in inside if isinstance(one, (Mapping, list)))
+    return deepest, objects
 
 
 def _root(config: object) -> Mapping[str, Any] | None:
@@ -177,22 +223,20 @@ def _is_layer(node: object) -> TypeGuard[Mapping[str, Any]]:
     )
 
 
-def _held(config: Mapping[str, Any], budget: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _held(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(key, node) of the layers in a layer's config, under whatever key they stand."""
     for key, value in config.items():
         if _NO_LAYER_KEYS.search(key):
             continue
-        stack: list[tuple[Any, int]] = [(value, 0)]
+        stack = [value]
         while stack:
-            item, depth = stack.pop()
-            if depth > budget:
-                continue
+            item = stack.pop()
             if _is_layer(item):
                 yield key, item
             elif isinstance(item, list):
-                stack.extend((v, depth + 1) for v in reversed(item))
+                stack.extend(reversed(item))
             elif isinstance(item, Mapping) and "class_name" not in item:
-                stack.extend((v, depth + 1) for v in reversed(list(item.values())))
+                stack.extend(reversed(list(item.values())))
 
 
 def _text(*candidates: object) -> str | None:
@@ -203,18 +247,13 @@ def _text(*candidates: object) -> str | None:
 class _Parser:
     flavor: Flavor
     path: str
-    limits: Limits
+    most: int
     taken: set[str] = field(default_factory=lambda: {""})
     repeats: dict[str, int] = field(default_factory=dict)
 
-    def root(self, node: Mapping[str, Any]) -> Layer:
-        return self._layer(node, "", "layers", 0, root=True)
-
-    def _layer(
-        self, node: Mapping[str, Any], parent: str, attr: str, depth: int, *, root: bool = False
+    def layer(
+        self, node: Mapping[str, Any], parent: str, attr: str, *, root: bool = False
     ) -> Layer:
-        if depth > self.limits.depth:
-            raise LimitExceeded("depth", depth, self.limits.depth, self.path)
         config = _config_of(node)
         class_name = _text(node.get("class_name")) or "?"
         name = _text(config.get("name"), node.get("name")) or _default_name(class_name)
@@ -230,7 +269,7 @@ class _Parser:
             trainable=trainable if isinstance(trainable, bool) else None,
             is_model=root or _is_model(class_name, config),
         )
-        return replace(layer, children=self._children(layer, depth + 1))
+        return replace(layer, children=self._children(layer))
 
     def _place(self, parent: str, name: str) -> str:
         wanted = f"{parent}/{name}" if parent else name
@@ -239,26 +278,20 @@ class _Parser:
             self.repeats[wanted] = self.repeats.get(wanted, 1) + 1
             path = f"{wanted}#{self.repeats[wanted]}"
         self.taken.add(path)
-        if len(self.taken) > self.limits.nodes:
-            raise LimitExceeded("nodes", len(self.taken), self.limits.nodes, self.path)
+        if len(self.taken) > self.most:
+            raise LimitExceeded("nodes", len(self.taken), self.most, self.path)
         return path
 
-    def _children(self, layer: Layer, depth: int) -> tuple[Layer, ...]:
+    def _children(self, layer: Layer) -> tuple[Layer, ...]:
         config = layer.config
         if layer.is_model:
-            listed = config.get("layers")
-            nodes = (
-                [n for n in listed if isinstance(n, Mapping)] if isinstance(listed, list) else []
-            )
-            inside = [self._layer(_node(n), layer.path, "layers", depth) for n in nodes]
+            inside = [self.layer(_node(n), layer.path, "layers") for n in _listed(config)]
             others = {k: v for k, v in config.items() if k not in _MODEL_KEYS}
         elif layer.class_name == "Bidirectional":
-            return self._directions(layer, depth)
+            return self._directions(layer)
         else:
             inside, others = [], dict(config)
-        inside += [
-            self._layer(n, layer.path, k, depth) for k, n in _held(others, self.limits.depth)
-        ]
+        inside += [self.layer(n, layer.path, k) for k, n in _held(others)]
         return (*inside, *(self._implied(c, layer.path) for c in self._missing(layer, inside)))
 
     def _missing(self, layer: Layer, inside: list[Layer]) -> Iterator[Layer]:
@@ -269,11 +302,10 @@ class _Parser:
     def _implied(self, layer: Layer, parent: str) -> Layer:
         """A layer that the class makes itself, given its place in this tree."""
         placed = replace(layer, path=self._place(parent, layer.name))
-        return replace(
-            placed, children=tuple(self._implied(c, placed.path) for c in layer.children)
-        )
+        inside = (*layer.children, *layers.implied_children(placed, self.flavor))
+        return replace(placed, children=tuple(self._implied(c, placed.path) for c in inside))
 
-    def _directions(self, layer: Layer, depth: int) -> tuple[Layer, ...]:
+    def _directions(self, layer: Layer) -> tuple[Layer, ...]:
         """Bidirectional holds two copies of the layer in its config, renamed."""
         forward = layer.config.get("layer")
         backward = layer.config.get("backward_layer")
@@ -283,20 +315,25 @@ class _Parser:
             backward = forward
         nodes = (("forward_layer", forward), ("backward_layer", backward))
         return tuple(
-            self._layer(self._renamed(node, attr), layer.path, attr, depth) for attr, node in nodes
+            self.layer(self._renamed(node, attr), layer.path, attr) for attr, node in nodes
         )
 
     def _renamed(self, node: Mapping[str, Any], attr: str) -> Mapping[str, Any]:
         """The node under the name that Bidirectional gives it (Keras 3 has written it already)."""
         if self.flavor is Flavor.KERAS3:
             return node
-        config = node["config"]
-        name = f"{attr.partition('_')[0]}_{config['name']}"
+        config = _config_of(node)
+        name = f"{attr.partition('_')[0]}_{_text(config.get('name')) or 'layer'}"
         return {**node, "config": {**config, "name": name}}
 
 
 # What a functional model's config holds beside its layers: the wiring.
 _MODEL_KEYS = frozenset({"layers", "input_layers", "output_layers", "build_input_shape", "dtype"})
+
+
+def _listed(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = config.get("layers")
+    return [n for n in listed if isinstance(n, Mapping)] if isinstance(listed, list) else []
 
 
 def _node(entry: Mapping[str, Any]) -> Mapping[str, Any]:

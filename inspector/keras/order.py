@@ -136,7 +136,10 @@ def _slots(parts: _Lists) -> tuple[Slot, ...]:
 
 
 def _unique(refs: Iterable[_Ref]) -> list[_Ref]:
-    return list({ref.identity: ref for ref in refs}.values())
+    first: dict[Identity, _Ref] = {}
+    for ref in refs:
+        first.setdefault(ref.identity, ref)
+    return list(first.values())
 
 
 @dataclass(frozen=True, slots=True)

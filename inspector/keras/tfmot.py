@@ -57,7 +57,7 @@ _PRE = frozenset({"softmax", "sigmoid", "tanh", "gelu"})
 _POST = frozenset({"linear", "relu", "swish", "silu", "gelu"})
 _OUTPUT_ACTIVATIONS = frozenset({"relu", "swish", "silu", "gelu", "relu6"})
 
-_QUANTIZE_CONFIG = re.compile(r"^Default(8Bit|NBit)(Conv|ConvTranspose)?QuantizeConfig(RNN)?$")
+_QUANTIZE_CONFIG = re.compile(r"^Default(8Bit|NBit)(Conv|ConvTranspose)?QuantizeConfig$")
 _ACTIVATION_CONFIG = re.compile(r"^Default(8Bit|NBit)ActivationQuantizeConfig$")
 _OUTPUT_CONFIG = re.compile(r"^Default(8Bit|NBit)OutputQuantizeConfig$")
 _RANGELESS = frozenset({"FixedQuantizer", "NoQuantizer"})
@@ -122,10 +122,8 @@ def v3_variables(
     may be kept there instead. count: how many the file has there; it picks among `variants`.
     """
     if layer.class_name in CLASSES:
-        return next(
-            (one.variables for one in _fitting(variants(layer, flavor), count)),
-            None,
-        )
+        found = variants(layer, flavor) or _masks(layer, count)
+        return next((one.variables for one in _fitting(found, count)), None)
     own = layers.own_variables(layer, flavor)
     if own is None or wrapper is None:
         return own
@@ -144,6 +142,18 @@ def _fitting(found: Sequence[Wrapped], count: int | None) -> Iterable[Wrapped]:
     if count is None:
         return found
     return [one for one in found if len(one.variables) == count] or found
+
+
+def _masks(layer: Layer, count: int | None) -> tuple[Wrapped, ...]:
+    """A pruning wrapper around an unknown class: the count tells how many weights are pruned."""
+    if not is_tfmot(layer) or layer.class_name != "PruneLowMagnitude" or count is None:
+        return ()
+    pruned, rest = divmod(count - 1, 3)
+    if rest or pruned < 0:
+        return ()
+    again = (Variable("weight", Role.ALIAS, True, counted=False),) * pruned
+    pair = (_own("mask", Role.MASK), _own("threshold", Role.THRESHOLD, rank=0))
+    return (Wrapped(again, (*pair * pruned, _own("pruning_step", Role.PRUNING_STEP, rank=0))),)
 
 
 def resolve(wrapper: Layer, about: str, flavor: Flavor) -> tuple[Layer, str] | None:
@@ -240,14 +250,13 @@ def _cluster_labels(wrapper: Layer, weights: list[str]) -> list[str]:
 
 def _quantized(wrapper: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:
     inner = _inner(wrapper)
-    owned = None if inner is None else layers.own_variables(inner, flavor)
     plan = None if inner is None else _plan(wrapper.config["quantize_config"], inner)
-    if owned is None or plan is None:
+    if inner is None or plan is None or layers.own_variables(inner, flavor) is None:
         return ()
     weights, ranges = plan
-    again: list[str] = []
-    if wrapper.class_name == "QuantizeWrapperV2":
-        again = [f"layer/{v.name}" for v in owned if v.trainable]
+    again = _inner_trainable(inner, flavor) if wrapper.class_name == "QuantizeWrapperV2" else []
+    if again is None:
+        return ()
 
     def built(*, clusters: bool, frozen: bool) -> Wrapped:
         trainable = [] if frozen else list(map(_repeat(weights), again))
@@ -272,6 +281,18 @@ def _quantized(wrapper: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:
     if again:
         found.append(built(clusters=False, frozen=True))
     return tuple(found)
+
+
+def _inner_trainable(inner: Layer, flavor: Flavor) -> list[str] | None:
+    """Paths of the trainable variables in the layer inside; None where a class is not known."""
+    found: list[str] = []
+    for path, one in relative_paths(inner, flavor).items():
+        own = layers.own_variables(one, flavor)
+        if own is None:
+            return None
+        where = f"layer/{path}" if path else "layer"
+        found += [f"{where}/{v.name}" for v in own if v.trainable]
+    return found
 
 
 def _repeat(weights: list[str]) -> Callable[[str], Variable]:
@@ -326,7 +347,7 @@ def _activation(value: Any) -> str:
 
 def _quantize_layer(layer: Layer, flavor: Flavor) -> tuple[Wrapped, ...]:
     quantizer = layer.config["quantizer"]
-    kind = quantizer.get("class_name") if isinstance(quantizer, Mapping) else None
+    kind = str(quantizer.get("class_name")) if isinstance(quantizer, Mapping) else None
     step = _own("optimizer_step", Role.QUANT_STEP, rank=0)
     if kind is None or kind in _RANGELESS:
         return (Wrapped((), (step,)),)
