@@ -125,12 +125,15 @@ def _of_statistics(elements: int) -> str:
 
 def _trained(report: ArtifactReport) -> Iterable[str]:
     trainable, fixed = report.totals.trainable, report.totals.non_trainable
-    if trainable is not None and fixed is not None:
-        yield (
-            f"{number(trainable)} are trainable, {number(fixed)} are not."
-            if (trainable != 1)
-            else f"1 is trainable, {number(fixed)} are not."
-        )
+    if trainable is None or fixed is None:
+        return
+    if not trainable or not fixed:
+        yield "All are trainable." if trainable else "None is trainable."
+        return
+    yield (
+        f"{number(trainable)} {'is' if trainable == 1 else 'are'} trainable, "
+        f"{number(fixed)} {'is' if fixed == 1 else 'are'} not."
+    )
 
 
 def _details(report: ArtifactReport, group: Group) -> str:
@@ -228,17 +231,19 @@ def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     for tensor in report.tensors:
         if tensor.role == Role.WEIGHT:
             by_dtype.setdefault(tensor.dtype, []).append(tensor)
-    if _is_qat(report, facts) and by_dtype:
-        if len(by_dtype) == 1:
-            how = f"all weights are {next(iter(by_dtype))}"
-        else:
-            how = f"weights are {listing([_typed(*item) for item in by_dtype.items()])}"
-        makes = "makes them int8" if facts.quantizes_8_bit else "quantizes them"
+    each = listing([_typed(*item) for item in by_dtype.items()])
+    how = (
+        f"all weights are {next(iter(by_dtype), '')}" if len(by_dtype) == 1 else f"weights: {each}"
+    )
+    if by_dtype and _is_qat(report, facts):
+        makes = "makes the kernels int8" if facts.quantizes_8_bit else "quantizes them"
         yield f"Not quantized yet: {how}; conversion to TFLite {makes}."
-    elif len(by_dtype) == 1 and "float32" not in by_dtype:
-        yield f"All weights are {next(iter(by_dtype))}."
+    elif by_dtype and "QuantizeAnnotate" in facts.classes:
+        yield f"Only marked for quantization, by quantize_annotate: {how}."
     elif len(by_dtype) > 1:
-        yield f"Weights are {listing([_typed(*item) for item in by_dtype.items()])}."
+        yield f"Weights are {each}."
+    elif by_dtype and "float32" not in by_dtype:
+        yield f"{how.capitalize()}."
 
 
 def _typed(dtype: str, tensors: list[TensorReport]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
+    from inspector.ties import Tie
 
 _CANDIDATES = 20  # an ambiguous name lists this many of the tensors it could mean
 _BARS = 20  # of a histogram at most
@@ -94,7 +95,7 @@ def explain(
     tensor: its name, "layer/variable", an ending of either that only one tensor has, or a glob.
     Raises UsageError when it names no tensor or several, ArtifactError when reading fails.
     """
-    from inspector.assemble import build_explanation
+    from inspector.assemble_explanation import build_explanation
     from inspector.classify import RULES, classify
 
     with open(path, limits=limits) as opened:
@@ -201,6 +202,7 @@ def _show(
     from inspector.assemble import build_show
     from inspector.classify import classify
     from inspector.count import count
+    from inspector.ties import find_ties
 
     with open(path, limits=limits) as opened:
         artifact = opened.artifact
@@ -211,7 +213,12 @@ def _show(
             measured, problems = _measure(artifact.tensors, limits, threads, progress)
             classified, more = confirm(artifact, classified, measured, limits)
             problems += more
-        counted = count(artifact, classified.verdicts, measured)
+        ties: tuple[Tie, ...] = ()
+        try:
+            ties = find_ties(artifact, classified.verdicts, measured, limits)
+        except ArtifactError as error:
+            problems.append(_untied(error))
+        counted = count(artifact, classified.verdicts, measured, ties)
         return build_show(artifact, classified, counted, measured, problems)
 
 
@@ -274,6 +281,16 @@ def _unreadable(tensor: Tensor, error: ArtifactError) -> Problem:
         "unreadable-values",
         Severity.ERROR,
         f"{tensor.name} was not measured: {error.message}",
+        error.path,
+        error.offset,
+    )
+
+
+def _untied(error: ArtifactError) -> Problem:
+    return Problem(
+        "unreadable-values",
+        Severity.ERROR,
+        f"equal tensors were not looked for: {error.message}",
         error.path,
         error.offset,
     )

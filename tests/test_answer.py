@@ -2,7 +2,7 @@
 
 import pytest
 
-from inspector.model import Measurement, Role
+from inspector.model import Measurement, Pattern, Role
 from tests.builders import artifacts
 from tests.builders.artifacts import Case
 
@@ -80,7 +80,7 @@ def test_quantization_aware_training_has_not_quantized():
         "13 parameters as Keras counts them: 8 of the model + 5 of quantization "
         "(4 quantization parameters, 1 quantization step). 8 are trainable, 5 are not.",
         "No weight is zero.",
-        "Not quantized yet: all weights are float32; conversion to TFLite makes them int8.",
+        "Not quantized yet: all weights are float32; conversion to TFLite makes the kernels int8.",
     ]
 
 
@@ -210,3 +210,41 @@ def test_all_zero_weights():
     case.measured["w"] = Measurement(4, 0.0, 0.0, 0, 0, 1)
     case.row("d", "Dense", 4)
     assert answer(case)[1] == "Every weight is zero."
+
+
+def test_a_layer_marked_for_quantization_is_not_quantized():
+    case = artifacts.plain()
+    case.rows, case.layers = [], []
+    case.row("dense", "QuantizeAnnotate", 704, wraps="Dense")
+    case.row("dense_1", "Dense", 650)
+    assert "Only marked for quantization, by quantize_annotate: all weights are float32." in answer(
+        case
+    )
+
+
+def kernel_with(*patterns):
+    case = Case(counts=(128, 128, 0))
+    case.tensor("k", Role.WEIGHT, (16, 8), zeros=64, layer="d", patterns=patterns)
+    case.row("d", "Dense", 128)
+    return answer(case)
+
+
+def test_a_pattern_that_holds_is_said_with_its_groups():
+    # 16 inputs in groups of 4, for each of 8 outputs: 4 * 8 = 32 groups
+    lines = kernel_with(Pattern("2:4", "input", 32, 32, True))
+    assert "2:4 sparsity along the input axis holds in k: 32 of 32 groups." in lines
+
+
+def test_a_pattern_that_a_tighter_one_implies_is_not_said():
+    lines = kernel_with(
+        Pattern("2:4", "input", 32, 32, True), Pattern("4:8", "input", 16, 16, True)
+    )
+    assert not any("4:8" in line for line in lines)
+
+
+def test_a_pattern_that_almost_holds_is_not_said_to():
+    assert not any("2:4" in line for line in kernel_with(Pattern("2:4", "input", 31, 32, False)))
+
+
+def test_a_pattern_along_the_outputs_may_be_chance():
+    assert not any("2:4" in line for line in kernel_with(Pattern("2:4", "output", 32, 32, True)))

@@ -39,12 +39,18 @@ def pointer(tmp_path):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("width", ["80", "200"])
+@pytest.mark.parametrize("width", ["80", "100", "200"])
 def test_samples_look_as_reviewed(name, width, golden, monkeypatch):
     monkeypatch.chdir(SAMPLES)
     result = call(name, "--width", width)
     assert (result.code, result.err) == (0, "")
     golden(f"sample-{name}-{width}.txt", result.out)
+
+
+@pytest.mark.parametrize(("format_", "suffix"), [("markdown", "md"), ("csv", "csv")])
+def test_a_sample_in_other_formats_is_as_reviewed(format_, suffix, golden, monkeypatch):
+    monkeypatch.chdir(SAMPLES)
+    golden(f"sample-pruned.h5.{suffix}", call("pruned.h5", "--format", format_).out)
 
 
 def test_a_path_alone_is_shown():
@@ -218,3 +224,10 @@ def test_an_unreadable_artifact_leaves_the_output_alone(tmp_path, pointer):
     path.mkdir()
     assert call(pointer, "-o", str(path / "report.txt")).code == 2
     assert os.listdir(path) == []
+
+
+def test_a_person_reads_of_an_unreadable_artifact_once(pointer):
+    result = call(PRUNED, pointer, terminal=True, NO_COLOR="1")
+    assert result.code == 2
+    assert result.err == ""
+    assert result.out.count("Git LFS") == 1

@@ -1,9 +1,11 @@
+import dataclasses
 import re
 
 import pytest
 
 from inspector.assemble import build_unreadable, narrow
 from inspector.errors import UnknownFormat
+from inspector.model import Role
 from inspector.render import RENDERERS, RenderOptions
 from inspector.report import report
 from tests.builders import artifacts
@@ -76,3 +78,29 @@ def test_colour_only_when_asked():
     assert "\x1b[" not in plain
     assert "\x1b[33mwarning" in coloured
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+
+
+def test_names_as_long_as_a_file_wishes_cost_no_time_and_no_screen():
+    case = artifacts.Case(counts=(3, 3, 0))
+    case.tensor("n" * 3_000_000, Role.WEIGHT, (3,), layer="l" * 3_000_000, variable="v" * 3_000_000)
+    case.row("l" * 3_000_000, "C" * 3_000_000, 3)
+    for tensors in (False, True):
+        shown = text(case.build(), tensors=tensors)
+        assert len(shown) < 5_000
+        assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_a_hostile_variable_cannot_steer_the_terminal_from_a_sentence():
+    case = artifacts.copies()
+    case.tensors[1] = dataclasses.replace(case.tensors[1], variable="\x1b[2J")
+    shown = text(case.build())
+    assert "\x1b" not in shown
+    assert r"The \x1b[2J is stored twice" in shown
+
+
+def test_a_million_problems_are_cut_short():
+    case = artifacts.unknown()
+    case.problems *= 60
+    shown = text(case.build())
+    assert shown.count("[stray-group]") == 50
+    assert "... and 10 more problems (all in --format json)." in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ from inspector.report import Explanation, ExtentReport, MaskReport, MeasureRepor
 from inspector.words import count, number, percent
 
 _LABEL = 11  # width of the left column
+_LONGEST = 2_000  # what quotes the file may be as long as the file wishes
+_SETTINGS = 40  # of a schedule: real ones have five
 _EXTENTS = 12  # a sliced or chunked tensor may lie in thousands of places
 
 
@@ -21,11 +24,13 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
     """Text: what it is and why, where its bytes are, what its values look like."""
     rule = explanation.rule
     width = options.width
-    lines = [style.title(line) for line in textwrap.wrap(safe(explanation.tensor.name), width)]
+    lines = [style.title(line) for line in _wrapped_title(explanation, width)]
     lines.append("")
     previous = ""
     for label, text in facts(explanation):
-        lines += _fact("" if label == previous else label, safe(text), width, style)
+        lines += _fact(
+            "" if label == previous else label, shorten(safe(text), _LONGEST), width, style
+        )
         previous = label
     if explanation.histogram:
         lines += ["", *bars(explanation, width)]
@@ -36,6 +41,10 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
         text = f"{severity}: {safe(problem.message)} [{safe(problem.code)}]"
         lines += ["", *(style.severity(severity, line) for line in textwrap.wrap(text, width))]
     return "\n".join(lines)
+
+
+def _wrapped_title(explanation: Explanation, width: int) -> list[str]:
+    return textwrap.wrap(shorten(safe(explanation.tensor.name), _LONGEST), width)
 
 
 def facts(explanation: Explanation) -> list[tuple[str, str]]:
@@ -112,7 +121,7 @@ def _mask(mask: MaskReport) -> Iterable[tuple[str, str]]:
 
 def _schedule(schedule: Schedule) -> Iterable[tuple[str, str]]:
     yield "schedule", f"{schedule.class_name or 'unknown'} (of {schedule.wrapper})"
-    for key, setting in schedule.config.items():
+    for key, setting in itertools.islice(schedule.config.items(), _SETTINGS):
         yield "schedule", f"  {key} = {_setting(setting)}"
     for key, given in (
         ("block_size", schedule.block_size),

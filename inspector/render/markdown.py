@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.rows import Table, layer_table, tensor_table
-from inspector.render.text import byte_line, filtered, header
+from inspector.render.text import PROBLEMS, byte_line, filtered, header, unsaid
 from inspector.render.words import safe
 from inspector.report import ArtifactReport, Explanation, Report
 
@@ -56,8 +56,9 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
         prose(f"bytes: {byte_line(artifact)}"),
         "\n".join(
             f"- **{problem.severity.value}**: {prose(problem.message)} ({code(problem.code)})"
-            for problem in artifact.problems
+            for problem in artifact.problems[:PROBLEMS]
         ),
+        prose(unsaid(artifact)),
     ]
     return "\n\n".join(block for block in blocks if block)
 

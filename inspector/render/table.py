@@ -34,6 +34,11 @@ def layout(
         max([len(column.head), *(len(row[at]) for row in rows)])
         for at, column in enumerate(columns)
     ]
+    # A name may be as long as a file wishes.
+    widths = [
+        min(natural, width) if column.least else natural
+        for natural, column in zip(widths, columns, strict=True)
+    ]
     while _least(columns, widths, kept) > width and len(kept) > 1:
         kept.remove(min(kept, key=lambda at: (columns[at].keep, at)))
     _squeeze(columns, widths, kept, width)

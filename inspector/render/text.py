@@ -14,7 +14,9 @@ from inspector.render.words import safe, shorten
 from inspector.report import ArtifactReport, ProblemReport, Report
 from inspector.words import count, number
 
+PROBLEMS = 50  # of a broken file there may be a million
 _PROSE = 120  # sentences in longer lines are hard to read
+_PART = 400  # of the line that names an artifact
 _MESSAGE = 2_000  # a message that quotes the file may be as long as the file wishes
 
 
@@ -62,7 +64,7 @@ def complaint(artifact: ArtifactReport) -> str:
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
     lines = [style.title(line) for line in wrap(header(artifact), options.width)]
     prose = min(options.width, _PROSE)
-    lines += ["", *paragraphs([safe(line) for line in artifact.answer], prose)]
+    lines += ["", *paragraphs([shorten(safe(line), _MESSAGE) for line in artifact.answer], prose)]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     if table.rows:
         rows = [[safe(cell) for cell in row] for row in table.rows]
@@ -81,8 +83,9 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) ->
     lines += ["", *wrap(f"bytes: {byte_line(artifact)}", prose)]
     if artifact.problems:
         lines.append("")
-        for problem in artifact.problems:
+        for problem in artifact.problems[:PROBLEMS]:
             lines += _problem(problem, artifact, options, style)
+        lines += wrap(unsaid(artifact), options.width)
     return lines
 
 
@@ -96,13 +99,19 @@ def header(artifact: ArtifactReport) -> str:
         count(len(artifact.files), "file") if len(artifact.files) > 1 else "",
         count(artifact.nbytes or 0, "byte"),
     ]
-    return " · ".join(safe(part) for part in parts if part)
+    return " · ".join(shorten(safe(part), _PART) for part in parts if part)
 
 
 def byte_line(artifact: ArtifactReport) -> str:
     """Where the bytes are: "weights 5,416 · masks 5,120 = 10,536"."""
     parts = " · ".join(f"{safe(label)} {number(n)}" for label, n in artifact.bytes.items())
     return f"{parts or '0'} = {number(artifact.nbytes or 0)}"
+
+
+def unsaid(artifact: ArtifactReport) -> str:
+    """How many problems there was no room for."""
+    more = len(artifact.problems) - PROBLEMS
+    return f"... and {count(more, 'more problem')} (all in --format json)." if more > 0 else ""
 
 
 def filtered(artifact: ArtifactReport, options: RenderOptions) -> str:
