@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inspector.keras.config import shared_layers
+from inspector.keras.config import SHARED_ID, shared_layers
 from inspector.keras.layers import made_on_load
 from inspector.keras.specs import layers_of
 from inspector.model import (
     GROUP_OF,
     Artifact,
+    Flavor,
     Group,
     Layer,
     Measurement,
@@ -27,11 +28,14 @@ from inspector.model import (
     Totals,
     Verdict,
 )
+from inspector.ties import Tie
 
 # Roles that strip_pruning and strip_clustering take out with their wrappers.
 _STRIPPED = frozenset(
     {Role.MASK, Role.THRESHOLD, Role.PRUNING_STEP, Role.CENTROIDS, Role.CLUSTER_INDICES}
 )
+# Pairs that a message names.
+_NAMED = 3
 # Roles that are no variable of the model to Keras.
 _NOT_COUNTED = frozenset({Role.ALIAS, Role.COUNTER, Role.LOOKUP})
 
@@ -78,10 +82,14 @@ def count(
     artifact: Artifact,
     verdicts: Mapping[str, Verdict],
     measured: Mapping[str, Measurement] | None = None,
+    ties: Sequence[Tie] = (),
 ) -> Counted:
-    """Count. measured: by tensor name; without it `nonzero` is None."""
+    """Count. measured: by tensor name; without it `nonzero` is None.
+
+    ties: weights that may be one variable saved twice (see `ties.find_ties`).
+    """
     extras = _made_on_load(artifact)
-    why = _why_unknown(artifact, verdicts, measured)
+    why = _why_unknown(artifact, verdicts, measured, ties)
     model = [t for t in artifact.tensors if _is_counted(t, verdicts[t.name])]
     params = sum(map(_elements, model)) + sum(one.elements for one in extras)
     trainable = sum(_elements(t) for t in model if verdicts[t.name].trainable) + sum(
@@ -97,7 +105,8 @@ def count(
         nonzero=None if "nonzero" in why else _nonzero(artifact, verdicts, measured or {}),
     )
     rows = _rows(artifact, verdicts, extras)
-    return Counted(totals, rows, why, (*_said(artifact, extras), *_sharing(artifact)))
+    problems = (*_said(artifact, extras), *_sharing(artifact), *_tied(artifact, params, ties))
+    return Counted(totals, rows, why, problems)
 
 
 def _elements(tensor: Tensor) -> int:
@@ -124,9 +133,10 @@ def _why_unknown(
     artifact: Artifact,
     verdicts: Mapping[str, Verdict],
     measured: Mapping[str, Measurement] | None,
+    ties: Sequence[Tie],
 ) -> dict[str, str]:
     why: dict[str, str] = {}
-    uncounted = _why_no_count(artifact)
+    uncounted = _why_no_count(artifact) or _why_tied(ties)
     if uncounted is not None:
         why |= dict.fromkeys(
             ("count_params", "trainable", "non_trainable", "after_strip"), uncounted
@@ -176,6 +186,17 @@ def _why_no_count(artifact: Artifact) -> str | None:
     return found.message if found is not None else None
 
 
+def _why_tied(ties: Sequence[Tie]) -> str | None:
+    if not ties:
+        return None
+    one, more = ties[0], len(ties) - 1
+    return (
+        f"{one.again.name} holds the values of {one.first.name}"
+        + (f" (and {more:,} more such pair{'' if more == 1 else 's'})" if more else "")
+        + ": one variable saved twice, or two; the file does not tell"
+    )
+
+
 def _nonzero(
     artifact: Artifact, verdicts: Mapping[str, Verdict], measured: Mapping[str, Measurement]
 ) -> int:
@@ -217,6 +238,20 @@ def _said(artifact: Artifact, extras: Sequence[_Extra]) -> tuple[Problem, ...]:
     return (Problem("made-on-load", Severity.INFO, message, artifact.path),)
 
 
+def _tied(artifact: Artifact, params: int, ties: Sequence[Tie]) -> tuple[Problem, ...]:
+    if not ties:
+        return ()
+    again = sum(_elements(tie.again) for tie in ties)
+    size = sum(tie.again.nbytes for tie in ties)
+    names = "; ".join(f"{tie.again.name} = {tie.first.name}" for tie in ties[:_NAMED])
+    message = (
+        f"equal values in layers of unknown class: {names}{' ...' if len(ties) > _NAMED else ''}."
+        f" If each pair is one variable, count_params is {params - again:,} and {size:,} bytes are"
+        f" stored twice; if they are two, it is {params:,}"
+    )
+    return (Problem("equal-tensors", Severity.WARNING, message, artifact.path),)
+
+
 def _sharing(artifact: Artifact) -> tuple[Problem, ...]:
     """Layers that the model shared, and which loading takes apart (or cannot load at all)."""
     if artifact.model is None:
@@ -224,9 +259,11 @@ def _sharing(artifact: Artifact) -> tuple[Problem, ...]:
     layers = layers_of(artifact.model, ())
     found: list[Problem] = []
     for again, first in shared_layers(artifact.model).items():
-        marked = "shared_object_id" in layers[again].config
-        inner = any(again.startswith(f"{other}/") for other in layers if other == again)
-        if marked or inner or layers[again].children:
+        # Keras 3 joins them again where both places carry the mark; a place inside a wrapper or a
+        # model that is written before the other one carries none. tf_keras never joins layers.
+        marked = all(SHARED_ID in layers[path].config for path in (again, first))
+        joined = marked and artifact.flavor is Flavor.KERAS3
+        if joined or layers[again].children:
             continue
         held = [t for t in artifact.tensors if t.layer in {again, first}]
         if not held:
@@ -238,8 +275,8 @@ def _sharing(artifact: Artifact) -> tuple[Problem, ...]:
             )
         else:
             message = (
-                f"{again} and {first} were one layer, stored once; the config does not say that"
-                " they are one, so Keras fails to load this file"
+                f"{again} and {first} were one layer, stored once; loading makes two of it and"
+                " finds variables for one, so Keras fails to load this file"
             )
         found.append(Problem("shared-layer", Severity.WARNING, message, artifact.path))
     return tuple(found)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from inspector.keras.bind import Entry, bind_v3
+from inspector.keras.bind import Entry, bind_v3, settled
 from inspector.keras.layers import unpacked
 from inspector.keras.paths import guess_layers, object_paths
 from inspector.keras.specs import trainable_tensors
@@ -194,7 +194,11 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         wrapped = wrappers(config.model)
     unknown = [path for path in model_paths if path not in known]
     names = {one.path: one.name for one in objects if one.name is not None}
-    guesses = guess_layers(unknown, config.flavor, names, CLASSES) if unknown else {}
+    guesses = dict(guess_layers(unknown, config.flavor, names, CLASSES)) if unknown else {}
+    for one in objects:
+        if one.path in guesses:
+            entries = [Entry(None, tensor.shape) for tensor in one.tensors]
+            guesses[one.path] = settled(guesses[one.path], config.flavor, entries)
     result.guessed = tuple(guesses.values())
     for one in objects:
         section = _section(one.path)
