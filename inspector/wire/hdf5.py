@@ -370,7 +370,9 @@ def _plain(raw: Any) -> tuple[Any, int]:
     if isinstance(raw, bytes):
         return raw.decode("utf-8", "replace"), len(raw)
     if isinstance(raw, str):
-        return raw, len(raw.encode("utf-8", "surrogateescape"))
+        # h5py keeps bytes that are no UTF-8 as lone surrogates, which cannot be printed.
+        encoded = raw.encode("utf-8", "surrogateescape")
+        return encoded.decode("utf-8", "replace"), len(encoded)
     if isinstance(raw, (bool, int, float)):
         return raw, 8
     return None, 0

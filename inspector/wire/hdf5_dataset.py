@@ -202,8 +202,12 @@ def _contiguous(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> No
         return
     dataset.extents = (Extent(file.source.path, offset, dataset.stored),)
     if _numeric(dataset.dtype) and dataset.stored == dataset.declared:
-        count = math.prod(dataset.shape or ())
-        dataset.payload = RawPayload(file.source, offset, count, dataset.dtype)
+        shape = dataset.shape or ()
+        dataset.payload = (
+            RawPayload(file.source, offset, math.prod(shape), dataset.dtype)
+            if _as_numpy_has_it(handle, dataset)
+            else ChunkedPayload(handle, dataset.path, shape, dataset.dtype)
+        )
 
 
 def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
@@ -291,6 +295,16 @@ def _warn_bomb(dataset: Dataset, file: Hdf5File) -> None:
 
 def _numeric(dtype: str) -> bool:
     return dtype in {"bfloat16", "V2"} or (dtype[:1] in set("<>|=") and dtype[1:2] in set("iufcb"))
+
+
+def _as_numpy_has_it(handle: Any, dataset: Dataset) -> bool:
+    """Whether the stored bytes are NumPy's: HDF5 knows numbers of any width and layout of bits."""
+    kind = handle.get_type()
+    if kind.get_class() == h5py.h5t.FLOAT:
+        return bool(kind.equal(h5py.h5t.py_create(np.dtype(dataset.dtype))))
+    bits = kind.get_precision() if kind.get_class() == h5py.h5t.INTEGER else 8 * kind.get_size()
+    itemsize = 2 if dataset.dtype == "bfloat16" else np.dtype(dataset.dtype).itemsize
+    return bool(bits == 8 * itemsize == 8 * dataset.size)
 
 
 def _dtype_name(handle: Any) -> str:
