@@ -322,3 +322,28 @@ def test_a_pruning_wrapper_leaves_the_flag_to_the_layer_inside():
     thawed = pruned(dense("d"), trainable=False)
     assert not gates(sequential("s", frozen), Flavor.TF_KERAS)["prune_low_magnitude_d/d"]
     assert gates(sequential("s", thawed), Flavor.TF_KERAS)["prune_low_magnitude_d/d"]
+
+
+def test_copies_and_masks_have_the_rank_of_their_weight():
+    ranks = {(v.name, v.rank) for v in stored(pruned(dense("d")))}
+    assert ranks == {("kernel", 2), ("mask", 2), ("threshold", 0), ("pruning_step", 0)}
+
+
+def test_a_layer_that_was_frozen_when_wrapped_has_nothing_clustered():
+    # Loading a frozen clustered Dense back gives a wrapper that expects no variables.
+    root = parse_model(sequential("s", clustered(dense("d"))), Flavor.TF_KERAS)
+    wrapper = root.children[0]
+    assert tfmot.v3_variables(wrapper, Flavor.TF_KERAS, count=0) == ()
+    inner = tfmot.v3_variables(wrapper.children[0], Flavor.TF_KERAS, wrapper=wrapper, count=2)
+    assert [v.name for v in inner] == ["kernel", "bias"]
+
+
+def test_a_mask_leads_to_the_layer_that_holds_its_weight():
+    root = parse_model(sequential("s", pruned(layer("LSTM", "l", units=2))), Flavor.TF_KERAS)
+    wrapper = root.children[0]
+    masks = [v for v in tfmot.v3_variables(wrapper, Flavor.TF_KERAS) if v.role is Role.MASK]
+    found = [tfmot.resolve(wrapper, mask.about, Flavor.TF_KERAS) for mask in masks]
+    assert [(one.path.rpartition("/")[2], name) for one, name in found] == [
+        ("lstm_cell", "kernel"),
+        ("lstm_cell", "recurrent_kernel"),
+    ]

@@ -70,6 +70,15 @@ def test_attention_names_its_projections_as_each_keras_does(flavor, attention):
     assert names(root, flavor)[f"layers/multi_head_attention/{attention}"] == "mha/query"
 
 
+def test_keras_3_0_had_the_projections_private():
+    # Measured with keras 3.0.0; 3.3.3 has the public property but still visits "_" first.
+    root = parse_model(
+        functional("m", layer("MultiHeadAttention", "mha", num_heads=2, key_dim=4)), Flavor.KERAS3
+    )
+    group = "layers/multi_head_attention/_query_dense"
+    assert names(root, Flavor.KERAS3, [group])[group] == "mha/query"
+
+
 def test_a_list_of_one_layer_is_still_a_list():
     block = layer("Block", "b", parts=[layer("Dense", "d")], head=layer("Dense", "h"))
     root = parse_model(sequential("s", block), Flavor.KERAS3)

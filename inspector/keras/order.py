@@ -70,9 +70,9 @@ def effective_trainable(root: Layer, flavor: Flavor) -> Mapping[str, bool]:
 
     Loading restores each layer's own flag. Keras 2: a model's own flag is not restored, and a
     frozen layer freezes what is inside; tfmot's wrappers leave it to the layer inside, and what a
-    clustering or quantization wrapper keeps itself is always trainable. Keras 3: the flag of a
-    functional root counts, those between do not; of the layers that make sub-layers themselves only
-    an RNN passes its flag on, to its cell.
+    clustering or quantization wrapper keeps itself is always trainable. Keras 3 (from 3.3 on;
+    3.0 forgets the flags): that of a functional root counts, those of models inside do not; of the
+    layers that make sub-layers themselves only an RNN passes its flag on, to its cell.
     """
     gates: dict[str, bool] = {}
     if flavor is Flavor.KERAS3:

@@ -40,19 +40,24 @@ class _Scheme:
     """How one release of Keras walks.
 
     order: sort key of a layer's attributes. layers: name of a functional model's list.
-    skip: a layer seen already takes no number in a list. doubled: layers with weights stand twice
+    private: attributes that this release has with a "_" before. skip: a layer seen already takes
+    no number in a list. doubled: layers with weights stand twice
     in the list, so each takes two numbers (the first is used).
     """
 
     order: Order
     layers: str = "layers"
+    private: frozenset[str] = frozenset()
     skip: bool = False
     doubled: bool = False
 
 
+# Of MultiHeadAttention; public since Keras 3.3.
+_PROJECTIONS = frozenset({"query_dense", "key_dense", "value_dense", "output_dense"})
+
 # The first of each is the newest; the others are tried when the file's paths fit them better.
 _SCHEMES: Mapping[Flavor, tuple[_Scheme, ...]] = {
-    Flavor.KERAS3: (_Scheme(_private_last), _Scheme(_ascending)),
+    Flavor.KERAS3: (_Scheme(_private_last), _Scheme(_ascending, private=_PROJECTIONS)),
     Flavor.TF_KERAS: (
         _Scheme(_descending, skip=True),
         _Scheme(_ascending, "_layer_checkpoint_dependencies", skip=True),
@@ -164,11 +169,15 @@ class _Walk:
     def _attributes(self, layer: Layer) -> list[tuple[str, list[Layer]]]:
         held: dict[str, list[Layer]] = {}
         for child in layer.children:
-            own = layer.is_model and child.attr == "layers"
-            held.setdefault(self.scheme.layers if own else child.attr, []).append(child)
+            held.setdefault(self._attribute(layer, child.attr), []).append(child)
         # Keras 3 saves a model's own layers before any other attribute.
         first = self.scheme.layers if layer.is_model and self.flavor is Flavor.KERAS3 else None
         return sorted(held.items(), key=lambda item: (item[0] != first, self.scheme.order(item[0])))
+
+    def _attribute(self, layer: Layer, attr: str) -> str:
+        if layer.is_model and attr == "layers":
+            return self.scheme.layers
+        return f"_{attr}" if attr in self.scheme.private else attr
 
     def _numbered(self, children: list[Layer], attr: str) -> Iterator[tuple[str, Layer]]:
         used: dict[str, int] = {}
