@@ -12,7 +12,7 @@ from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import LocalFile
 from inspector.wire.hdf5 import Group, Hdf5File, Link, overhead
-from tests.builders.hdf5 import end_of_file_field, move_dataset, patch
+from tests.builders.hdf5 import end_of_file_field, heap_references, move_dataset, patch
 
 VALUES = np.arange(60, dtype="<f4").reshape(6, 10)
 
@@ -568,6 +568,36 @@ def test_many_and_large_attributes_are_counted(tmp_path, libver):
     found = Read(made(tmp_path / "f.h5", fill, libver=libver))
     assert len(found.groups[""].attributes) == 201
     assert found.overhead["attributes"] == sum(range(200)) + 900_000
+
+
+def test_a_list_of_texts_is_read(tmp_path):
+    names = [f"name {index:05}" for index in range(1500)]
+
+    def fill(file):
+        file.attrs["long"] = "x" * 100_000
+        file.attrs["names"] = np.array(names, dtype=object)
+
+    found = Read(made(tmp_path / "f.h5", fill))
+    assert found.groups[""].texts("names") == names
+    assert found.codes == []
+
+
+def test_a_list_that_repeats_one_long_text_is_not_read(tmp_path):
+    def fill(file):
+        file.attrs["long"] = "x" * 1_000_000
+        file.attrs["names"] = np.array(["a" * 77] * 1500, dtype=object)
+
+    path = made(tmp_path / "f.h5", fill)
+    with open(path, "r+b") as file:
+        content = bytearray(file.read())
+        (long,) = heap_references(content, 1_000_000)
+        for at in heap_references(content, 77):
+            content[at : at + 16] = content[long : long + 16]
+        file.seek(0)
+        file.write(content)
+    found = Read(path)
+    assert found.codes == ["attribute-unread"]
+    assert found.groups[""].value("names") is None
 
 
 def test_an_attribute_over_the_limit_is_a_refusal(tmp_path):

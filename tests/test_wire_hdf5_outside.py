@@ -76,11 +76,14 @@ def virtual(layer, name, unlimited=False):
     layer.create_virtual_dataset(name, layout, fillvalue=0)
 
 
-def printf_virtual(layer, name):
-    layout = h5py.VirtualLayout((4, 3), "f4", maxshape=(None, 3))
-    source = h5py.VirtualSource("target.h5", "/kernel%b", (4, 3), maxshape=(4, 3))
-    layout[: h5py.h5s.UNLIMITED] = source
-    layer.create_virtual_dataset(name, layout, fillvalue=0)
+def numbered_virtual(layer, name):
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.VIRTUAL)
+    space = h5py.h5s.create_simple((4, 3), (h5py.h5s.UNLIMITED, 3))
+    blocks = space.copy()
+    blocks.select_hyperslab((0, 0), (h5py.h5s.UNLIMITED, 1), (4, 3), (4, 3))
+    plist.set_virtual(blocks, b"target.h5", b"/kernel%b", h5py.h5s.create_simple((4, 3)))
+    h5py.h5d.create(layer.id, name.replace("/", "_").encode(), h5py.h5t.IEEE_F32LE, space, plist)
 
 
 def external_storage(layer, name):
@@ -91,7 +94,7 @@ PLACES = {
     "an external link as a kernel": (external_kernel, "external-link", 3),
     "a virtual dataset": (virtual, "virtual-dataset", 15),
     "a growing virtual dataset": (lambda g, n: virtual(g, n, True), "virtual-dataset", None),
-    "a virtual dataset of numbered files": (printf_virtual, "virtual-dataset", None),
+    "a virtual dataset of numbered files": (numbered_virtual, "virtual-dataset", None),
     "external storage": (external_storage, "external-storage", 15),
 }
 

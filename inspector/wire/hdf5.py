@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
 
-import h5py
-from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p
+import numpy as np
+from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p, h5t
 
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
 from inspector.limits import DEFAULT, Limits
@@ -36,6 +36,13 @@ _LIBRARY_ERRORS = (
     NotImplementedError,
     MemoryError,
 )
+# The classes of attributes that Keras writes; of others, only the size is told.
+_PLAIN_CLASSES = frozenset({h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM})
+# A global heap collection: "GCOL", version, 3 reserved bytes, then its size in 8 bytes.
+_HEAP_SIGNATURE = b"GCOL"
+_SEARCHED = 16 << 20
+# Times the limit attribute_bytes that a list of values may take at the very worst.
+_SWELL = 4
 # A global heap object (one variable-length value): its header, and padding to 8 bytes.
 _HEAP_OBJECT_HEADER = 16
 
@@ -123,6 +130,8 @@ class Hdf5File:
         self.structure_bytes = 0
         self.superblock = _checked_superblock(source)
         self._nodes: dict[int, Group | Dataset] = {}
+        self._text_bytes = 0
+        self._largest_heap: int | None = None
         with _library_errors(source.path):
             access = h5p.create(h5p.FILE_ACCESS)
             access.set_fileobj_driver(h5fd.fileobj_driver, SourceReader(source))
@@ -221,10 +230,8 @@ class Hdf5File:
     def _open(
         self, group_id: Any, name: bytes, path: str, depth: int
     ) -> tuple[Group | Dataset, Any] | None:
-        if len(self._nodes) >= self.limits.nodes:
-            raise LimitExceeded("nodes", len(self._nodes) + 1, self.limits.nodes, self.source.path)
-        if depth > self.limits.depth:
-            raise LimitExceeded("depth", depth, self.limits.depth, self.source.path)
+        self._check("nodes", len(self._nodes) + 1)
+        self._check("depth", depth)
         try:
             node_id = h5o.open(group_id, name)
             address = h5o.get_info(node_id).addr
@@ -260,29 +267,50 @@ class Hdf5File:
     def _attribute(self, node_id: Any, index: int, node: Group | Dataset) -> Attribute | None:
         try:
             handle = h5a.open(node_id, index=index)
-            name = handle.name.decode("utf-8", "replace")
-            stored = (
-                handle.get_storage_size()
-                if handle.shape is not None and 0 not in handle.shape
-                else 0
-            )
-            if stored > self.limits.attribute_bytes:
-                raise LimitExceeded(
-                    "attribute_bytes", stored, self.limits.attribute_bytes, self.source.path
-                )
-            if math.prod(handle.shape or ()) > self.limits.nodes:
-                raise LimitExceeded(
-                    "nodes", math.prod(handle.shape), self.limits.nodes, self.source.path
-                )
-            owner = h5py.Group if isinstance(node, Group) else h5py.Dataset
-            raw = owner(node_id).attrs[name]
+            name = handle.name.decode("utf-8", "backslashreplace")
+            count = math.prod(handle.shape or ()) if handle.shape is not None else 0
+            stored = handle.get_storage_size() if count else 0
+            self._check("attribute_bytes", stored)
+            self._check("nodes", count)
+            kind = handle.get_type()
+            variable = _is_variable_length(kind)
+            if kind.get_class() not in _PLAIN_CLASSES:
+                return Attribute(name, None, stored, inline=True)
+            if variable and self._may_swell(count):
+                message = f"attribute {name} of {node.path or '/'} may be far larger than the file"
+                self._problem("attribute-unread", Severity.ERROR, message)
+                return Attribute(name, None, stored, inline=True)
+            value, text_bytes = _plain(_values(handle)) if handle.shape is not None else (None, 0)
         except _LIBRARY_ERRORS as error:
             message = f"an attribute of {node.path or '/'} cannot be read: {_reason(error)}"
             self._problem("unreadable-attribute", Severity.WARNING, message)
             return None
-        value, text_bytes = _plain(raw)
-        variable = _is_variable_length(handle)
-        return Attribute(name, value, text_bytes if variable else stored, inline=not variable)
+        if not variable:
+            return Attribute(name, value, stored, inline=True)
+        self._text_bytes += text_bytes
+        if self._text_bytes > self.source.size:
+            raise Corrupt(
+                "its attributes claim more text than the file has bytes", self.source.path
+            )
+        return Attribute(name, value, text_bytes, inline=False)
+
+    def _check(self, name: str, value: int) -> None:
+        limit = getattr(self.limits, name)
+        if value > limit:
+            raise LimitExceeded(name, value, limit, self.source.path)
+
+    def _may_swell(self, count: int) -> bool:
+        """Whether `count` values of variable length could be more than memory should hold.
+
+        Each is a reference into a heap, and nothing keeps a file from referring to one long
+        value a thousand times. Keras writes such values one at a time.
+        """
+        limit = _SWELL * self.limits.attribute_bytes
+        if count <= 1 or count * self.source.size <= limit:
+            return False
+        if self._largest_heap is None:
+            self._largest_heap = _largest_heap(self.source)
+        return count * self._largest_heap > limit
 
     def _follow_nothing(self, group: Group, group_id: Any, raw: bytes, kind: str) -> Link:
         name = raw.decode("utf-8", "backslashreplace")
@@ -350,18 +378,35 @@ def _join(group: str, name: str) -> str:
     return f"{group}/{name}" if group else name
 
 
-def _is_variable_length(handle: Any) -> bool:
-    kind = handle.get_type()
+def _largest_heap(source: ByteSource) -> int:
+    """Bytes of the largest global heap collection: no value of variable length is longer."""
+    largest, overlap = 0, len(_HEAP_SIGNATURE) + 11
+    for start in range(0, source.size, _SEARCHED):
+        part = bytes(source.view(start, min(_SEARCHED + overlap, source.size - start)))
+        at = part.find(_HEAP_SIGNATURE)
+        while at >= 0:
+            size = int.from_bytes(part[at + 8 : at + 16], "little")
+            largest = max(largest, min(size, source.size))
+            at = part.find(_HEAP_SIGNATURE, at + 1)
+    return largest
+
+
+def _values(handle: Any) -> Any:
+    values = np.empty(handle.shape, handle.dtype)
+    if values.size:
+        handle.read(values)
+    return values
+
+
+def _is_variable_length(kind: Any) -> bool:
     return bool(
-        kind.get_class() == h5py.h5t.VLEN
-        or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str())
+        kind.get_class() == h5t.VLEN
+        or (isinstance(kind, h5t.TypeStringID) and kind.is_variable_str())
     )
 
 
 def _plain(raw: Any) -> tuple[Any, int]:
     """An attribute's value as plain Python, and the bytes of its text."""
-    if isinstance(raw, h5py.Empty):
-        return None, 0
     if hasattr(raw, "tolist"):
         raw = raw.tolist()
     if isinstance(raw, (list, tuple)):
@@ -370,9 +415,7 @@ def _plain(raw: Any) -> tuple[Any, int]:
     if isinstance(raw, bytes):
         return raw.decode("utf-8", "replace"), len(raw)
     if isinstance(raw, str):
-        # h5py keeps bytes that are no UTF-8 as lone surrogates, which cannot be printed.
-        encoded = raw.encode("utf-8", "surrogateescape")
-        return encoded.decode("utf-8", "replace"), len(encoded)
+        return raw, len(raw.encode("utf-8", "replace"))
     if isinstance(raw, (bool, int, float)):
         return raw, 8
     return None, 0

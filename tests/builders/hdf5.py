@@ -117,3 +117,13 @@ def move_dataset(path, name: str, offset: int) -> str:
         content = file.read()
     assert content.count(pair) == 1
     return patch(path, (content.index(pair), struct.pack("<Q", offset)))
+
+
+def heap_references(content: bytes | bytearray, length: int) -> list[int]:
+    """Where a file refers to a text of that length in its heap: length, address, index."""
+    wanted, found, at = struct.pack("<I", length), [], -1
+    while (at := content.find(wanted, at + 1)) >= 0:
+        heap = int.from_bytes(content[at + 4 : at + 12], "little")
+        if content[heap : heap + 4] == b"GCOL":
+            found.append(at)
+    return found
