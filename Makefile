@@ -4,7 +4,7 @@ VENV ?= .venv
 LIVE ?= .venv-live
 SAMPLE ?= sample_models/pruned.h5
 
-.PHONY: inspect test test-fast test-live lint samples check-samples schema clean
+.PHONY: inspect test test-fast test-live lint test-live-long samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -18,6 +18,11 @@ test-fast: $(VENV)/dev
 test-live: $(LIVE)/dev
 	$(LIVE)/bin/python -m pytest tests/live
 
+# Many more random models than the short form that test-live has; give SEEDS as you have time.
+SEEDS ?= 2000
+test-live-long: $(LIVE)/dev
+	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_models.py
+
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -30,8 +35,10 @@ samples: $(LIVE)/dev
 check-samples: $(LIVE)/dev
 	$(LIVE)/bin/python scripts/make_samples.py --check
 
-schema: $(VENV)/installed
-	$(VENV)/bin/python scripts/make_schema.py
+# Text, schema and README as the code prints them today: look at the difference before committing it.
+golden: $(VENV)/dev
+	$(VENV)/bin/python -m pytest -q --update-golden --ignore tests/live tests
+	$(VENV)/bin/python scripts/make_readme.py
 
 clean:
 	rm -rf $(VENV) $(LIVE) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
