@@ -31,6 +31,9 @@ _STATISTICS = frozenset(
         "moving_mean",
         "moving_variance",
         "moving_std",
+        "moving_stddev",
+        "renorm_mean",
+        "renorm_stddev",
         "running_mean",
         "running_std",
         "mean",
@@ -38,6 +41,8 @@ _STATISTICS = frozenset(
         "count",
     }
 )
+# Where a v3 store keeps the state of `keras.random.SeedGenerator`.
+_SEED = re.compile(r"(?:^|/)(?P<holder>[^/]+)/seed_generator(_\d+)?/vars/0$")
 _KERAS1 = re.compile(r"_(?P<name>running_mean|running_std|gamma|beta|[WUb])(_[a-z]+)?$")
 
 
@@ -67,6 +72,9 @@ def _names(context: Context, tensor: Tensor) -> Verdict | None:
     trainable = False if name in _STATISTICS else None
     if name in _STATISTICS and rank <= 1:
         role, said = Role.STATISTIC, "used at inference, not trained"
+    elif name == "vector_u" and rank == 2:
+        role, said = Role.STATISTIC, "the vector that SpectralNormalization keeps between steps"
+        trainable = False
     elif rank in _WEIGHTS.get(name, range(0)):
         role, said = Role.WEIGHT, "a weight of a Keras layer"
     else:
@@ -81,6 +89,19 @@ def _names(context: Context, tensor: Tensor) -> Verdict | None:
         f"called {tensor.variable!r}, of rank {rank}: {said}; {why}",
         trainable=trainable,
     )
+
+
+def _seed(context: Context, tensor: Tensor) -> Verdict | None:
+    if context.artifact.store is not Store.V3 or tensor.section is not Section.MODEL:
+        return None
+    found = _SEED.search(tensor.name)
+    if found is None or tensor.shape != (2,) or not tensor.dtype.startswith(("int", "uint")):
+        return None
+    evidence = (
+        f"two integers under a group called seed_generator: the state of the random generator of"
+        f" {found['holder']}, no parameter"
+    )
+    return Verdict(Role.COUNTER, "seed-generator", "structure", evidence, trainable=False)
 
 
 def _shapes(context: Context, tensor: Tensor) -> Verdict | None:
@@ -138,6 +159,15 @@ def _unknown(context: Context, tensor: Tensor) -> Verdict:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "seed-generator",
+        "the state of a layer's random generator",
+        "Keras 3 gives Dropout, noise and augmentation layers a seed generator, whose state is two "
+        "integers. Its weights files leave the state out; where one holds it all the same, it is "
+        "known by the group's name, its dtype and its shape. count_params leaves it out.",
+        "layers/dropout/seed_generator/vars/0",
+        each(_seed),
+    ),
     Rule(
         "keras-name",
         "a variable by the name that Keras' own layers use",
