@@ -154,3 +154,12 @@ def test_without_a_config_list_members_are_told_by_their_group():
         "encoder": "",
     }
     assert found["layers/lstm"].name == "reader"
+
+
+def test_a_list_of_the_users_own_name_shows_by_its_numbers():
+    # A subclassed model with self.blocks = [Dense, BatchNormalization, Dense], self.dense = Dense.
+    members = ["blocks/batch_normalization", "blocks/dense", "blocks/dense_1"]
+    found = guess_layers([*members, "dense", "first"])
+    assert [found[m].class_name for m in members] == ["BatchNormalization", "Dense", "Dense"]
+    assert found["blocks/dense"].attr == "blocks"
+    assert (found["dense"].class_name, found["first"].class_name) == ("", "")

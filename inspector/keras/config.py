@@ -32,11 +32,10 @@ SHARED_ID = "shared_object_id"
 _SEQUENTIAL_KEYS = frozenset({"name", "layers", "trainable", "dtype", "build_input_shape"})
 
 # Serialized objects that have a name in their config and are no layers.
-_NO_LAYER = re.compile(
-    r"(^__.*__$)|(DTypePolicy|DTypePolicyMap|Policy)$|^(LossScaleOptimizer|PolicyV1)$"
-)
+_NO_LAYER = re.compile(r"^__.*__$|DTypePolicy(Map)?$|^(Policy|PolicyV1|LossScaleOptimizer)$")
 _NO_LAYER_MODULES = re.compile(
-    r"\b(dtype_policies|initializers|regularizers|constraints|losses|metrics|optimizers|quantizers)\b"
+    r"^(tf_)?keras\b.*\b(dtype_policies|initializers|regularizers|constraints|losses|metrics"
+    r"|optimizers|quantizers)\b"
 )
 _NO_LAYER_KEYS = re.compile(
     r"^(dtype|compile_config|optimizer|loss|metrics|quantize_config|quantization_config"

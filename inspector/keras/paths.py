@@ -111,27 +111,51 @@ def guess_layers(
     extra_classes: class names to know besides Keras' own.
 
     A group inside a list is named after its class; one named after an attribute has no class
-    ("") unless the class that holds it always makes that sub-layer. The configs are empty.
+    ("") unless the class that holds it always makes that sub-layer. A group counts as a list by
+    its name ("layers", "cells"), or when all in it have names of classes and one is numbered
+    ("dense", "dense_1"). The configs are empty.
     """
     names = names or {}
     classes = {snake_case(name): name for name in sorted(layers.known_classes(flavor))}
     classes |= {snake_case(name): name for name in extra_classes}
+    given = sorted(paths, key=lambda path: tidy(path).count("/"))
+    lists = _lists(map(tidy, given), classes)
     found: dict[str, Layer] = {}
-    for raw in sorted(paths, key=lambda path: tidy(path).count("/")):
+    for raw in given:
         path = tidy(raw)
         parent, _, last = path.rpartition("/")
-        held = parent.rpartition("/")[2]
         class_name = ""
-        if held in CONTAINERS:
-            stem = re.sub(r"_\d+$", "", last)
-            class_name = classes.get(last) or classes.get(stem, "")
+        if parent in lists:
+            class_name = _class_of(last, classes)
         elif parent in found:
             implied = layers.implied_children(found[parent], flavor)
             class_name = next((c.class_name for c in implied if c.attr == last), "")
         name = names.get(raw) or names.get(path) or last or "model"
-        attr = held if held in CONTAINERS else last
+        attr = parent.rpartition("/")[2] if parent in lists else last
         found[path] = Layer(path, name, class_name, attr=attr, is_model=not path)
     return found
+
+
+def _class_of(group: str, classes: Mapping[str, str]) -> str:
+    return classes.get(group) or classes.get(re.sub(r"_\d+$", "", group), "")
+
+
+def _lists(paths: Iterable[str], classes: Mapping[str, str]) -> set[str]:
+    """The groups that stand for lists, among the parents of the paths."""
+    members: dict[str, set[str]] = {}
+    for path in paths:
+        parent, _, last = path.rpartition("/")
+        members.setdefault(parent, set()).add(last)
+    return {
+        parent
+        for parent, inside in members.items()
+        if parent.rpartition("/")[2] in CONTAINERS
+        or (
+            parent
+            and all(_class_of(name, classes) for name in inside)
+            and any(f"{name}_1" in inside for name in inside)
+        )
+    }
 
 
 def _walk(root: Layer, flavor: Flavor, scheme: _Scheme) -> Mapping[str, Layer]:
