@@ -82,7 +82,7 @@ def settled(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> Layer:
     """
     if layer.config or _fitting(layer, flavor, entries) is not None:
         return layer
-    choices = {}
+    choices: dict[tuple[str, ...], Layer] = {}
     for option in _OPTIONS:
         candidate = replace(layer, config=option)
         names = _fitting(candidate, flavor, entries)

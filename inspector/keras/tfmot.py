@@ -86,7 +86,7 @@ def v3_variables(
         if not found and count is not None and is_tfmot(layer) and layer.class_name == _PRUNING:
             found = unknown_inside(count)
         return next((one.variables for one in _fitting(found, count)), None)
-    own = layers.own_variables(layer, flavor)
+    own = layers.own_variables(layer, flavor, count if wrapper is None else None)
     if own is None or wrapper is None:
         return own
     inside = _inside(_Key(wrapper, flavor))
