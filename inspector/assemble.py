@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from inspector import report as r
 from inspector.answer import Facts, sentences
 from inspector.errors import ArtifactError
-from inspector.model import Artifact, Extent, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
 from inspector.words import ROLE_LABELS
 
 if TYPE_CHECKING:
@@ -202,22 +203,42 @@ def _producer(artifact: Artifact) -> r.ProducerReport | None:
 
 
 def _bytes_once(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> dict[str, int]:
-    """Bytes that each tensor takes of the files, by name.
+    """Bytes that each tensor takes of the files, by name, no byte counted twice.
 
-    Of two tensors that share an extent the first takes it, one that is no copy before a copy.
+    Of two tensors that share bytes the first takes them, one that is no copy before a copy.
     """
-    taken: set[tuple[str, int, int]] = set()
-    result: dict[str, int] = {}
+    taken: dict[str, _Taken] = {}
     ordered = sorted(artifact.tensors, key=lambda t: verdicts[t.name].role is Role.ALIAS)
-    for tensor in ordered:
-        fresh = {_place(extent): extent.length for extent in tensor.extents}
-        result[tensor.name] = sum(length for place, length in fresh.items() if place not in taken)
-        taken.update(fresh)
-    return result
+    return {
+        tensor.name: sum(
+            taken.setdefault(extent.file, _Taken()).take(extent.offset, extent.length)
+            for extent in tensor.extents
+        )
+        for tensor in ordered
+    }
 
 
-def _place(extent: Extent) -> tuple[str, int, int]:
-    return extent.file, extent.offset, extent.length
+class _Taken:
+    """Which bytes of a file have been taken: intervals in order, none touching another."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def take(self, offset: int, length: int) -> int:
+        """How many of `length` bytes at `offset` were still free; they are taken now."""
+        start, end = offset, offset + length
+        first = bisect.bisect_left(self._ends, start)
+        last = bisect.bisect_right(self._starts, end)
+        already = sum(
+            max(min(end, e) - max(start, s), 0)
+            for s, e in zip(self._starts[first:last], self._ends[first:last], strict=True)
+        )
+        if first < last:
+            start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        return length - already
 
 
 def _roles(tensors: Iterable[r.TensorReport], stored: Mapping[str, int]) -> dict[str, r.RoleReport]:
@@ -233,8 +254,8 @@ def _roles(tensors: Iterable[r.TensorReport], stored: Mapping[str, int]) -> dict
 def _labels(
     artifact: Artifact, tensors: Iterable[r.TensorReport], stored: Mapping[str, int]
 ) -> dict[str, int]:
-    """Bytes by label, tensors first. Should the extents of a hostile file overlap in part, the
-    difference has a label of its own, so that the sum still holds.
+    """Bytes by label, tensors first. Should the parts of a broken file overlap, the difference has
+    a label of its own, so that the sum still holds.
     """
     result = {
         ROLE_LABELS[role]: row.nbytes for role, row in _roles(tensors, stored).items() if row.nbytes

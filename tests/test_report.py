@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.resources
 import json
 from collections import Counter
@@ -5,6 +6,8 @@ from collections import Counter
 import jsonschema
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inspector.assemble import build_unreadable, narrow
 from inspector.errors import LimitExceeded, Truncated, UnknownFormat
@@ -154,16 +157,30 @@ def test_shared_bytes_belong_to_the_one_that_is_no_copy():
     assert "stored twice: at the cost of no byte" in " ".join(built.answer)
 
 
-def test_extents_that_overlap_in_part_still_leave_a_true_sum():
+def test_extents_that_overlap_in_part_are_counted_once():
     case = Case(overhead={})
     case.tensor("a", Role.WEIGHT, (4,), layer="d")
-    case.tensor("b", Role.WEIGHT, (4,), layer="d")
+    case.tensor("b", Role.STATISTIC, (4,), layer="d")
+    # b's 16 bytes lie over the last 8 of a's: 16 + 8 in all, and the file is said to have 32.
     first = case.tensors[0].extents[0]
-    object.__setattr__(
-        case.tensors[1], "extents", (Extent(first.file, first.offset + 8, first.length),)
-    )
+    overlapping = Extent(first.file, first.offset + 8, first.length)
+    case.tensors[1] = dataclasses.replace(case.tensors[1], extents=(overlapping,))
     built = case.build()
-    assert sum(built.bytes.values()) == built.nbytes
+    assert built.bytes == {"weights": 16, "statistics": 8, "unaccounted": 8}
+    assert sum(built.bytes.values()) == built.nbytes == 32
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=20))
+def test_every_byte_goes_to_one_tensor(places):
+    case = Case(overhead={}, offset=0)
+    for at, (offset, length) in enumerate(places):
+        case.tensor(f"t{at}", Role.WEIGHT, (1,))
+        case.tensors[-1] = dataclasses.replace(
+            case.tensors[-1], extents=(Extent(case.path, offset, length),)
+        )
+    built = case.build()
+    covered = {byte for offset, length in places for byte in range(offset, offset + length)}
+    assert built.bytes.get("weights", 0) == len(covered)
 
 
 def test_tensors_of_no_layer_are_counted_apart():
