@@ -41,6 +41,10 @@ _STATISTICS = frozenset(
         "count",
     }
 )
+# Names of tfmot's variables: one in another class's layer does not make it what tfmot's are.
+_TOOLKIT = re.compile(
+    r"^(mask|threshold|pruning_step|optimizer_step|(cluster_centroids|pulling_indices)_.+)$"
+)
 # Where a v3 store keeps the state of `keras.random.SeedGenerator`.
 _SEED = re.compile(r"(?:^|/)(?P<holder>[^/]+)/seed_generator(_\d+)?/vars/0$")
 _KERAS1 = re.compile(r"_(?P<name>running_mean|running_std|gamma|beta|[WUb])(_[a-z]+)?$")
@@ -81,7 +85,8 @@ def _names(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     why = "no config tells its class"
     if context.artifact.model is not None:
-        why = f"{context.class_of(tensor.layer)} is not one of Keras' own classes as it stands here"
+        owner = f"{context.class_of(tensor.owner)} {tensor.owner or '(the model)'}"
+        why = f"the list of variables of {owner} is not one that is known"
     return Verdict(
         role,
         "keras-name",
@@ -111,6 +116,8 @@ def _shapes(context: Context, tensor: Tensor) -> Verdict | None:
     group = context.owners.get(tensor.owner or "", ())
     if tensor.shape is None or not group or not tensor.dtype.startswith(("float", "bfloat")):
         return None
+    if _other_toolkit(context, tensor) is not None:
+        return None
     first = group[0]
     if tensor is first and len(tensor.shape) >= 2:
         said = f"the first variable of {tensor.owner}, with {len(tensor.shape)} dimensions"
@@ -131,9 +138,9 @@ def _custom(context: Context, tensor: Tensor) -> Verdict | None:
     """A variable that some layer saved, of a class that is not Keras' own."""
     if tensor.section is not Section.MODEL or tensor.owner is None or tensor.shape is None:
         return None
-    if _other_toolkit(context, tensor) is not None or not tensor.dtype.startswith(
-        ("float", "bfloat", "complex")
-    ):
+    if _other_toolkit(context, tensor) is not None or _TOOLKIT.match(tensor.variable or ""):
+        return None
+    if not tensor.dtype.startswith(("float", "bfloat", "complex")):
         return None
     what = context.class_of(tensor.owner)
     known = f"of class {what}" if what != "a layer" else "of a class that the file does not tell"
@@ -150,6 +157,11 @@ def _unknown(context: Context, tensor: Tensor) -> Verdict:
         evidence = (
             f"{tensor.variable or tensor.name!r} of {other}, a wrapper that is not"
             " tensorflow-model-optimization's: no rule knows its variables"
+        )
+    elif _TOOLKIT.match(tensor.variable or ""):
+        evidence = (
+            f"called {tensor.variable!r}, as a variable of tensorflow-model-optimization's wrappers"
+            f" is; {tensor.owner} is none of them, and a name alone does not tell"
         )
     elif tensor.section is Section.OTHER:
         evidence = "stored outside every list that Keras loads: no rule explains it"

@@ -14,6 +14,7 @@ from inspector.keras.tfmot import CLASSES, is_tfmot
 from inspector.model import Role, Section, Store, Tensor, Verdict
 
 _SCALAR: tuple[int, ...] = ()
+_WRAPPER = "prune_low_magnitude"
 _RANGE = re.compile(r"(.+)_(min|max)$")
 
 
@@ -57,6 +58,9 @@ def _pruning_names(context: Context, owner: str, group: Sequence[Tensor]) -> Map
     used: set[str] = set()
     pairs = [(mask, first_with_shape(weights, mask, used)) for mask in masks]
     if len(masks) != len(thresholds) or any(weight is None for _, weight in pairs):
+        return {}
+    # tfmot names each wrapper after its class, whatever name it is asked for.
+    if not all(_WRAPPER in (t.stored_name or "") for t in (*masks, *thresholds, *steps)):
         return {}
     return _pruning_verdicts(
         owner, [(m, w) for m, w in pairs if w is not None], thresholds, steps[0], "its name, and"

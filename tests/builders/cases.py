@@ -159,7 +159,7 @@ def legacy(
     """
     with h5py.File(path, "w") as file:
         root = file if config is None else file.create_group("model_weights")
-        for place in {file, root}:
+        for place in (file, root):
             place.attrs["backend"] = "tensorflow"
             place.attrs["keras_version"] = version
         if config is not None:
