@@ -242,7 +242,7 @@ def _value_bytes(tensor: Tensor) -> int:
         return 0
     try:
         return tensor.elements * numpy_dtype(tensor.dtype).itemsize
-    except (AttributeError, TypeError):
+    except (AttributeError, SyntaxError, TypeError, ValueError):
         return 0
 
 

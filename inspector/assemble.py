@@ -113,12 +113,19 @@ def build_unreadable(path: str, error: ArtifactError) -> r.ArtifactReport:
 def narrow(
     artifact: r.ArtifactReport, layers: tuple[str, ...] = (), roles: tuple[str, ...] = ()
 ) -> r.ArtifactReport:
-    """Only rows of these layers (globs) and roles; counts and bytes stay those of the whole."""
+    """Only rows of these layers and roles; counts and bytes stay those of the whole.
+
+    layers: globs, of which one must match the layer's path or that of a layer around it.
+    """
     if not artifact.readable or not (layers or roles):
         return artifact
 
     def named(layer: str | None) -> bool:
-        return not layers or any(fnmatch.fnmatchcase(layer or "", glob) for glob in layers)
+        parts = (layer or "").split("/")
+        paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        return not layers or any(
+            fnmatch.fnmatchcase(path, glob) for glob in layers for path in paths
+        )
 
     kept = tuple(
         row

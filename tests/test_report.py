@@ -226,3 +226,15 @@ def test_an_unreadable_artifact_keeps_its_place_and_its_reason(error, code):
     assert [(p.code, p.severity, p.message) for p in built.problems] == [
         (code, "error", error.message)
     ]
+
+
+def test_a_layer_brings_those_inside_it():
+    case = Case(counts=(2, 2, 0))
+    case.tensor("a", Role.WEIGHT, (1,), layer="inner/wrapper/dense")
+    case.tensor("b", Role.WEIGHT, (1,), layer="inner_2")
+    case.row("inner/wrapper", "PruneLowMagnitude", 1)
+    case.row("inner_2", "Dense", 1)
+    for glob in ("inner", "inner/wrapper", "*/wrapper"):
+        narrowed = narrow(case.build(), layers=(glob,))
+        assert [tensor.name for tensor in narrowed.tensors] == ["a"]
+        assert [row.name for row in narrowed.layers] == ["inner/wrapper"]

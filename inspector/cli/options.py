@@ -81,7 +81,7 @@ _FILTERS = (
         "layers",
         multiple=True,
         metavar="GLOB",
-        help="Only rows of layers whose path matches. Repeatable.",
+        help="Only rows of layers whose path matches, and of those inside. Repeatable.",
     ),
     click.option(
         "--role",
