@@ -8,6 +8,7 @@ that is infinite is the string "Infinity" or "-Infinity".
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -333,5 +334,17 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"inspect report {SCHEMA_VERSION}",
-        **msgspec.json.schema(Report),
+        **_undented(msgspec.json.schema(Report)),
     }
+
+
+def _undented(node: Any) -> Any:
+    """Descriptions come from docstrings, whose margins only Python 3.13 takes off."""
+    if isinstance(node, dict):
+        return {
+            key: cleandoc(value)
+            if key == "description" and isinstance(value, str)
+            else _undented(value)
+            for key, value in node.items()
+        }
+    return [_undented(one) for one in node] if isinstance(node, list) else node

@@ -6,6 +6,7 @@ python scripts/make_readme.py --check    exit 1 where it would change
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def run(command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "inspector", *command.split()[1:]],
         cwd=ROOT,
+        env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
         text=True,
         check=True,
