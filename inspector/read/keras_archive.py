@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from inspector.errors import ArtifactError, UnknownFormat
+from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Layer, Problem, Section, Severity, Store, Tensor
 from inspector.read.formats import Format, Opened, Reader
@@ -17,6 +17,7 @@ from inspector.storage import ByteSource, LocalFile
 
 if TYPE_CHECKING:
     from inspector.read.keras_store import StoredObject
+    from inspector.wire.archive import Archive
 
 ZIP = Format("keras-zip", "Keras v3 archive", (".keras",), "zip")
 FOLDER = Format("keras-dir", "Keras v3 archive, unpacked", (".keras/",), "keras-dir")
@@ -74,7 +75,7 @@ class _Weights:
 def read(path: str, limits: Limits) -> Opened:
     """Open a `.keras` zip or folder. Raises ArtifactError; UnknownFormat without a config."""
     with contextlib.ExitStack() as stack:
-        parts = _folder(path, stack) if os.path.isdir(path) else _zip(path, stack, limits)
+        parts = _folder(path, stack, limits) if os.path.isdir(path) else _zip(path, stack, limits)
         artifact = _artifact(parts, stack, limits)
         return Opened(artifact, stack.pop_all())
 
@@ -93,6 +94,8 @@ def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
 
     def member_source(name: str) -> ByteSource | None:
         member = archive.find(name)
+        if member is not None and not member.distinct:
+            raise Corrupt("its bytes are claimed by another member too", path, member.data_offset)
         if member is not None and name not in opened:
             opened[name] = archive.open_member(member)
         return opened.get(name)
@@ -117,12 +120,17 @@ def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
         dict(archive.overhead),
         list(archive.problems),
     )
+    _charge_unnamed(parts, archive)
+    return parts
+
+
+def _charge_unnamed(parts: _Parts, archive: Archive) -> None:
+    """Members that no name leads to: earlier ones of a name, and those that stand for folders."""
     for member in archive.members:
         if member.distinct and archive.find(member.name) is not member:
             parts.charge("shadowed members", member.compressed)
         elif member.is_dir:
-            parts.charge("other members", member.compressed)
-    return parts
+            parts.charge("other members", member.compressed if member.distinct else 0)
 
 
 def _no_config(names: list[str]) -> str:
@@ -143,17 +151,23 @@ def _no_config(names: list[str]) -> str:
     return f"a zip without a Keras config.json ({count}{said})"
 
 
-def _folder(path: str, stack: contextlib.ExitStack) -> _Parts:
+def _folder(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
     found: dict[str, str] = {}
     problems: list[Problem] = []
     for folder, inner, files in os.walk(path, followlinks=False):
         inner.sort()
+        if len(found) + len(files) > limits.nodes:
+            raise LimitExceeded("nodes", len(found) + len(files), limits.nodes, path)
         for name in sorted(files + [one for one in inner if os.path.islink(f"{folder}/{one}")]):
             full = os.path.join(folder, name)
             short = os.path.relpath(full, path).replace(os.sep, "/")
             if os.path.islink(full):
                 message = f"{short} is a symbolic link to {os.readlink(full)}; it is not followed"
                 problems.append(Problem("symbolic-link", Severity.ERROR, message, path))
+                continue
+            if not os.path.isfile(full):
+                message = f"{short} is a device, a pipe or a socket; it is not opened"
+                problems.append(Problem("odd-file", Severity.ERROR, message, path))
                 continue
             found[short] = full
     opened: dict[str, ByteSource] = {}

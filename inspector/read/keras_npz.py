@@ -6,9 +6,9 @@ The pickle is read as data, opcode by opcode, and never executed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from inspector.errors import ArtifactError
+from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Extent, Problem, Severity, Tensor
 from inspector.read.keras_common import logical_dtype
@@ -39,6 +39,8 @@ def read_npz(source: ByteSource, limits: Limits) -> Npz:
         if archive.find(member.name) is not member:
             continue
         try:
+            if not member.distinct:
+                raise Corrupt("its bytes are claimed by another member too", source.path)
             objects.append(_object(archive, member, limits))
         except ArtifactError as error:
             message = f"{member.name}: {error.message}"
@@ -52,8 +54,16 @@ def read_npz(source: ByteSource, limits: Limits) -> Npz:
 def _object(archive: Archive, member: Member, limits: Limits) -> StoredObject:
     inner = archive.open_member(member)
     path = member.name.removesuffix(".npy")
-    variables = sorted(npz_variables(inner, 0, limits), key=lambda v: number(v.key or "0"))
+    variables = sorted(
+        npz_variables(inner, 0, limits), key=lambda v: number((v.key or "0").partition("/")[0])
+    )
     base = member.data_offset if member.method == "stored" else None
+    # A kernel that LoRA adapts is pickled as a tensor, a call around the array: "0/0".
+    numbers = [(one.key or "").partition("/")[0] for one in variables]
+    variables = [
+        replace(one, key=number) if numbers.count(number) == 1 and number else one
+        for one, number in zip(variables, numbers, strict=True)
+    ]
     return StoredObject(
         "" if path == _ROOT else path,
         tuple(_tensor(one, path, base, archive.source.path) for one in variables),

@@ -7,6 +7,7 @@ Source of the facts about layout: HDF5 File Format Specification, version 3.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ _PLAIN_CLASSES = frozenset({h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM})
 # A global heap collection: "GCOL", version, 3 reserved bytes, then its size in 8 bytes.
 _HEAP_SIGNATURE = b"GCOL"
 _SEARCHED = 16 << 20
+# Metadata that libhdf5 keeps: each object is looked at once, so its own 32 MiB are of no use.
+_CACHE_BYTES = 2 << 20
 # Times the limit attribute_bytes that a list of values may take at the very worst.
 _SWELL = 4
 # A global heap object (one variable-length value): its header, and padding to 8 bytes.
@@ -134,6 +137,10 @@ class Hdf5File:
         self._largest_heap: int | None = None
         with _library_errors(source.path):
             access = h5p.create(h5p.FILE_ACCESS)
+            cache = access.get_mdc_config()
+            cache.set_initial_size = True
+            cache.initial_size = cache.min_size = cache.max_size = _CACHE_BYTES
+            access.set_mdc_config(cache)
             access.set_fileobj_driver(h5fd.fileobj_driver, SourceReader(source))
             self._file = h5f.open(b"artifact", h5f.ACC_RDONLY, access)
             self.structure_bytes += self.superblock.length
@@ -197,13 +204,16 @@ class Hdf5File:
 
     def _read_all(self) -> Group:
         root_id = h5g.open(self._file, b"/")
-        root = Group("", h5o.get_info(root_id).addr)
+        info = h5o.get_info(root_id)
+        root = Group("", info.addr)
         self._nodes[root.address] = root
+        self._account(root_id, root, info)
         # Breadth first, so that the first path of an object is one of its shortest.
-        pending = [(root, root_id, 0)]
-        for group, group_id, depth in pending:
-            self._account(group_id, group)
-            for raw, kind, address in _links(group_id):
+        # Taken off the queue, a group's handle goes: libhdf5 keeps kilobytes for each.
+        pending = collections.deque([(root, root_id, 0)])
+        while pending:
+            group, group_id, depth = pending.popleft()
+            for raw, kind, address in self._links(group_id, group):
                 # Names that are no UTF-8 stay apart, and can be printed.
                 name = raw.decode("utf-8", "backslashreplace")
                 if b"/" in raw or raw in {b"", b"."} or name in group.links:
@@ -234,20 +244,32 @@ class Hdf5File:
         self._check("depth", depth)
         try:
             node_id = h5o.open(group_id, name)
-            address = h5o.get_info(node_id).addr
+            info = h5o.get_info(node_id)
+            node: Group | Dataset
             if isinstance(node_id, h5g.GroupID):
-                return Group(path, address), node_id
-            if isinstance(node_id, h5d.DatasetID):
-                dataset = read_dataset(node_id, path, address, self)
-                self._account(node_id, dataset)
-                return dataset, node_id
+                node = Group(path, info.addr)
+            elif isinstance(node_id, h5d.DatasetID):
+                node = read_dataset(node_id, path, info.addr, self)
+            else:
+                return None  # a named datatype: structure only
+            self._account(node_id, node, info)
         except _LIBRARY_ERRORS as error:
             self._problem("unreadable-object", Severity.ERROR, f"{path}: {_reason(error)}")
-        return None  # a named datatype: structure only
+            return None
+        return node, node_id
 
-    def _account(self, node_id: Any, node: Group | Dataset) -> None:
+    def _links(self, group_id: Any, group: Group) -> list[tuple[bytes, str, int]]:
+        try:
+            return _links(group_id)
+        except _LIBRARY_ERRORS as error:
+            if not group.path:
+                raise  # the root: there is nothing to read
+            message = f"{group.path}: what it holds cannot be read: {_reason(error)}"
+            self._problem("unreadable-object", Severity.ERROR, message)
+            return []
+
+    def _account(self, node_id: Any, node: Group | Dataset, info: Any) -> None:
         """Read the attributes and add what the object's own structure takes."""
-        info = h5o.get_info(node_id)
         meta = info.meta_size
         self.structure_bytes += info.hdr.space.total
         self.structure_bytes += meta.obj.index_size + meta.obj.heap_size

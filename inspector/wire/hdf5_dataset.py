@@ -138,9 +138,9 @@ def _slabs(
 def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Dataset:
     """Everything about one dataset but its values. Adds problems to `file`."""
     space = handle.get_space()
-    shape = None if space.get_simple_extent_type() == h5s.NULL else tuple(handle.shape)
+    shape = None if space.get_simple_extent_type() == h5s.NULL else space.get_simple_extent_dims()
     kind = handle.get_type()
-    dtype = _dtype_name(handle)
+    dtype = _dtype_name(kind)
     plist = handle.get_create_plist()
     dataset = Dataset(path, address, dtype, kind.get_size(), shape, 0, "no data space", ())
     if shape is None:
@@ -176,11 +176,11 @@ def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Datase
         file.structure_bytes -= dataset.stored
         dataset.payload = ChunkedPayload(handle, path, shape, dtype) if _numeric(dtype) else None
     else:
-        _contiguous(dataset, handle, plist, file)
+        _contiguous(dataset, handle, kind, plist, file)
     return dataset
 
 
-def _contiguous(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
+def _contiguous(dataset: Dataset, handle: Any, kind: Any, plist: Any, file: Hdf5File) -> None:
     offset = handle.get_offset()
     dataset.stored = handle.get_storage_size() if offset is not None else 0
     if offset is None or not dataset.stored:
@@ -205,7 +205,7 @@ def _contiguous(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> No
         shape = dataset.shape or ()
         dataset.payload = (
             RawPayload(file.source, offset, math.prod(shape), dataset.dtype)
-            if _as_numpy_has_it(handle, dataset)
+            if _as_numpy_has_it(kind, dataset)
             else ChunkedPayload(handle, dataset.path, shape, dataset.dtype)
         )
 
@@ -297,9 +297,8 @@ def _numeric(dtype: str) -> bool:
     return dtype in {"bfloat16", "V2"} or (dtype[:1] in set("<>|=") and dtype[1:2] in set("iufcb"))
 
 
-def _as_numpy_has_it(handle: Any, dataset: Dataset) -> bool:
+def _as_numpy_has_it(kind: Any, dataset: Dataset) -> bool:
     """Whether the stored bytes are NumPy's: HDF5 knows numbers of any width and layout of bits."""
-    kind = handle.get_type()
     if kind.get_class() == h5py.h5t.FLOAT:
         return bool(kind.equal(h5py.h5t.py_create(np.dtype(dataset.dtype))))
     bits = kind.get_precision() if kind.get_class() == h5py.h5t.INTEGER else 8 * kind.get_size()
@@ -307,9 +306,8 @@ def _as_numpy_has_it(handle: Any, dataset: Dataset) -> bool:
     return bool(bits == 8 * itemsize == 8 * dataset.size)
 
 
-def _dtype_name(handle: Any) -> str:
+def _dtype_name(kind: Any) -> str:
     """NumPy's name for the stored type, with byte order; words for what NumPy has no number for."""
-    kind = handle.get_type()
     words = {
         h5py.h5t.STRING: "string",
         h5py.h5t.VLEN: "variable-length",
@@ -322,7 +320,7 @@ def _dtype_name(handle: Any) -> str:
     if word is not None:
         return word
     try:
-        dtype = handle.dtype
+        dtype = kind.dtype
     except (TypeError, ValueError):
         return f"{kind.get_size()}-byte type unknown to NumPy"
     if dtype.kind == "V":
