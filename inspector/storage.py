@@ -186,16 +186,22 @@ def covered(extents: Iterable[Extent]) -> int:
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order."""
+    """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order.
+
+    Raises TypeError for a name that neither has ("string", "compound" ...).
+    """
     import numpy as np
 
     order, bare = (name[0], name[1:]) if name.startswith(("<", ">")) else ("", name)
     try:
         found: np.dtype[Any] = np.dtype(bare)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # NumPy may parse words as fields
         import ml_dtypes
 
-        found = np.dtype(getattr(ml_dtypes, bare))
+        kind = getattr(ml_dtypes, bare, None)
+        if not isinstance(kind, type):
+            raise TypeError(f"no dtype is called {bare!r}") from None
+        found = np.dtype(kind)
     # Told "<", ml_dtypes' types would no longer be the same as their own.
     return found.newbyteorder(">") if order == ">" else found
 

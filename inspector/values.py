@@ -280,5 +280,5 @@ def declared_dtype(tensor: Tensor) -> np.dtype[Any] | None:
     """The dtype that the tensor names; None for "string" and others that NumPy has not."""
     try:
         return numpy_dtype(tensor.dtype)
-    except (TypeError, AttributeError):
+    except TypeError:
         return None
