@@ -95,7 +95,7 @@ def test_an_operation_owns_nothing_though_a_layer_has_its_name():
 
 def test_spectral_normalization_repeats_its_layers_kernel():
     kernel, vector = own_variables(layer("SpectralNormalization"), K2)
-    assert (kernel.role, kernel.about, kernel.counted) == (Role.ALIAS, "kernel", False)
+    assert (kernel.role, kernel.about, kernel.counted) == (Role.ALIAS, "layer/kernel", False)
     assert (vector.name, vector.role, vector.trainable) == ("vector_u", Role.STATISTIC, False)
 
 

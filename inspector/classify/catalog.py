@@ -56,7 +56,9 @@ def _rule(role: Role) -> Apply:
 def _evidence(context: Context, tensor: Tensor, spec: Spec, served: Tensor | None) -> str:
     layer = f"{context.class_of(tensor.layer)} {tensor.layer or '(the model)'}"
     about = served.name if served is not None else (spec.variable.about or "its weight")
-    said = _SAYS[spec.variable.role].format(variable=spec.variable.name, layer=layer, about=about)
+    # A name that two classes' options would give differently is left open.
+    variable = tensor.variable or "a variable"
+    said = _SAYS[spec.variable.role].format(variable=variable, layer=layer, about=about)
     sentence = f"{said}; known {_HOW[tensor.naming][1]}"
     if tensor.naming is Naming.CONFIG and tensor.stored_name is not None:
         sentence += f" (the file calls it {tensor.stored_name!r})"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from inspector.classify.rule import Context, Rule, each
 from inspector.keras.tfmot import CLASSES, is_tfmot
-from inspector.model import Role, Section, Store, Tensor, Verdict
+from inspector.model import Flavor, Role, Section, Store, Tensor, Verdict
 
 # Names that Keras' built-in layers give their variables -> ranks they come in.
 _WEIGHTS: Mapping[str, range] = {
@@ -47,6 +47,7 @@ _TOOLKIT = re.compile(
 )
 # Where a v3 store keeps the state of `keras.random.SeedGenerator`.
 _SEED = re.compile(r"(?:^|/)(?P<holder>[^/]+)/seed_generator(_\d+)?/vars/0$")
+_QUANTIZED = re.compile(r"(_scale|_scales|_zero|_amax_history)$|^(g_idx|zero_point)$")
 _KERAS1 = re.compile(r"_(?P<name>running_mean|running_std|gamma|beta|[WUb])(_[a-z]+)?$")
 
 
@@ -79,6 +80,8 @@ def _names(context: Context, tensor: Tensor) -> Verdict | None:
     elif name == "vector_u" and rank == 2:
         role, said = Role.STATISTIC, "the vector that SpectralNormalization keeps between steps"
         trainable = False
+    elif context.artifact.flavor is Flavor.KERAS3 and _QUANTIZED.search(name):
+        role, said = Role.QUANT_PARAM, "what Keras 3 reads a quantized variable with"
     elif rank in _WEIGHTS.get(name, range(0)):
         role, said = Role.WEIGHT, "a weight of a Keras layer"
     else:

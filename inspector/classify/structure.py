@@ -38,6 +38,10 @@ def _guessed(context: Context, owner: str, class_name: str) -> bool:
     )
 
 
+def _rank(tensor: Tensor) -> int:
+    return 2 if tensor.shape is None else len(tensor.shape)
+
+
 def _is_step(tensor: Tensor, dtype: str) -> bool:
     return tensor.shape == _SCALAR and tensor.dtype == dtype
 
@@ -241,7 +245,7 @@ def _quantization(context: Context, owner: str, group: Sequence[Tensor]) -> Mapp
         return {}
     if context.artifact.store is Store.LEGACY:
         steps = [t for t in group if t.variable == "optimizer_step" and _is_step(t, "int32")]
-        ranges = [t for t in group if _RANGE.match(t.variable or "") and len(t.shape or (0, 0)) < 2]
+        ranges = [t for t in group if _RANGE.match(t.variable or "") and _rank(t) < 2]
     else:
         if not any(
             _guessed(context, owner, n)

@@ -7,8 +7,8 @@ where the class is not known.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from inspector.keras.layers import Variable
 from inspector.keras.order import legacy_order
@@ -35,7 +35,8 @@ class Bound:
 
 def bind_legacy(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> list[Bound]:
     """Bind the `weight_names` of one top-level layer's group."""
-    slots = legacy_order(layer, flavor, len(entries))
+    ranks = [None if entry.shape is None else len(entry.shape) for entry in entries]
+    slots = legacy_order(layer, flavor, len(entries), ranks)
     if slots is not None and fits([slot.variable for slot in slots], entries):
         return [
             Bound(slot.layer_path, slot.variable.name, _agreement(slot.variable.name, entry))
@@ -62,40 +63,6 @@ def bind_v3(
         Bound(layer.path, entry.stored_name, Naming.STORED if entry.stored_name else Naming.NONE)
         for entry in entries
     ]
-
-
-# What a config may say that takes variables away; the defaults have them all.
-_OPTIONS: tuple[Mapping[str, bool], ...] = (
-    {"use_bias": False},
-    {"scale": False},
-    {"center": False},
-    {"scale": False, "center": False},
-    {"reset_after": False},
-)
-
-
-def settled(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> Layer:
-    """A layer guessed from a name, with the one option that makes its variables fit.
-
-    Without a config a Dense is taken to have a bias; where the file holds one matrix alone, it has
-    none. Where no option fits, or two do that name other variables, the layer stays as it is.
-    """
-    if layer.config or _fitting(layer, flavor, entries) is not None:
-        return layer
-    choices: dict[tuple[str, ...], Layer] = {}
-    for option in _OPTIONS:
-        candidate = replace(layer, config=option)
-        names = _fitting(candidate, flavor, entries)
-        if names is not None:
-            choices.setdefault(names, candidate)
-    return next(iter(choices.values())) if len(choices) == 1 else layer
-
-
-def _fitting(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> tuple[str, ...] | None:
-    variables = v3_variables(layer, flavor, count=len(entries))
-    if variables is None or not fits(variables, entries):
-        return None
-    return tuple(variable.name for variable in variables)
 
 
 def fits(variables: Sequence[Variable], entries: Sequence[Entry]) -> bool:

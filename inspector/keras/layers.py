@@ -79,11 +79,14 @@ def own_variables(
     return stored_variables(layer, _class_of(layer), plain, stored)
 
 
-def weights_order(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
+def weights_order(
+    layer: Layer, flavor: Flavor, *, quantized_later: bool = False
+) -> tuple[Variable, ...] | None:
     """The layer's own variables in the order of `layer.weights`, once built from its config.
 
     LoRA's matrices are among them, and a calibrated kernel's zero point, which keras 3.15 leaves
     out of the store. A variable that repeats another layer's (role alias) comes where it does.
+    quantized_later: `quantize` was called on the built layer, and it was saved without loading.
     """
     rows = _rows(layer, flavor)
     if rows is None:
@@ -91,7 +94,7 @@ def weights_order(layer: Layer, flavor: Flavor) -> tuple[Variable, ...] | None:
     plain = tuple(row.variable for row in rows if row.in_weights)
     if flavor is not Flavor.KERAS3:
         return plain
-    return loaded_order(layer, _class_of(layer), plain)
+    return loaded_order(layer, _class_of(layer), plain, quantized_later=quantized_later)
 
 
 def implied_children(layer: Layer, flavor: Flavor) -> tuple[Layer, ...]:

@@ -144,11 +144,12 @@ def _rank_of(layer: Layer) -> int | None:
 
 
 def loaded_order(
-    layer: Layer, class_name: str, plain: tuple[Variable, ...]
+    layer: Layer, class_name: str, plain: tuple[Variable, ...], *, quantized_later: bool = False
 ) -> tuple[Variable, ...]:
     """The layer's own variables in the order of `layer.weights` once it is built from its config.
 
-    Trainable ones come first, in the order of `build`; a kernel that LoRA froze keeps its place.
+    quantized_later: instead once it was built in float and then quantized. Trainable ones come
+    first, in the order of `build`; a kernel that LoRA froze keeps its place.
     """
     lora = adapters(layer, class_name)
     how = mode_of(layer, class_name)
@@ -156,7 +157,7 @@ def loaded_order(
         return plain + lora
     bias, main, rest = _parts(plain, class_name, how)
     if how.mode == "float8":
-        return rest + main + bias + lora
+        return main + bias + rest + lora if quantized_later else rest + main + bias + lora
     return bias + lora + main + rest
 
 

@@ -121,7 +121,8 @@ _TF_IDF = equals("output_mode", "tf_idf")
 def _lookups(own: Row) -> dict[str, tuple[Row, ...]]:
     """The lookup layers: vocabularies are assets, idf weights a variable."""
     name = own.variable.name
-    again = replace(own.variable, role=Role.ALIAS, about=name, counted=False)
+    about = f"_lookup_layer/{name}"
+    again = replace(own.variable, role=Role.ALIAS, about=about, counted=False)
     return {
         "StringLookup": (own,),
         "IntegerLookup": (own,),
@@ -140,13 +141,23 @@ _BATCH_NORM = (
     statistic("renorm_mean", when=_RENORM),
     statistic("renorm_stddev", when=_RENORM),
 )
+
+
+def _embeds(config: Config) -> bool:
+    inner = config.get("layer")
+    return isinstance(inner, Mapping) and inner.get("class_name") == "Embedding"
+
+
+def _repeated(name: str, when: Condition) -> Row:
+    about = f"layer/{name}"
+    return Row(Variable(name, Role.ALIAS, trainable=True, about=about, counted=False), when)
+
+
 _SPECTRAL_NORM = (
     # The wrapper holds its layer's kernel as an attribute of its own, so a store by position has
     # it in both places.
-    Row(
-        Variable("kernel", Role.ALIAS, trainable=True, about="kernel", counted=False),
-        _always,
-    ),
+    _repeated("kernel", lambda config: not _embeds(config)),
+    _repeated("embeddings", _embeds),
     statistic("vector_u", 2),
 )
 

@@ -8,19 +8,24 @@ of Layer and Model in keras 1.2, 2.2 and 3.15 and tf_keras 2.21.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.keras import layers, tfmot
 from inspector.keras.config import shared_layers
 from inspector.keras.layers import Variable
-from inspector.model import Flavor, Layer
+from inspector.model import Flavor, Layer, Role
 
 # Sub-layers not in the config as such whose flag loading restores all the same.
 _PASSED_ON = frozenset({"cell", "forward_layer", "backward_layer"})
 
-# More than any wrapper has variants.
+# Classes that make their cell without passing the flag on.
+_KEPT_BACK = frozenset({"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
+
+# More than any wrapper has variants. To Keras 3 they are: built from the config; quantized once
+# built; without activations that are layers, which it builds only when they are called.
 _VARIANTS = 3
+_QUANTIZED_LATER, _NOT_CALLED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,17 @@ class Slot:
     trainable: bool
 
 
-def legacy_order(layer: Layer, flavor: Flavor, count: int | None = None) -> tuple[Slot, ...] | None:
+def legacy_order(
+    layer: Layer,
+    flavor: Flavor,
+    count: int | None = None,
+    ranks: Sequence[int | None] | None = None,
+) -> tuple[Slot, ...] | None:
     """The variables of a top-level layer as its group's `weight_names` lists them.
 
-    count: how many the file lists; it tells how tfmot's wrappers were built, where they can have
-    been in several ways. None where the class of the layer, or of one inside, is not known.
+    count, ranks: how many the file lists, and of how many dimensions; they tell how tfmot's
+    wrappers and quantized layers were built, where they can have been in several ways. None where
+    the class of the layer, or of one inside, is not known.
     """
     usual: tuple[Slot, ...] | None = None
     for variant in range(_VARIANTS):
@@ -48,10 +59,17 @@ def legacy_order(layer: Layer, flavor: Flavor, count: int | None = None) -> tupl
         if parts is None:
             return None
         slots = _slots(parts)
-        if count is None or len(slots) == count:
+        if count is None or (len(slots) == count and _have_ranks(slots, ranks)):
             return slots
         usual = usual or slots
     return usual
+
+
+def _have_ranks(slots: Sequence[Slot], ranks: Sequence[int | None] | None) -> bool:
+    return ranks is None or all(
+        slot.variable.rank is None or rank is None or slot.variable.rank == rank
+        for slot, rank in zip(slots, ranks, strict=False)
+    )
 
 
 def stored_layers(root: Layer, flavor: Flavor) -> tuple[Layer, ...]:
@@ -95,7 +113,7 @@ def _gates_keras3(layer: Layer, gates: dict[str, bool], *, frozen: bool) -> None
     gates[layer.path] = layer.trainable is not False and not frozen
     for child in layer.children:
         made = not layer.is_model and child.attr not in layer.config
-        forgotten = made and child.attr not in _PASSED_ON
+        forgotten = made and (child.attr not in _PASSED_ON or layer.class_name in _KEPT_BACK)
         restored = replace(child, trainable=None) if forgotten else child
         _gates_keras3(restored, gates, frozen=frozen)
 
@@ -168,9 +186,22 @@ class _Parts:
         path = self.repeats.get(layer.path, layer.path)
         return _Ref((path, variable.name, variable.about), layer.path, variable, on)
 
+    def _own_ref(self, layer: Layer, variable: Variable, on: bool) -> _Ref:
+        """A variable of the layer's own list, or the inner layer's that it repeats."""
+        repeated = variable.role is Role.ALIAS
+        found = tfmot.resolve(layer, variable.about or "", self.flavor) if repeated else None
+        if found is None:
+            flag = on and layers.trainable_on_load(layer, self.flavor, variable)
+            return self._ref(layer, variable, on=flag)
+        inner, name = found
+        own = layers.own_variables(inner, self.flavor) or ()
+        same = next((v for v in own if v.name == name), variable)
+        return self._own_ref(inner, same, on if inner.trainable is None else inner.trainable)
+
     def _own(self, layer: Layer, moved: frozenset[str]) -> list[Variable] | None:
         """The layer's own variables in order; a model that lists its layers has none."""
-        own = layers.weights_order(layer, self.flavor)
+        later = self.flavor is Flavor.KERAS3 and self.variant == _QUANTIZED_LATER
+        own = layers.weights_order(layer, self.flavor, quantized_later=later)
         if own is None:
             return [] if layer.is_model and layer.children else None
         return [v for v in own if v.name not in moved]
@@ -180,8 +211,10 @@ class _Parts:
         own = self._own(layer, moved)
         if own is None:
             return None
-        refs = [self._ref(layer, v, on=on and v.trainable) for v in own]
+        refs = [self._own_ref(layer, v, on) for v in own]
         for child in layer.children:
+            if self.variant == _NOT_CALLED and "activation" in child.attr:
+                continue
             inner = self._weights(
                 child, on if child.trainable is None else child.trainable, frozenset()
             )
@@ -197,7 +230,7 @@ class _Parts:
         own = self._own(layer, moved)
         if own is None:
             return None
-        trainable = [self._ref(layer, v) for v in own if v.trainable]
+        trainable = [self._own_ref(layer, v, True) for v in own if v.trainable]
         rest = [self._ref(layer, v) for v in own if not v.trainable]
         inside: list[_Lists] = []
         for child in layer.children:

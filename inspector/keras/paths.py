@@ -18,6 +18,9 @@ from inspector.model import Flavor, Layer
 
 Order = Callable[[str], tuple[int, ...]]
 
+# A config has the name that Keras exports a class under; a store has the class's own.
+_WRITTEN_AS: Mapping[str, str] = {"GroupQueryAttention": "GroupedQueryAttention"}
+
 # Attributes that are lists whatever the config says.
 CONTAINERS = frozenset({"layers", "cells", "_layer_checkpoint_dependencies"})
 
@@ -209,7 +212,7 @@ class _Walk:
         for child in children:
             if self.scheme.skip and self._identity(child) in self.seen:
                 continue
-            base = snake_case(child.class_name)
+            base = snake_case(_WRITTEN_AS.get(child.class_name, child.class_name))
             number = used.get(base, 0)
             used[base] = number + (2 if doubled and self._has_weights(child) else 1)
             yield (f"{base}_{number}" if number else base), child

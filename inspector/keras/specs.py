@@ -86,7 +86,10 @@ def _places(
     if store is Store.LEGACY:
         if layer.path == "":
             return None  # variables of the model itself: no class tells their names
-        slots = legacy_order(layer, flavor, len(group))
+        ranks = [
+            None if t.shape is None or t.keras_elements is not None else len(t.shape) for t in group
+        ]
+        slots = legacy_order(layer, flavor, len(group), ranks)
         places = None if slots is None else [(s.layer_path, s.variable) for s in slots]
     else:
         own = tfmot.v3_variables(layer, flavor, wrapper=wrapper, count=len(group))

@@ -41,6 +41,11 @@ _OUTPUT_ACTIVATIONS = frozenset({"relu", "swish", "silu", "gelu", "relu6"})
 _QUANTIZE_CONFIG = re.compile(r"^Default(8Bit|NBit)(Conv|ConvTranspose)?QuantizeConfig$")
 _ACTIVATION_CONFIG = re.compile(r"^Default(8Bit|NBit)ActivationQuantizeConfig$")
 _OUTPUT_CONFIG = re.compile(r"^Default(8Bit|NBit)OutputQuantizeConfig$")
+# QuantizeConfigs around another, and the key they hold it by.
+_AROUND: Mapping[str, str] = {
+    "OutputOnlyConfig": "quantize_config",
+    "FixedQuantizeConfig": "config",
+}
 _RANGELESS = frozenset({"FixedQuantizer", "NoQuantizer"})
 
 
@@ -223,6 +228,12 @@ def _plan(serialized: Any, inner: Layer) -> tuple[list[str], list[str]] | None:
     output = ["output"] if config.get("quantize_output", True) else []
     if name == "NoOpQuantizeConfig":
         return [], []
+    if name in _AROUND:
+        inside = _plan(config.get(_AROUND[name]), inner)
+        if inside is None:
+            return None
+        # OutputOnlyConfig leaves the weights alone; a fixed range is no variable.
+        return ([], inside[1]) if name == "OutputOnlyConfig" else (inside[0], [])
     if _OUTPUT_CONFIG.match(name):
         return [], output
     if _ACTIVATION_CONFIG.match(name):

@@ -68,10 +68,12 @@ def _artifact(file: Hdf5File, path: str, limits: Limits) -> Artifact:
     from inspector.read.keras_store import is_v3_store, read_v3_file
 
     root = file.root
-    whole = "model_config" in root.attributes or "model_weights" in root.links
+    # A weights-only file can have a layer that is called model_weights.
+    listed = root.texts("layer_names") is not None
+    whole = "model_config" in root.attributes or (not listed and "model_weights" in root.links)
     if whole:
         return _legacy(file, path, limits, whole=True)
-    if root.texts("layer_names") is not None or "nb_layers" in root.attributes:
+    if listed or "nb_layers" in root.attributes:
         return _legacy(file, path, limits, whole=False)
     if is_v3_store(root):
         return read_v3_file(file, path, limits)

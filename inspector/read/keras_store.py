@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from inspector.keras.bind import Entry, bind_v3, settled
+from inspector.keras.bind import Entry, bind_v3
+from inspector.keras.guess import Stored, settled
 from inspector.keras.layers import unpacked
 from inspector.keras.paths import guess_layers, object_paths
 from inspector.keras.specs import trainable_tensors
@@ -195,10 +196,7 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
     unknown = [path for path in model_paths if path not in known]
     names = {one.path: one.name for one in objects if one.name is not None}
     guesses = dict(guess_layers(unknown, config.flavor, names, CLASSES)) if unknown else {}
-    for one in objects:
-        if one.path in guesses:
-            entries = [Entry(None, tensor.shape) for tensor in one.tensors]
-            guesses[one.path] = settled(guesses[one.path], config.flavor, entries)
+    settled_names = _settle(objects, guesses, known, config.flavor)
     result.guessed = tuple(guesses.values())
     for one in objects:
         section = _section(one.path)
@@ -220,11 +218,43 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         layer = known.get(one.path) or guesses.get(one.path)
         naming = Naming.CONFIG if one.path in known else Naming.CLASS
         wrapper = wrapped.get(layer.path) if layer is not None else None
-        result.tensors += _variables(one, layer, naming, config.flavor, wrapper)
+        found = _variables(one, layer, naming, config.flavor, wrapper)
+        given = settled_names.get(one.path)
+        result.tensors += (
+            [replace(t, variable=name) for t, name in zip(found, given, strict=True)]
+            if given
+            else found
+        )
     _optimizer(objects, config, result)
     if config.model is not None:
         result.missing = _missing(objects, known, wrapped, config.flavor)
     return result
+
+
+def _settle(
+    objects: Sequence[StoredObject],
+    guesses: dict[str, Layer],
+    known: Mapping[str, Layer],
+    flavor: Flavor,
+) -> dict[str, tuple[str | None, ...]]:
+    """Give guessed layers the options that their variables show, the outer ones first.
+
+    Gives the variables' names by path, None where they stay open.
+    """
+    names: dict[str, tuple[str | None, ...]] = {}
+    for one in sorted(objects, key=lambda one: one.path.count("/")):
+        if one.path not in guesses:
+            continue
+        outer = one.path.rpartition("/")[0]
+        around = guesses.get(outer) or known.get(outer)
+        found = settled(
+            guesses[one.path],
+            flavor,
+            [Stored(tensor.shape, tensor.dtype) for tensor in one.tensors],
+            around.class_name if around is not None else "",
+        )
+        guesses[one.path], names[one.path] = found.layer, found.names
+    return names
 
 
 def _section(path: str) -> Section:
@@ -373,6 +403,8 @@ def _missing(
 
 
 def _must_have(layer: Layer, wrapper: Layer | None, flavor: Flavor) -> bool:
+    if flavor is Flavor.KERAS3 and "activation" in layer.attr:
+        return False  # Keras 3 builds an activation that is a layer only when it is called
     # A wrapper may have taken all of the inner layer's variables.
     bare = v3_variables(layer, flavor, wrapper=wrapper, count=0)
     return bool(bare) and any(variable.counted for variable in bare or ())

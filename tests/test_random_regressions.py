@@ -1,0 +1,255 @@
+"""Cases that random models against live Keras brought up, each as small as it gets.
+
+What a test expects is what live Keras 3.15, tf_keras 2.21 or tfmot 0.8 said of such a model: the
+order in which it writes `weight_names`, the numbers of its v3 groups, and its own counts.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from io import BytesIO
+
+import h5py
+import numpy as np
+import pytest
+
+from inspector.classify import classify
+from inspector.count import count
+from inspector.keras.config import parse_model
+from inspector.keras.order import effective_trainable, legacy_order
+from inspector.keras.paths import object_paths
+from inspector.model import Flavor, Role
+from inspector.read import read
+
+F32 = "float32"
+
+
+def store(path, objects, names=None):
+    """A v3 store: group path -> arrays, each a shape, a (shape, dtype) or an array."""
+    with h5py.File(path, "w") as file:
+        for group, arrays in objects.items():
+            held = file.create_group(f"{group}/vars" if group else "vars")
+            if names is not None:
+                held.attrs["name"] = names.get(group, group.rpartition("/")[2])
+            for index, one in enumerate(arrays):
+                shape, dtype = one if one and isinstance(one[-1], str) else (one, F32)
+                held[str(index)] = np.ones(shape, dtype)
+    return str(path)
+
+
+def legacy(path, groups, config=None):
+    """A weights-only `.h5`, or a whole one where a config is given."""
+    with h5py.File(path, "w") as file:
+        root = file
+        if config is not None:
+            version, content = config
+            file.attrs["keras_version"] = version
+            file.attrs["model_config"] = json.dumps(content)
+            root = file.create_group("model_weights")
+        root.attrs["layer_names"] = [name.encode() for name in groups]
+        for name, weights in groups.items():
+            group = root.create_group(name)
+            group.attrs["weight_names"] = [weight.encode() for weight in weights]
+            for weight, one in weights.items():
+                shape, dtype = one if one and isinstance(one[-1], str) else (one, F32)
+                group[weight] = np.ones(shape, dtype)
+    return str(path)
+
+
+def roles(path):
+    """Tensor name -> (variable, role); and the totals."""
+    with read(path) as opened:
+        verdicts = classify(opened.artifact).verdicts
+        totals = count(opened.artifact, verdicts).totals
+        return {
+            t.name: (t.variable, verdicts[t.name].role) for t in opened.artifact.tensors
+        }, totals
+
+
+def sequential(*layers, **more):
+    return {"class_name": "Sequential", "config": {"name": "m", "layers": list(layers), **more}}
+
+
+def layer(class_name, name, **config):
+    return {
+        "module": "keras.layers",
+        "class_name": class_name,
+        "registered_name": None,
+        "config": {"name": name, "trainable": True, **config},
+    }
+
+
+def slots(content, flavor, count=None, ranks=None):
+    root = parse_model(content, flavor)
+    found = legacy_order(root.children[0], flavor, count, ranks)
+    return [(slot.layer_path, slot.variable.name, slot.trainable) for slot in found]
+
+
+W, S, Q = Role.WEIGHT, Role.STATISTIC, Role.QUANT_PARAM
+
+
+@pytest.mark.parametrize(
+    ("group", "arrays", "expected"),
+    [
+        ("layers/dense", [(4, 3)], [("kernel", W)]),
+        ("layers/einsum_dense", [(3, 2, 2), (2, 2)], [("kernel", W), ("bias", W)]),
+        # Three vectors: beta or gamma, then the two statistics.
+        (
+            "layers/batch_normalization",
+            [(3,)] * 3,
+            [(None, W), ("moving_mean", S), ("moving_variance", S)],
+        ),
+        ("layers/batch_normalization", [(3,)] * 2, [("moving_mean", S), ("moving_variance", S)]),
+        ("layers/layer_normalization_1", [(3,)], [(None, W)]),
+        # In a subclassed model, a list of any name.
+        (
+            "steps/normalization",
+            [(3,), (3,), ((), "int64")],
+            [("mean", S), ("variance", S), ("count", S)],
+        ),
+        # Nothing names the class inside a wrapper, and nothing else has four vectors.
+        (
+            "layers/time_distributed/layer",
+            [(3,)] * 4,
+            [("gamma", W), ("beta", W), ("moving_mean", S), ("moving_variance", S)],
+        ),
+        (
+            "layers/dense",
+            [((8, 4), "int8"), (4,), (4,)],
+            [("kernel", W), ("bias", W), ("kernel_scale", Q)],
+        ),
+        ("layers/dense", [((8, 4), "int8"), (4,)], [("kernel", W), ("kernel_scale", Q)]),
+        (
+            "layers/einsum_dense",
+            [((8, 3), "int8"), (2, 3), (1, 6), ((1, 6), "int8"), (8,)],
+            [("kernel", W), ("bias", W), ("kernel_scale", Q), ("kernel_zero", Q), ("g_idx", Q)],
+        ),
+    ],
+)
+def test_the_variables_tell_the_options_that_no_config_gives(tmp_path, group, arrays, expected):
+    outer = group.rpartition("/")[0]
+    objects = {group: arrays} if outer in {"layers", "steps"} else {outer: [], group: arrays}
+    path = store(tmp_path / "m.weights.h5", objects)
+    found, _ = roles(path)
+    assert [found[f"{group}/vars/{i}"] for i in range(len(arrays))] == expected
+
+
+def test_an_attribute_is_told_by_the_name_that_keras_3_notes(tmp_path):
+    objects = {"layers/rnn": [], "b": [(3,)] * 4}
+    path = store(tmp_path / "m.weights.h5", objects, {"b": "batch_normalization_7"})
+    found, _ = roles(path)
+    assert [found[f"b/vars/{i}"][1] for i in range(4)] == [W, W, S, S]
+
+
+def test_int4_is_told_from_int8_by_the_scales(tmp_path):
+    arrays = [((8, 4), "int8"), (7,), (7,)]
+    with read(store(tmp_path / "m.weights.h5", {"layers/dense": arrays})) as opened:
+        kernel = opened.artifact.tensors[0]
+    assert (kernel.dtype, kernel.shape, kernel.keras_elements) == ("int4", (8, 7), 32)
+
+
+def test_a_layer_may_be_called_model_weights(tmp_path):
+    groups = {
+        "model_weights": {"model_weights/kernel:0": (4, 3)},
+        "dense": {"dense/kernel:0": (3, 2), "dense/bias:0": (2,)},
+    }
+    _, totals = roles(legacy(tmp_path / "m.h5", groups))
+    assert totals.count_params == 12 + 6 + 2
+
+
+def test_a_quantize_layers_scalars_are_ranges_without_a_config(tmp_path):
+    names = ["quantize_layer_min:0", "quantize_layer_max:0"]
+    weights = {f"quantize_layer/{name}": () for name in names}
+    weights["quantize_layer/optimizer_step:0"] = ((), "int32")
+    found, _ = roles(legacy(tmp_path / "m.h5", {"quantize_layer": weights}))
+    assert [role for _, role in found.values()] == [Q, Q, Role.QUANT_STEP]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "expected"),
+    [
+        (False, [("sn/d", "kernel", True), ("sn/d", "bias", True), ("sn", "vector_u", False)]),
+        (True, [("sn/d", "kernel", False), ("sn", "vector_u", False), ("sn/d", "bias", False)]),
+    ],
+)
+@pytest.mark.parametrize("flavor", [Flavor.KERAS3, Flavor.TF_KERAS])
+def test_spectral_normalization_lists_its_layers_kernel_first(flavor, frozen, expected):
+    inner = layer("Dense", "d", units=3)
+    outer = layer("SpectralNormalization", "sn", layer=inner)
+    for node in (inner, outer):
+        node["config"]["trainable"] = not frozen
+    assert slots(sequential(outer), flavor) == expected
+
+
+def test_a_kernel_under_lora_is_listed_behind_what_is_trained():
+    dense = layer("Dense", "d", units=3, lora_rank=2)
+    names = [name for _, name, _ in slots(sequential(dense), Flavor.KERAS3)]
+    assert names == ["bias", "lora_kernel_a", "lora_kernel_b", "kernel"]
+
+
+def test_float8_made_by_quantizing_a_built_layer_comes_behind_the_kernel():
+    policy = {"class_name": "QuantizedFloat8DTypePolicy", "config": {"mode": "float8"}}
+    dense = layer("Dense", "d", units=3, dtype=policy)
+    found = slots(sequential(dense), Flavor.KERAS3, 8, [2, 1, 0, 1, 0, 1, 0, 1])
+    assert [name for _, name, _ in found][:4] == [
+        *("kernel", "bias", "inputs_scale", "inputs_amax_history"),
+    ]
+
+
+def test_keras_3_counts_no_activation_layer_that_was_never_called(tmp_path):
+    activation = layer("PReLU", "p")
+    dense = layer("Dense", "dense", units=3, activation=activation)
+    groups = {"dense": {"m/dense/kernel": (4, 3), "m/dense/bias": (3,)}}
+    _, totals = roles(legacy(tmp_path / "m.h5", groups, ("3.15.1", sequential(dense))))
+    assert (totals.count_params, totals.trainable) == (15, 15)
+    weights = BytesIO()
+    store(weights, {"layers/dense": [(4, 3), (3,)]})
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps(sequential(dense)))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    _, totals = roles(str(path))
+    assert (totals.count_params, totals.trainable) == (15, 15)
+
+
+def test_a_group_is_called_after_the_class_itself_not_its_exported_name():
+    attention = layer("GroupQueryAttention", "g", head_dim=2, num_query_heads=4)
+    root = parse_model(sequential(attention), Flavor.KERAS3)
+    found = object_paths(root, Flavor.KERAS3)
+    assert found["layers/grouped_query_attention/_key_dense"].path == "g/key"
+
+
+def test_a_frozen_convlstm_of_keras_3_has_a_trainable_cell_once_loaded():
+    nodes = [layer(name, name) for name in ("ConvLSTM2D", "LSTM")]
+    for node in nodes:
+        node["config"]["trainable"] = False
+    gates = effective_trainable(parse_model(sequential(*nodes), Flavor.KERAS3), Flavor.KERAS3)
+    assert gates["ConvLSTM2D/conv_lstm_cell"] is True
+    assert gates["LSTM/lstm_cell"] is False
+
+
+def test_a_quantize_config_around_another_leaves_the_weights_alone():
+    inside = {
+        "class_name": "Default8BitQuantizeConfig",
+        "config": {
+            "weight_attrs": ["kernel"],
+            "activation_attrs": ["activation"],
+            "quantize_output": False,
+        },
+    }
+    around = {"class_name": "OutputOnlyConfig", "config": {"quantize_config": inside}}
+    wrapper = {
+        "class_name": "QuantizeWrapperV2",
+        "config": {
+            "name": "q",
+            "trainable": True,
+            "quantize_config": around,
+            "layer": layer("Dense", "d", units=3, activation="linear"),
+        },
+    }
+    found = slots(sequential(wrapper), Flavor.TF_KERAS)
+    assert [name for _, name, _ in found] == [
+        *("kernel", "bias", "optimizer_step", "post_activation_min", "post_activation_max"),
+    ]
