@@ -41,8 +41,8 @@ def layer_table(artifact: ArtifactReport) -> Table:
     roles = [role for role in artifact.roles if any(role in row.roles for row in artifact.layers)]
     measured = artifact.weights is not None or any(row.weights for row in artifact.layers)
     columns = (
-        Column("layer", keep=100, words=True, least=18),
-        Column("class", keep=60, words=True, least=14),
+        Column("layer", keep=100, words=True, least=20),
+        Column("class", keep=60, words=True, least=17),
         Column("params", keep=99),
         *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
         *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),

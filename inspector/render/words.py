@@ -27,12 +27,15 @@ def _escape(char: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` characters, its middle left out: both ends of a path tell."""
+    """`text` in at most `width` characters, its middle left out.
+
+    Both ends of a path tell, the last part most: it keeps two thirds of the room.
+    """
     if len(text) <= width:
         return text
     if width <= 1:
         return ELLIPSIS[:width]
-    tail = (width - 1) // 2
+    tail = (width - 1) * 2 // 3
     head = width - 1 - tail
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
 

@@ -1,0 +1,120 @@
+"""Byte sources: bounded reads from anywhere in a file."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import numpy as np
+import pytest
+
+from inspector.errors import ArtifactError, NotFound, Truncated
+from inspector.model import Extent
+from inspector.storage import (
+    FilledPayload,
+    LocalFile,
+    MemorySource,
+    RawPayload,
+    SourceReader,
+    covered,
+    numpy_dtype,
+)
+
+
+def test_a_file_gives_any_part_of_itself(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    with LocalFile(path) as source:
+        assert source.size == 10
+        assert bytes(source.view(3, 4)) == b"3456"
+        assert bytes(source.window(2, 5, "inner").view(1, 2)) == b"34"
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 11), (10, 1), (-1, 2), (3, -1), (1 << 62, 1)])
+def test_a_read_outside_the_source_is_truncated_not_short(tmp_path, offset, length):
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    with LocalFile(path) as source, pytest.raises(Truncated):
+        source.view(offset, length)
+
+
+def test_a_window_does_not_see_past_its_end():
+    window = MemorySource(b"0123456789", "x").window(2, 3, "x/inner")
+    with pytest.raises(Truncated, match="x/inner"):
+        window.view(2, 2)
+    with pytest.raises(Truncated):
+        MemorySource(b"0123", "x").window(2, 3, "x/inner")
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(NotFound, match="no such file"):
+        LocalFile(tmp_path / "gone")
+
+
+def test_an_empty_file_has_no_bytes(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"")
+    with LocalFile(path) as source:
+        assert source.size == 0
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ArtifactError, match="pipe"):
+        LocalFile(path)
+
+
+def test_closing_twice_and_with_views_alive_is_safe(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    source = LocalFile(path)
+    view = source.view(0, 3)
+    source.close()
+    source.close()
+    assert bytes(view) == b"012"
+
+
+def test_a_reader_behaves_like_a_file():
+    data = bytes(range(100))
+    ours, theirs = SourceReader(MemorySource(data, "x")), io.BytesIO(data)
+    for seek in ((0, 0), (40, 0), (10, 1), (-5, 2), (200, 0)):
+        assert ours.seek(*seek) == theirs.seek(*seek)
+        assert ours.read(7) == theirs.read(7)
+        assert ours.tell() == theirs.tell()
+    buffers = bytearray(9), bytearray(9)
+    ours.seek(95)
+    theirs.seek(95)
+    assert ours.readinto(memoryview(buffers[0])) == theirs.readinto(buffers[1])
+    assert buffers[0] == buffers[1]
+
+
+def test_raw_values_come_in_order_and_in_pieces():
+    values = np.arange(1000, dtype=">i4")
+    payload = RawPayload(MemorySource(values.tobytes(), "x"), 0, 1000, ">i4")
+    pieces = [*payload.blocks(64)]
+    assert all(piece.nbytes <= 64 for piece in pieces)
+    assert np.concatenate(pieces).tolist() == list(range(1000))
+
+
+def test_filled_values_take_no_memory():
+    pieces = [*FilledPayload(1 << 20, 3.5, "<f4").blocks(1 << 22)]
+    assert sum(piece.size for piece in pieces) == 1 << 20
+    assert pieces[0].strides == (0,)
+    assert pieces[0][0] == 3.5
+
+
+def test_a_byte_that_two_extents_claim_is_covered_once():
+    extents = [Extent("a", 0, 10), Extent("a", 5, 10), Extent("b", 0, 4), Extent("a", 5, 10)]
+    assert covered(extents) == 15 + 4
+
+
+@pytest.mark.parametrize("name", ["string", "compound", "4-byte type unknown to NumPy", "f4,("])
+def test_words_are_no_dtype(name):
+    with pytest.raises(TypeError):
+        numpy_dtype(name)
+
+
+@pytest.mark.parametrize(("name", "size"), [("bfloat16", 2), ("float8_e4m3fn", 1), (">f8", 8)])
+def test_names_of_both_packages_are_known(name, size):
+    assert numpy_dtype(name).itemsize == size
