@@ -6,11 +6,14 @@ cannot be known it is None, with the reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from inspector.keras.config import SHARED_ID, shared_layers
 from inspector.keras.layers import made_on_load
+from inspector.keras.order import effective_trainable
 from inspector.keras.specs import layers_of
 from inspector.model import (
     GROUP_OF,
@@ -38,6 +41,8 @@ _STRIPPED = frozenset(
 _NAMED = 3
 # Roles that are no variable of the model to Keras.
 _NOT_COUNTED = frozenset({Role.ALIAS, Role.COUNTER, Role.LOOKUP})
+# A member of the root model's list of layers in a v3 store.
+_LISTED = re.compile(r"(layers|_layer_checkpoint_dependencies)/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +94,12 @@ def count(
     ties: weights that may be one variable saved twice (see `ties.find_ties`).
     """
     extras = _made_on_load(artifact)
-    why = _why_unknown(artifact, verdicts, measured, ties)
-    model = [t for t in artifact.tensors if _is_counted(t, verdicts[t.name])]
+    strays = _strays(artifact)
+    counted = frozenset(
+        t.name for t in artifact.tensors if _is_counted(t, verdicts[t.name], strays)
+    )
+    why = _why_unknown(artifact, verdicts, measured, ties, counted)
+    model = [t for t in artifact.tensors if t.name in counted]
     params = sum(map(_elements, model)) + sum(one.elements for one in extras)
     trainable = sum(_elements(t) for t in model if verdicts[t.name].trainable) + sum(
         one.elements for one in extras if one.trainable
@@ -104,8 +113,13 @@ def count(
         after_strip=None if "after_strip" in why else params - stripped,
         nonzero=None if "nonzero" in why else _nonzero(artifact, verdicts, measured or {}),
     )
-    rows = _rows(artifact, verdicts, extras)
-    problems = (*_said(artifact, extras), *_sharing(artifact), *_tied(artifact, params, ties))
+    rows = _rows(artifact, verdicts, extras, counted)
+    problems = (
+        *_said(artifact, extras),
+        *_sharing(artifact),
+        *_tied(artifact, params, ties),
+        *_stray(artifact, strays),
+    )
     return Counted(totals, rows, why, problems)
 
 
@@ -113,12 +127,41 @@ def _elements(tensor: Tensor) -> int:
     return tensor.elements if tensor.keras_elements is None else tensor.keras_elements
 
 
-def _is_counted(tensor: Tensor, verdict: Verdict) -> bool:
+def _is_counted(tensor: Tensor, verdict: Verdict, strays: Sequence[str]) -> bool:
     return (
         tensor.section is Section.MODEL
         and tensor.owner is not None
         and verdict.role not in _NOT_COUNTED
+        and tensor.owner not in strays
     )
+
+
+def _strays(artifact: Artifact) -> tuple[str, ...]:
+    """Owners of variables that stand among the root model's layers and in no config.
+
+    What lies deeper may belong to a layer whose class is not known, and is left alone.
+    """
+    if artifact.model is None or artifact.model.child("layers") is None:
+        return ()
+    known = layers_of(artifact.model, ())
+    owners = dict.fromkeys(
+        t.owner for t in artifact.tensors if t.section is Section.MODEL and t.owner is not None
+    )
+    return tuple(
+        owner
+        for owner in owners
+        if owner not in known and (artifact.store is Store.LEGACY or _LISTED.fullmatch(owner))
+    )
+
+
+def _stray(artifact: Artifact, strays: Sequence[str]) -> tuple[Problem, ...]:
+    """Layers that the file stores and the config lacks: Keras counts layers in HDF5 alone."""
+    if not strays:
+        return ()
+    names = ", ".join(strays[:_NAMED]) + (" ..." if len(strays) > _NAMED else "")
+    does = "leaves them out" if artifact.store is Store.V3 else "fails to load this file"
+    message = f"variables are stored for {names}, which the config does not have: Keras {does}"
+    return (Problem("layer-not-in-config", Severity.WARNING, message, artifact.path),)
 
 
 def _goes_with_strip(artifact: Artifact, tensor: Tensor, verdict: Verdict) -> bool:
@@ -134,6 +177,7 @@ def _why_unknown(
     verdicts: Mapping[str, Verdict],
     measured: Mapping[str, Measurement] | None,
     ties: Sequence[Tie],
+    counted: frozenset[str],
 ) -> dict[str, str]:
     why: dict[str, str] = {}
     uncounted = _why_no_count(artifact) or _why_tied(ties)
@@ -142,9 +186,7 @@ def _why_unknown(
             ("count_params", "trainable", "non_trainable", "after_strip"), uncounted
         )
     open_ = [
-        t.name
-        for t in artifact.tensors
-        if _is_counted(t, verdicts[t.name]) and verdicts[t.name].trainable is None
+        t.name for t in artifact.tensors if t.name in counted and verdicts[t.name].trainable is None
     ]
     if open_ and uncounted is None:
         reason = (
@@ -173,6 +215,9 @@ def _why_no_count(artifact: Artifact) -> str | None:
     if artifact.missing:
         more = f" and {len(artifact.missing) - 1:,} more" if len(artifact.missing) > 1 else ""
         return f"the config has layer {artifact.missing[0]}{more}, whose variables are not stored"
+    stray = _strays(artifact)
+    if stray and artifact.store is Store.LEGACY:
+        return f"the file stores variables of {stray[0]}, which the config does not have"
     broken = {
         "missing-tensor",
         "missing-layer",
@@ -216,13 +261,12 @@ def _made_on_load(artifact: Artifact) -> tuple[_Extra, ...]:
         if tensor.layer is not None and tensor.variable is not None and tensor.shape is not None:
             shapes.setdefault(tensor.layer, {})[tensor.variable] = tensor.shape
     repeats = shared_layers(artifact.model)
+    gates = effective_trainable(artifact.model, artifact.flavor)
     return tuple(
-        _Extra(layer.path, name, elements, trainable)
+        _Extra(layer.path, name, prod(shape), gates.get(layer.path, True))
         for layer in artifact.model.walk()
         if layer.path not in repeats
-        for name, elements, trainable in made_on_load(
-            layer, artifact.flavor, shapes.get(layer.path, {})
-        )
+        for name, shape in made_on_load(layer, artifact.flavor, shapes.get(layer.path, {}))
     )
 
 
@@ -283,7 +327,10 @@ def _sharing(artifact: Artifact) -> tuple[Problem, ...]:
 
 
 def _rows(
-    artifact: Artifact, verdicts: Mapping[str, Verdict], extras: Sequence[_Extra]
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    extras: Sequence[_Extra],
+    names: frozenset[str],
 ) -> tuple[LayerRow, ...]:
     layers = layers_of(artifact.model, artifact.guessed)
     places = _row_places(artifact)
@@ -300,6 +347,7 @@ def _rows(
             tensors,
             verdicts,
             [e for e in extras if places.get(e.layer, e.layer) == path],
+            names,
         )
         for path, tensors in grouped.items()
     )
@@ -355,8 +403,9 @@ def _row(
     tensors: Sequence[Tensor],
     verdicts: Mapping[str, Verdict],
     extras: Sequence[_Extra],
+    names: frozenset[str],
 ) -> LayerRow:
-    counted = [t for t in tensors if _is_counted(t, verdicts[t.name])]
+    counted = [t for t in tensors if t.name in names]
     roles: dict[Role, int] = {}
     for tensor in tensors:
         role = verdicts[tensor.name].role

@@ -99,6 +99,37 @@ def test_a_layer_of_the_config_without_stored_variables_is_named(tmp_path, legac
     assert "not stored" in reason
 
 
+def test_keras_leaves_out_a_stored_layer_that_the_config_lacks(tmp_path):
+    # As live Keras 3 and tf_keras do with a `.keras`: it loads, and counts 15.
+    objects = {**STORE, "layers/dense_1": [c.values(3, 2), c.values(2)]}
+    path = c.archive(tmp_path / "m.keras", c.keras3(CONFIG), objects, {}, version=c.KERAS3)
+    found = counted(path)
+    assert found.totals.stored_elements == 15 + 8
+    assert (found.totals.count_params, found.totals.trainable) == (15, 15)
+    (problem,) = found.problems
+    assert problem.code == "layer-not-in-config"
+    assert "layers/dense_1" in problem.message
+    assert "leaves them out" in problem.message
+    assert rows(found)["layers/dense_1"].count_params == 0
+
+
+def test_keras_fails_to_load_hdf5_with_a_layer_that_the_config_lacks(tmp_path):
+    weights = {**DENSE, "more": {"more/kernel:0": c.values(3, 2), "more/bias:0": c.values(2)}}
+    found = counted(c.legacy(tmp_path / "m.h5", weights, CONFIG))
+    assert (found.totals.stored_elements, found.totals.count_params) == (23, None)
+    assert "variables of more" in found.reasons["count_params"]
+    (problem,) = found.problems
+    assert "fails to load" in problem.message
+
+
+def test_what_a_custom_layer_holds_inside_is_counted(tmp_path):
+    config = c.keras3(c.sequential(c.layer("My>Block", "block"), c.dense("dense", 3)))
+    objects = {"layers/block/first": [c.values(4, 4), c.values(4)], **STORE}
+    found = counted(c.archive(tmp_path / "m.keras", config, objects, {}, version=c.KERAS3))
+    assert found.totals.count_params == 20 + 15
+    assert found.problems == ()
+
+
 def test_a_layer_without_variables_of_its_own_is_not_missed(tmp_path):
     config = c.sequential(c.layer("Flatten", "flatten"), c.dense("dense", 3))
     assert counted(c.legacy(tmp_path / "m.h5", DENSE, config)).totals.count_params == 15

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -512,6 +513,27 @@ def test_layers_in_a_list_are_counted_as_the_file_holds_them(folder):
     assert report.totals.stored_elements == wanted == 1_837_568 == model.count_params()
     assert report.totals.count_params == wanted
     assert roles(report) == {"weight": wanted}
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras])
+def test_layers_that_the_config_lacks_are_not_counted_as_loaded(folder, library):
+    layers = library.layers
+    model = library.Sequential([layers.Input((4,)), layers.Dense(4), layers.Dense(4)])
+    whole = save(model, folder, f"whole_{library.__name__}.keras")
+    path = os.path.join(folder, f"fewer_{library.__name__}.keras")
+    with zipfile.ZipFile(whole) as before, zipfile.ZipFile(path, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["config"]["layers"].pop()
+                content = json.dumps(config).encode()
+            after.writestr(name, content)
+    report = ours(path)
+    loaded = load(path) if library is tf_keras else load3(path)
+    assert report.totals.stored_elements == 40
+    assert said(report) == live(loaded) == (20, 20, 0)
+    assert codes(report) == ["layer-not-in-config"]
 
 
 def test_seeds_of_dropout_are_variables_and_no_parameters(folder):
