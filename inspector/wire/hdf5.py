@@ -21,8 +21,9 @@ from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p, h5t
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
-from inspector.storage import ByteSource, SourceReader
+from inspector.storage import ByteSource
 from inspector.wire.hdf5_dataset import Dataset, read_dataset
+from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard, largest_collection
 from inspector.wire.superblock import Superblock, read_superblock
 
 # What h5py raises on a file that breaks the rules, seen over many mutated files.
@@ -39,15 +40,10 @@ _LIBRARY_ERRORS = (
 )
 # The classes of attributes that Keras writes; of others, only the size is told.
 _PLAIN_CLASSES = frozenset({h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM})
-# A global heap collection: "GCOL", version, 3 reserved bytes, then its size in 8 bytes.
-_HEAP_SIGNATURE = b"GCOL"
-_SEARCHED = 16 << 20
 # Metadata that libhdf5 keeps: each object is looked at once, so its own 32 MiB are of no use.
 _CACHE_BYTES = 2 << 20
 # Times the limit attribute_bytes that a list of values may take at the very worst.
 _SWELL = 4
-# A global heap object (one variable-length value): its header, and padding to 8 bytes.
-_HEAP_OBJECT_HEADER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ class Hdf5File:
             cache.set_initial_size = True
             cache.initial_size = cache.min_size = cache.max_size = _CACHE_BYTES
             access.set_mdc_config(cache)
-            access.set_fileobj_driver(h5fd.fileobj_driver, SourceReader(source))
+            access.set_fileobj_driver(h5fd.fileobj_driver, HeapGuard(source))
             self._file = h5f.open(b"artifact", h5f.ACC_RDONLY, access)
             self.structure_bytes += self.superblock.length
             self.root = self._read_all()
@@ -282,7 +278,7 @@ class Hdf5File:
             if attribute.inline:
                 self.structure_bytes -= attribute.nbytes
             else:
-                self.structure_bytes += _HEAP_OBJECT_HEADER + -attribute.nbytes % 8
+                self.structure_bytes += OBJECT_HEADER + -attribute.nbytes % 8
         if isinstance(node, Dataset):
             node.note_attributes()
 
@@ -331,7 +327,7 @@ class Hdf5File:
         if count <= 1 or count * self.source.size <= limit:
             return False
         if self._largest_heap is None:
-            self._largest_heap = _largest_heap(self.source)
+            self._largest_heap = largest_collection(self.source)
         return count * self._largest_heap > limit
 
     def _follow_nothing(self, group: Group, group_id: Any, raw: bytes, kind: str) -> Link:
@@ -398,19 +394,6 @@ def _links(group_id: Any) -> list[tuple[bytes, str, int]]:
 
 def _join(group: str, name: str) -> str:
     return f"{group}/{name}" if group else name
-
-
-def _largest_heap(source: ByteSource) -> int:
-    """Bytes of the largest global heap collection: no value of variable length is longer."""
-    largest, overlap = 0, len(_HEAP_SIGNATURE) + 11
-    for start in range(0, source.size, _SEARCHED):
-        part = bytes(source.view(start, min(_SEARCHED + overlap, source.size - start)))
-        at = part.find(_HEAP_SIGNATURE)
-        while at >= 0:
-            size = int.from_bytes(part[at + 8 : at + 16], "little")
-            largest = max(largest, min(size, source.size))
-            at = part.find(_HEAP_SIGNATURE, at + 1)
-    return largest
 
 
 def _values(handle: Any) -> Any:

@@ -1,0 +1,58 @@
+"""Global heaps, where HDF5 keeps values of variable length: checked before libhdf5 walks one.
+
+libhdf5 walks a collection by the sizes written in it, and never ends where one of them is 0. It
+reads through our file object, so that a broken collection can be refused there.
+Source: HDF5 File Format Specification, "Disk Format: Level 1E - Global Heap".
+"""
+
+from __future__ import annotations
+
+import struct
+
+from inspector.storage import ByteSource, SourceReader
+
+SIGNATURE = b"GCOL"
+# Signature, version, reserved, bytes of the collection, this header among them.
+_COLLECTION = struct.Struct("<4sB3xQ")
+# Number, references, reserved, bytes of the value; number 0 is the space that is left over.
+_OBJECT = struct.Struct("<HH4xQ")
+OBJECT_HEADER = _OBJECT.size
+_SEARCHED = 16 << 20
+
+
+class HeapGuard(SourceReader):
+    """The file as libhdf5 sees it, but for global heaps that it would never come out of."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        at = self.tell()
+        length = super().readinto(buffer)
+        if length >= _COLLECTION.size and bytes(buffer[:4]) == SIGNATURE:
+            check_collection(self._source, at)
+        return length
+
+
+def check_collection(source: ByteSource, start: int) -> None:
+    """Raise OSError unless the values of the collection at `start` follow each other to its end."""
+    _, _, size = _COLLECTION.unpack(source.view(start, _COLLECTION.size))
+    if start + size > source.size:
+        raise OSError(f"the global heap at byte {start:,} is longer than the file")
+    content = source.view(start, size)
+    at = _COLLECTION.size
+    while at + OBJECT_HEADER <= size:
+        number, _, length = _OBJECT.unpack_from(content, at)
+        taken = OBJECT_HEADER + length + -length % 8 if number else length
+        if taken < OBJECT_HEADER or at + taken > size:
+            raise OSError(f"the global heap at byte {start:,} is broken at byte {start + at:,}")
+        at += taken
+
+
+def largest_collection(source: ByteSource) -> int:
+    """Bytes of the largest collection of a file: no value of variable length is longer."""
+    largest, overlap = 0, _COLLECTION.size - 1
+    for start in range(0, source.size, _SEARCHED):
+        part = bytes(source.view(start, min(_SEARCHED + overlap, source.size - start)))
+        at = part.find(SIGNATURE)
+        while 0 <= at <= len(part) - _COLLECTION.size:
+            largest = max(largest, min(_COLLECTION.unpack_from(part, at)[2], source.size))
+            at = part.find(SIGNATURE, at + 1)
+    return largest
