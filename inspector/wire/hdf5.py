@@ -23,6 +23,7 @@ from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
 from inspector.storage import ByteSource
 from inspector.wire.hdf5_dataset import Dataset, read_dataset
+from inspector.wire.hdf5_header import claimed_text
 from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard, largest_collection
 from inspector.wire.superblock import Superblock, read_superblock
 
@@ -294,7 +295,7 @@ class Hdf5File:
             variable = _is_variable_length(kind)
             if kind.get_class() not in _PLAIN_CLASSES:
                 return Attribute(name, None, stored, inline=True)
-            if variable and self._may_swell(count):
+            if variable and self._may_swell(handle.name, count, node):
                 message = f"attribute {name} of {node.path or '/'} may be far larger than the file"
                 self._problem("attribute-unread", Severity.ERROR, message)
                 return Attribute(name, None, stored, inline=True)
@@ -317,12 +318,16 @@ class Hdf5File:
         if value > limit:
             raise LimitExceeded(name, value, limit, self.source.path)
 
-    def _may_swell(self, count: int) -> bool:
+    def _may_swell(self, name: bytes, count: int, node: Group | Dataset) -> bool:
         """Whether `count` values of variable length could be more than memory should hold.
 
         Each is a reference into a heap, and nothing keeps a file from referring to one long
-        value a thousand times. Keras writes such values one at a time.
+        value a thousand times, or from overstating its length.
         """
+        start = self.superblock.start
+        claimed = claimed_text(self.source, node.address + start, start, name, count)
+        if claimed is not None:
+            return claimed > self.source.size
         limit = _SWELL * self.limits.attribute_bytes
         if count <= 1 or count * self.source.size <= limit:
             return False
