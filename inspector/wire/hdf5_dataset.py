@@ -223,7 +223,7 @@ def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
         if dataset.declared >= file.limits.bomb_bytes:
             _warn_bomb(dataset, file)
         return
-    dataset.extents = _chunk_extents(dataset, handle, codec, file)
+    dataset.extents, sound = _chunk_extents(dataset, handle, codec, len(codes), file)
     dataset.stored = sum(extent.length for extent in dataset.extents)
     missing = [name for name, code in zip(names, codes, strict=True) if not h5z.filter_avail(code)]
     if missing:
@@ -242,28 +242,50 @@ def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
             f"{dataset.path} has chunks of {math.prod(chunk) * dataset.size:,} bytes, over the"
             f" limit chunk_bytes of {file.limits.chunk_bytes:,}; its values are not measured",
         )
-    elif _numeric(dataset.dtype):
+    elif sound and _numeric(dataset.dtype):
         shape = dataset.shape or ()
         dataset.payload = ChunkedPayload(handle, dataset.path, shape, dataset.dtype)
 
 
-def _chunk_extents(dataset: Dataset, handle: Any, codec: str, file: Hdf5File) -> tuple[Extent, ...]:
+def _chunk_extents(
+    dataset: Dataset, handle: Any, codec: str, filters: int, file: Hdf5File
+) -> tuple[tuple[Extent, ...], bool]:
+    """The chunks inside the file, and whether the index is sound: libhdf5 trusts it and crashes."""
+    shape = dataset.shape or ()
+    chunk = handle.get_create_plist().get_chunk()
+    plain = math.prod(chunk) * dataset.size
     found: list[Extent] = []
+    seen: set[tuple[int, ...]] = set()
+    broken = 0
 
     def note(info: Any) -> None:
-        if info.byte_offset + info.size <= file.source.size:
+        nonlocal broken
+        place = tuple(info.chunk_offset)
+        inside = info.byte_offset + info.size <= file.source.size
+        if inside and info.size:
             found.append(Extent(file.source.path, info.byte_offset, info.size, codec))
+        skipped = info.filter_mask & ((1 << filters) - 1) == (1 << filters) - 1
+        broken += not (
+            inside
+            and info.size > 0
+            and (info.size == plain or not skipped)
+            and place not in seen
+            and all(
+                at < side and not at % step
+                for at, side, step in zip(place, shape, chunk, strict=False)
+            )
+        )
+        seen.add(place)
 
     handle.chunk_iter(note)
-    stored = handle.get_storage_size()
-    if sum(extent.length for extent in found) != stored:
+    if broken:
         file.add_problem(
-            "past-the-end",
+            "broken-chunks",
             Severity.ERROR,
-            f"{dataset.path}: chunks claim {stored:,} bytes, of which"
-            f" {sum(extent.length for extent in found):,} lie inside the file",
+            f"{dataset.path}: {broken:,} of its {len(seen):,} chunks have no sound place or size;"
+            " its values are not measured",
         )
-    return tuple(found)
+    return tuple(found), not broken
 
 
 def _fill(dataset: Dataset, handle: Any, plist: Any) -> None:
