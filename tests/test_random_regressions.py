@@ -253,3 +253,63 @@ def test_a_quantize_config_around_another_leaves_the_weights_alone():
     assert [name for _, name, _ in found] == [
         *("kernel", "bias", "optimizer_step", "post_activation_min", "post_activation_max"),
     ]
+
+
+def test_each_wrapper_in_a_nested_models_group_has_its_own_step(tmp_path):
+    weights = {
+        "a/kernel:0": (4, 3),
+        "b/kernel:0": (3, 4),
+        "prune_low_magnitude_a/mask:0": (4, 3),
+        "prune_low_magnitude_a/threshold:0": (),
+        "prune_low_magnitude_a/pruning_step:0": ((), "int64"),
+        "prune_low_magnitude_b/mask:0": (3, 4),
+        "prune_low_magnitude_b/threshold:0": (),
+        "prune_low_magnitude_b/pruning_step:0": ((), "int64"),
+    }
+    found, totals = roles(legacy(tmp_path / "m.h5", {"inner": weights}))
+    pruning = [Role.MASK, Role.THRESHOLD, Role.PRUNING_STEP]
+    assert [role for _, role in found.values()] == [W, W, *pruning, *pruning]
+    assert totals.after_strip == 24
+
+
+def test_the_cells_of_a_clustered_rnn_are_numbered_in_its_variables_names(tmp_path):
+    group = "cluster_gru"
+    weights = {f"gru/gru_cell/{name}:0": (3, 6) for name in ("kernel", "recurrent_kernel")}
+    for name in ("kernel", "recurrent_kernel"):
+        weights[f"{group}/cluster_centroids_{name}/0:0"] = (4,)
+        weights[f"{group}/pulling_indices_{name}/0:0"] = ((3, 6), "int64")
+    found, totals = roles(legacy(tmp_path / "m.h5", {group: weights}))
+    assert [role for _, role in found.values()] == [
+        *(W, W),
+        *[Role.CENTROIDS, Role.CLUSTER_INDICES] * 2,
+    ]
+    assert totals.after_strip == 36
+
+
+@pytest.mark.parametrize("centroids", [(8,), (3, 8)])
+def test_a_cluster_preserving_wrapper_is_told_by_its_indices(tmp_path, centroids):
+    kernel, group = (2, 2, 2, 3), "layers/quantize_wrapper_v2"
+    indices, step = (kernel, "int32"), ((), "int32")
+    arrays = [kernel, (3,), centroids, kernel, kernel, step, indices, (3,), (3,), (), ()]
+    path = tmp_path / "m.weights.h5"
+    store(path, {group: arrays, f"{group}/layer": [(3,)]})
+    found, _ = roles(str(path))
+    assert [found[f"{group}/vars/{i}"][1] for i in range(len(arrays))] == [
+        *(W, Role.ALIAS, Role.CENTROIDS, Role.CLUSTER_ORIGINAL, Role.ALIAS, Role.QUANT_STEP),
+        *(Role.CLUSTER_INDICES, Q, Q, Q, Q),
+    ]
+
+
+def test_names_tell_what_a_lost_flag_moved(tmp_path):
+    """A GRUCell frozen inside a Bidirectional: no config of tf_keras has that flag."""
+    gru = layer("GRU", "gru", units=2, use_bias=False)
+    content = sequential(layer("Bidirectional", "b", layer=gru))
+    names = [
+        f"b/{way}_gru/gru_cell/{name}:0"
+        for way in ("backward", "forward")
+        for name in ("kernel", "recurrent_kernel")
+    ]
+    path = legacy(tmp_path / "m.h5", {"b": dict.fromkeys(names, (2, 6))}, ("2.21.0", content))
+    with read(path) as opened:
+        layers = [tensor.layer for tensor in opened.artifact.tensors]
+    assert layers == ["b/backward_gru/gru_cell"] * 2 + ["b/forward_gru/gru_cell"] * 2

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 
 from inspector.classify.rule import Context, Rule, each_group, first_with_shape
 from inspector.keras.tfmot import CLASSES, is_tfmot
@@ -15,6 +17,7 @@ from inspector.model import Role, Section, Store, Tensor, Verdict
 
 _SCALAR: tuple[int, ...] = ()
 _WRAPPER = "prune_low_magnitude"
+_CLUSTERED = re.compile(r"cluster_centroids_|pulling_indices_|ori_weights_vars_")
 _RANGE = re.compile(r"(.+)_(min|max)$")
 
 
@@ -46,6 +49,19 @@ def _is_step(tensor: Tensor, dtype: str) -> bool:
     return tensor.shape == _SCALAR and tensor.dtype == dtype
 
 
+def _by_prefix(tensors: Sequence[Tensor]) -> Mapping[str, list[Tensor]]:
+    """Tensors of a legacy group by what stands before the variable in their stored names."""
+    found: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        path = (tensor.stored_name or "").rpartition(tensor.variable or "")[0]
+        found.setdefault(path, []).append(tensor)
+    return found
+
+
+def _parents(tensor: Tensor) -> list[str]:
+    return (tensor.stored_name or "").split("/")[:-1]
+
+
 # --- pruning ---------------------------------------------------------------------------------
 
 
@@ -53,22 +69,26 @@ def _pruning_names(context: Context, owner: str, group: Sequence[Tensor]) -> Map
     """Legacy layout: variables called mask, threshold and pruning_step that also fit together."""
     if context.artifact.store is not Store.LEGACY or not _may_be_tfmot(context, owner):
         return {}
-    steps = [t for t in group if t.variable == "pruning_step" and _is_step(t, "int64")]
-    if len(steps) != 1:
-        return {}
-    masks = [t for t in group if t.variable == "mask"]
-    thresholds = [t for t in group if t.variable == "threshold" and t.shape == _SCALAR]
-    weights = [t for t in group if t not in masks and t not in thresholds and t not in steps]
+    names = {"mask", "threshold", "pruning_step"}
+    weights = [t for t in group if t.variable not in names]
+    found: dict[str, Verdict] = {}
     used: set[str] = set()
-    pairs = [(mask, first_with_shape(weights, mask, used)) for mask in masks]
-    if len(masks) != len(thresholds) or any(weight is None for _, weight in pairs):
-        return {}
-    # tfmot names each wrapper after its class, whatever name it is asked for.
-    if not all(_WRAPPER in (t.stored_name or "") for t in (*masks, *thresholds, *steps)):
-        return {}
-    return _pruning_verdicts(
-        owner, [(m, w) for m, w in pairs if w is not None], thresholds, steps[0], "its name, and"
-    )
+    # A nested model's group has the wrappers of all its layers.
+    for path, own in _by_prefix([t for t in group if t.variable in names]).items():
+        # tfmot names each wrapper after its class, whatever name it is asked for.
+        _, marked, inner = path.rpartition(_WRAPPER)
+        steps = [t for t in own if t.variable == "pruning_step" and _is_step(t, "int64")]
+        masks = [t for t in own if t.variable == "mask"]
+        thresholds = [t for t in own if t.variable == "threshold" and t.shape == _SCALAR]
+        near = [w for w in weights if inner.strip("_/") in _parents(w)]
+        pairs = [(mask, first_with_shape([*near, *weights], mask, used)) for mask in masks]
+        whole = len(steps) == 1 and len(masks) == len(thresholds)
+        if not marked or not whole or any(weight is None for _, weight in pairs):
+            continue
+        held = [(m, w) for m, w in pairs if w is not None]
+        name = path.strip("/") or owner
+        found |= _pruning_verdicts(name, held, thresholds, steps[0], "its name, and")
+    return found
 
 
 def _pruning_verdicts(
@@ -158,33 +178,50 @@ def _clustering_names(
     """Legacy layout: cluster_centroids_X beside int64 pulling_indices_X."""
     if context.artifact.store is not Store.LEGACY or not _may_be_tfmot(context, owner):
         return {}
-    indices = {
-        (t.variable or "").removeprefix("pulling_indices_"): t
-        for t in group
-        if (t.variable or "").startswith("pulling_indices_") and t.dtype == "int64"
+    named = {
+        (path, t.variable): t for path, own in _by_prefix(group).items() for t in own if t.variable
     }
+    weights = [t for t in group if not _CLUSTERED.match(t.variable or "")]
     found: dict[str, Verdict] = {}
     used: set[str] = set()
-    for tensor in group:
-        if not (tensor.variable or "").startswith("cluster_centroids_"):
+    for (path, variable), tensor in named.items():
+        if not variable.startswith("cluster_centroids_"):
             continue
-        label = (tensor.variable or "").removeprefix("cluster_centroids_")
-        partner = indices.get(label)
-        if partner is None:
+        label = variable.removeprefix("cluster_centroids_")
+        partner = named.get((path, f"pulling_indices_{label}"))
+        if partner is None or partner.dtype not in {"int32", "int64"}:
             continue
-        weight = next(
-            (
-                t
-                for t in group
-                if t.shape == partner.shape and t.dtype == tensor.dtype and t.name not in used
-            ),
-            None,
-        )
+        near = [w for w in weights if _is_inside(path, w) and _is_called(label, w)]
+        like = replace(partner, dtype=tensor.dtype)
+        weight = first_with_shape([*near, *weights], like, used)
         if weight is None:
             continue
-        used.add(weight.name)
         found |= _clustering_verdicts(tensor, partner, weight, owner)
+        original = named.get((path, f"ori_weights_vars_{label}"))
+        if original is not None and original.shape == weight.shape:
+            found[original.name] = _original(original, weight, owner)
     return found
+
+
+def _is_inside(path: str, weight: Tensor) -> bool:
+    """Whether a wrapper's path ("cluster_dense/") names a layer around the weight."""
+    wrapper = path.strip("/").rpartition("/")[2]
+    return any(part and wrapper.endswith(f"_{part}") for part in _parents(weight))
+
+
+def _is_called(label: str, weight: Tensor) -> bool:
+    return label == "tf" or label.partition("/")[0].rpartition(".")[2] == weight.variable
+
+
+def _original(tensor: Tensor, weight: Tensor, owner: str) -> Verdict:
+    return Verdict(
+        Role.CLUSTER_ORIGINAL,
+        "clustering-structure",
+        "structure",
+        f"as large as {weight.name}, with centroids and indices beside it: its copy from before"
+        f" clustering, in the quantization wrapper {owner}",
+        about=weight.name,
+    )
 
 
 def _clustering_places(
@@ -244,18 +281,61 @@ def _quantization(context: Context, owner: str, group: Sequence[Tensor]) -> Mapp
     if not _may_be_tfmot(context, owner):
         return {}
     if context.artifact.store is Store.LEGACY:
-        steps = [t for t in group if t.variable == "optimizer_step" and _is_step(t, "int32")]
-        ranges = [t for t in group if _RANGE.match(t.variable or "") and _rank(t) < 2]
-    else:
-        if not any(
-            _guessed(context, owner, n)
-            for n in ("QuantizeWrapperV2", "QuantizeWrapper", "QuantizeLayer")
-        ):
-            return {}
-        steps = [t for t in group if _is_step(t, "int32")]
-        after = group[group.index(steps[0]) + 1 :] if len(steps) == 1 else ()
-        layer = context.layers[owner]
-        ranges = list(group[:-1] if layer.class_name == "QuantizeLayer" else after)
+        found: dict[str, Verdict] = {}
+        for path, own in _by_prefix(group).items():
+            steps = [t for t in own if t.variable == "optimizer_step" and _is_step(t, "int32")]
+            ranges = [t for t in own if _RANGE.match(t.variable or "") and _rank(t) < 2]
+            found |= _step_and_ranges(path.strip("/") or owner, steps, ranges)
+        return found
+    layer = context.layers.get(owner)
+    if not any(
+        _guessed(context, owner, n)
+        for n in ("QuantizeWrapperV2", "QuantizeWrapper", "QuantizeLayer")
+    ):
+        return {}
+    steps = [t for t in group if _is_step(t, "int32")]
+    after = list(group[group.index(steps[0]) + 1 :]) if len(steps) == 1 else []
+    indices = list(takewhile(lambda t: _rank(t) > 0 and t.dtype in {"int32", "int64"}, after))
+    ranges = after[len(indices) :]
+    if layer is not None and layer.class_name == "QuantizeLayer":
+        ranges = list(group[:-1])
+    verdicts = _step_and_ranges(owner, steps, ranges)
+    if not verdicts:
+        return {}
+    verdicts |= _preserved(owner, group[: group.index(steps[0])], indices)
+    verdicts |= _quantized_copies(context, owner, group, set(verdicts))
+    for tensor in group:
+        if tensor.name not in verdicts and tensor.dtype.startswith(("float", "bfloat")):
+            verdicts[tensor.name] = Verdict(
+                Role.WEIGHT,
+                "quantization-structure",
+                "structure",
+                f"before the step and the ranges of the quantization wrapper {owner}: a weight"
+                " that it keeps for the layer inside",
+            )
+    return verdicts
+
+
+def _preserved(
+    owner: str, before: Sequence[Tensor], indices: Sequence[Tensor]
+) -> dict[str, Verdict]:
+    """Cluster-preserving quantization: centroids and the weight's copy stand side by side."""
+    found: dict[str, Verdict] = {}
+    for index in indices:
+        # The weight, where it was not frozen; its copy behind the centroids; the weight (again).
+        alike = [i for i, t in enumerate(before) if t.shape == index.shape and t.name not in found]
+        if len(alike) < 2 or alike[-2] == 0:
+            continue
+        at = alike[-2]
+        weight = before[alike[0] if len(alike) > 2 else alike[-1]]
+        found |= _clustering_verdicts(before[at - 1], index, weight, owner)
+        found[before[at].name] = _original(before[at], weight, owner)
+    return found
+
+
+def _step_and_ranges(
+    owner: str, steps: Sequence[Tensor], ranges: Sequence[Tensor]
+) -> dict[str, Verdict]:
     if len(steps) != 1 or len(ranges) % 2:
         return {}
     step = steps[0]
@@ -276,7 +356,7 @@ def _quantization(context: Context, owner: str, group: Sequence[Tensor]) -> Mapp
             f"one end of a range (min or max) of the quantization wrapper {owner}",
             trainable=False,
         )
-    return found | _quantized_copies(context, owner, group, set(found))
+    return found
 
 
 def _quantized_copies(

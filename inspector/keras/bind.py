@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inspector.keras.layers import Variable
-from inspector.keras.order import legacy_order
+from inspector.keras.order import Slot, legacy_order
 from inspector.keras.tfmot import v3_variables
 from inspector.model import Flavor, Layer, Naming
+
+_NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,39 @@ class Bound:
 
 def bind_legacy(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> list[Bound]:
     """Bind the `weight_names` of one top-level layer's group."""
-    ranks = [None if entry.shape is None else len(entry.shape) for entry in entries]
-    slots = legacy_order(layer, flavor, len(entries), ranks)
-    if slots is not None and fits([slot.variable for slot in slots], entries):
+    slots = legacy_slots(layer, flavor, entries)
+    if slots is not None:
         return [
             Bound(slot.layer_path, slot.variable.name, _agreement(slot.variable.name, entry))
             for slot, entry in zip(slots, entries, strict=True)
         ]
     return [by_name(layer, entry.stored_name or "") for entry in entries]
+
+
+def legacy_slots(layer: Layer, flavor: Flavor, entries: Sequence[Entry]) -> tuple[Slot, ...] | None:
+    """The slots of a top-level layer's list, one an entry; None where they do not fit."""
+    ranks = [None if entry.shape is None else len(entry.shape) for entry in entries]
+    slots = legacy_order(layer, flavor, len(entries), ranks)
+    if slots is None or len(slots) != len(entries):
+        return None
+    slots = _as_named(slots, entries)
+    return slots if fits([slot.variable for slot in slots], entries) else None
+
+
+def _as_named(slots: tuple[Slot, ...], entries: Sequence[Entry]) -> tuple[Slot, ...]:
+    """The slots in the order of the stored names, where those name each of them, elsewhere.
+
+    A layer inside can have been frozen by a flag that no config has, which moves its variables.
+    """
+    told = [_tail(*parts_of(entry.stored_name or "")) for entry in entries]
+    by_tail = {_tail(slot.layer_path.split("/"), slot.variable.name): slot for slot in slots}
+    if len(by_tail) != len(slots) or set(told) != set(by_tail):
+        return slots
+    return tuple(by_tail[tail] for tail in told)
+
+
+def _tail(parents: Sequence[str], variable: str) -> tuple[str, ...]:
+    return (*parents[-2:], variable)
 
 
 def bind_v3(
@@ -75,10 +102,9 @@ def fits(variables: Sequence[Variable], entries: Sequence[Entry]) -> bool:
 
 def by_name(layer: Layer, stored_name: str) -> Bound:
     """Bind by the stored name alone: "dense/kernel:0" inside `layer`."""
-    parts = [part for part in stored_name.split("/") if part]
-    variable = variable_of(stored_name)
+    parts, variable = parts_of(stored_name)
     inner = {one.name: one.path for one in layer.walk()}
-    for part in reversed(parts[:-1]):
+    for part in reversed(parts):
         if part in inner:
             return Bound(inner[part], variable, Naming.STORED)
     return Bound(layer.path, variable, Naming.STORED)
@@ -89,7 +115,18 @@ def variable_of(stored_name: str) -> str:
 
     "dense/kernel:0" -> "kernel"; also "bias:0_0_0", as a few converters left it.
     """
-    return re.sub(r":\d+(_\d+)*$", "", stored_name.rsplit("/", 1)[-1])
+    return parts_of(stored_name)[1]
+
+
+def parts_of(stored_name: str) -> tuple[list[str], str]:
+    """What stands before the variable's own name, and that name.
+
+    tfmot numbers the cells of a clustered RNN: "cluster_centroids_kernel/0" is one name.
+    """
+    parts = [part for part in re.sub(r":\d+(_\d+)*$", "", stored_name).split("/") if part]
+    numbered = len(parts) > 1 and _NUMBERED.match(parts[-2]) and parts[-1].isdecimal()
+    at = len(parts) - (2 if numbered else 1)
+    return parts[:at], "/".join(parts[at:])
 
 
 def _agreement(variable: str, entry: Entry) -> Naming:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from inspector.keras.layers_children import children_of
 from inspector.keras.layers_keras1 import KERAS1
 from inspector.keras.layers_quantized import (
-    adapter_sizes,
+    adapter_shapes,
     is_adapted,
     loaded_order,
     stored_variables,
@@ -108,14 +108,14 @@ def implied_children(layer: Layer, flavor: Flavor) -> tuple[Layer, ...]:
 
 def made_on_load(
     layer: Layer, flavor: Flavor, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[tuple[str, int, bool], ...]:
-    """Variables that loading makes though no file stores them: (name, elements, trainable).
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Variables that loading makes though no file stores them: (name, shape). All are trainable.
 
     shapes: the stored shapes of the layer's variables, by name.
     """
     if flavor is not Flavor.KERAS3:
         return ()
-    return adapter_sizes(layer, _class_of(layer), shapes)
+    return adapter_shapes(layer, _class_of(layer), shapes)
 
 
 def trainable_on_load(layer: Layer, flavor: Flavor, variable: Variable) -> bool:

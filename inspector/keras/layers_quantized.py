@@ -161,10 +161,10 @@ def loaded_order(
     return bias + lora + main + rest
 
 
-def adapter_sizes(
+def adapter_shapes(
     layer: Layer, class_name: str, shapes: Mapping[str, Shape]
-) -> tuple[tuple[str, int, bool], ...]:
-    """(name, elements, trainable) of the LoRA matrices that a file does not store.
+) -> tuple[tuple[str, Shape], ...]:
+    """(name, shape) of the LoRA matrices that a file does not store; they are trainable.
 
     Kernel (.., out): a is (.., rank), b is (rank, out). Empty too where the kernel's own shape
     cannot be told.
@@ -176,7 +176,7 @@ def adapter_sizes(
     shape = _logical(layer, class_name, _ADAPTED[class_name], shapes)
     if not shape:
         return ()
-    return ((names[0], prod(shape[:-1]) * rank, True), (names[1], rank * shape[-1], True))
+    return ((names[0], (*shape[:-1], rank)), (names[1], (rank, shape[-1])))
 
 
 def _logical(layer: Layer, class_name: str, name: str, shapes: Mapping[str, Shape]) -> Shape | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inspector.keras import tfmot
-from inspector.keras.bind import Entry, fits
-from inspector.keras.layers import Variable, trainable_on_load
+from inspector.keras.bind import Entry, fits, legacy_slots
+from inspector.keras.layers import Variable, made_on_load, trainable_on_load
 from inspector.keras.order import effective_trainable, legacy_order, stored_layers
 from inspector.model import Flavor, Layer, Store, Tensor
 
@@ -86,18 +86,15 @@ def _places(
     if store is Store.LEGACY:
         if layer.path == "":
             return None  # variables of the model itself: no class tells their names
-        ranks = [
-            None if t.shape is None or t.keras_elements is not None else len(t.shape) for t in group
-        ]
-        slots = legacy_order(layer, flavor, len(group), ranks)
-        places = None if slots is None else [(s.layer_path, s.variable) for s in slots]
-    else:
-        own = tfmot.v3_variables(layer, flavor, wrapper=wrapper, count=len(group))
-        places = None if own is None else [(layer.path, v) for v in own]
-    if places is None:
-        return None
-    entries = [Entry(None, t.shape if t.keras_elements is None else None) for t in group]
-    return places if fits([variable for _, variable in places], entries) else None
+        slots = legacy_slots(layer, flavor, _entries(group))
+        return None if slots is None else [(s.layer_path, s.variable) for s in slots]
+    own = tfmot.v3_variables(layer, flavor, wrapper=wrapper, count=len(group))
+    fit = own is not None and fits(own, _entries(group))
+    return [(layer.path, v) for v in own or ()] if fit else None
+
+
+def _entries(group: Sequence[Tensor]) -> list[Entry]:
+    return [Entry(t.stored_name, t.shape if t.keras_elements is None else None) for t in group]
 
 
 def _trainable(
@@ -122,27 +119,47 @@ def trainable_tensors(
     """
     if model is None:
         return []
-    index = _by_place(model, flavor, tensors, store)
+    specs = specs_of(model, (), flavor, tensors, store)
+    index = _by_place(specs, flavor, tensors)
+    made = _made_on_load(model, flavor, tensors)
+    layers = {one.path: one for one in model.walk()}
     gates = effective_trainable(model, flavor)
     found: dict[str, Tensor] = {}
     for child in stored_layers(model, flavor):
-        slots = legacy_order(child, flavor, _count(child, tensors, store))
+        slots = legacy_order(child, flavor, _count(child, specs, tensors, store))
         if slots is None:
             return []
         for slot in slots:
-            held = index.get((slot.layer_path, slot.variable.name), [])
-            if held and slot.variable.trainable and gates.get(slot.layer_path, True):
+            place = (slot.layer_path, slot.variable.name)
+            held = index.get(place) or made.get(place, [])
+            if held and _trainable(layers[slot.layer_path], flavor, slot.variable, gates):
                 tensor = held.pop(0) if len(held) > 1 else held[0]
                 found.setdefault(tensor.name, tensor)
     return list(found.values())
 
 
+def _made_on_load(
+    model: Layer, flavor: Flavor, tensors: Sequence[Tensor]
+) -> dict[tuple[str, str], list[Tensor]]:
+    """Variables that an optimizer has slots for and no file stores: LoRA's, by place."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for tensor in tensors:
+        if tensor.layer is not None and tensor.variable is not None and tensor.shape is not None:
+            shapes.setdefault(tensor.layer, {})[tensor.variable] = tensor.shape
+    return {
+        (layer.path, name): [
+            Tensor(f"{layer.path}/{name}", "float32", shape, 0, layer=layer.path, variable=name)
+        ]
+        for layer in model.walk()
+        for name, shape in made_on_load(layer, flavor, shapes.get(layer.path, {}))
+    }
+
+
 def _by_place(
-    model: Layer, flavor: Flavor, tensors: Sequence[Tensor], store: Store
+    specs: Mapping[str, Spec], flavor: Flavor, tensors: Sequence[Tensor]
 ) -> dict[tuple[str, str], list[Tensor]]:
     """Tensors by (layer path, variable name), copies left out."""
     index: dict[tuple[str, str], list[Tensor]] = {}
-    specs = specs_of(model, (), flavor, tensors, store)
     for tensor in tensors:
         spec = specs.get(tensor.name)
         if spec is None or not spec.variable.counted:
@@ -155,7 +172,13 @@ def _by_place(
     return index
 
 
-def _count(layer: Layer, tensors: Sequence[Tensor], store: Store) -> int | None:
-    if store is not Store.LEGACY:
-        return None
-    return sum(1 for tensor in tensors if tensor.owner == layer.path)
+def _count(layer: Layer, specs: Mapping[str, Spec], tensors: Sequence[Tensor], store: Store) -> int:
+    """How many variables the file has of a top-level layer, copies left out."""
+    if store is Store.LEGACY:
+        return sum(1 for tensor in tensors if tensor.owner == layer.path)
+    inside = {one.path for one in layer.walk()}
+    return sum(
+        1
+        for tensor in tensors
+        if tensor.owner in inside and tensor.name in specs and specs[tensor.name].variable.counted
+    )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import UnknownFormat
-from inspector.keras.bind import Bound, Entry, bind_legacy, variable_of
+from inspector.keras.bind import Bound, Entry, bind_legacy, parts_of, variable_of
 from inspector.keras.order import legacy_order, stored_layers
 from inspector.keras.specs import trainable_tensors
 from inspector.limits import Limits
@@ -242,12 +242,11 @@ def _layer(reading: _Legacy, group: Group, name: str, layer: Layer | None) -> No
 
 def _without_config(name: str, stored: list[str]) -> list[Bound]:
     """Layers inside a group by the stored names alone: "inner" holding "dense/kernel:0"."""
-    prefixes = [one.split("/")[:-1] for one in stored]
     bound = []
-    for one, parts in zip(stored, prefixes, strict=True):
-        inner = [part for part in parts if part != name]
-        path = "/".join([name, *inner])
-        bound.append(Bound(path, variable_of(one), Naming.STORED))
+    for one in stored:
+        parts, variable = parts_of(one)
+        path = "/".join([name, *(part for part in parts if part != name)])
+        bound.append(Bound(path, variable, Naming.STORED))
     return bound
 
 
