@@ -138,10 +138,12 @@ class Hdf5File:
             cache.set_initial_size = True
             cache.initial_size = cache.min_size = cache.max_size = _CACHE_BYTES
             access.set_mdc_config(cache)
-            access.set_fileobj_driver(h5fd.fileobj_driver, HeapGuard(source))
+            guard = HeapGuard(source, self.superblock.start)
+            access.set_fileobj_driver(h5fd.fileobj_driver, guard)
             self._file = h5f.open(b"artifact", h5f.ACC_RDONLY, access)
             self.structure_bytes += self.superblock.length
             self.root = self._read_all()
+            guard.watching = False
 
     def close(self) -> None:
         """Close the file; payloads of chunked datasets can no longer be read."""

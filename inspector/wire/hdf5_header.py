@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from inspector.errors import Truncated
 from inspector.storage import ByteSource
 
+NEW_HEADER = b"OHDR"
+# An object header of version 1 has no signature: its version and a 0.
+OLD_HEADER = b"\1\0"
 _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
 _FLAG_TIMES, _FLAG_PHASES, _FLAG_ORDER = 0x20, 0x10, 0x04
-# A header goes on in further blocks; past this many it goes round in circles.
-_BLOCKS = 10_000
 # A reference to a value of variable length: bytes of the value, address of its heap, number there.
 _REFERENCE = struct.Struct("<IQI")
 
@@ -38,10 +39,19 @@ def claimed_text(source: ByteSource, place: int, start: int, name: bytes, count:
     return None
 
 
+def check_header(source: ByteSource, place: int, start: int) -> None:
+    """Raise OSError where a header's blocks are longer than the file: libhdf5 holds each whole."""
+    try:
+        for _ in _messages(source, place, start):
+            pass
+    except (Truncated, struct.error, IndexError):
+        return  # short of what it needs: libhdf5 says so itself
+
+
 def _messages(source: ByteSource, place: int, start: int) -> Iterator[tuple[int, int, int]]:
     """(type, offset, length) of each message of a header, those of further blocks included."""
     head = bytes(source.view(place, 6))
-    modern = head[:4] == b"OHDR"
+    modern = head[:4] == NEW_HEADER
     if modern:
         flags, at = head[5], place + 6
         at += 16 * bool(flags & _FLAG_TIMES) + 4 * bool(flags & _FLAG_PHASES)
@@ -53,9 +63,13 @@ def _messages(source: ByteSource, place: int, start: int) -> Iterator[tuple[int,
         (size,) = struct.unpack("<I", source.view(place + 8, 4))
         prefix = struct.Struct("<HHB3x")
         blocks = [(place + 16, size)]
-    for number, (block, length) in enumerate(blocks):
-        if number > _BLOCKS:
-            return
+    total = 0
+    for block, length in blocks:
+        total += length + prefix.size  # blocks that lead round in circles add up too
+        if length < 0 or total > source.size:
+            raise OSError(
+                f"the object header at byte {place:,} claims more bytes than the file has"
+            )
         at = block
         while at + prefix.size <= block + length:
             kind, size, _ = prefix.unpack(source.view(at, prefix.size))

@@ -1,8 +1,9 @@
-"""Global heaps, where HDF5 keeps values of variable length: checked before libhdf5 walks one.
+"""HDF5's heaps, of values of variable length and of names, checked before libhdf5 uses one.
 
-libhdf5 walks a collection by the sizes written in it, and never ends where one of them is 0. It
-reads through our file object, so that a broken collection can be refused there.
-Source: HDF5 File Format Specification, "Disk Format: Level 1E - Global Heap".
+libhdf5 walks a global heap by the sizes written in it, and never ends where one of them is 0; and
+it sets memory aside for a local heap as large as it claims to be. It reads through our file
+object, so that a broken heap or object header can be refused there.
+Source: HDF5 File Format Specification, "Level 1D - Local Heaps", "Level 1E - Global Heap".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import struct
 
 from inspector.storage import ByteSource, SourceReader
+from inspector.wire.hdf5_header import NEW_HEADER, OLD_HEADER, check_header
 
 SIGNATURE = b"GCOL"
 # Signature, version, reserved, bytes of the collection, this header among them.
@@ -18,16 +20,31 @@ _COLLECTION = struct.Struct("<4sB3xQ")
 _OBJECT = struct.Struct("<HH4xQ")
 OBJECT_HEADER = _OBJECT.size
 _SEARCHED = 16 << 20
+_LOCAL_SIGNATURE = b"HEAP"
+_LOCAL = struct.Struct("<4s4xQ")
 
 
 class HeapGuard(SourceReader):
-    """The file as libhdf5 sees it, but for global heaps that it would never come out of."""
+    """The file as libhdf5 sees it, but for heaps and headers that would be the end of it."""
+
+    def __init__(self, source: ByteSource, start: int) -> None:
+        super().__init__(source)
+        self._start = start
+        # Only while the structure is read: values may look like anything.
+        self.watching = True
 
     def readinto(self, buffer: memoryview) -> int:
         at = self.tell()
         length = super().readinto(buffer)
-        if length >= _COLLECTION.size and bytes(buffer[:4]) == SIGNATURE:
+        sign = bytes(buffer[:4]) if self.watching else b""
+        if sign == SIGNATURE and length >= _COLLECTION.size:
             check_collection(self._source, at)
+        elif sign == _LOCAL_SIGNATURE and length >= _LOCAL.size:
+            _, claimed = _LOCAL.unpack_from(buffer)
+            if claimed > self._source.size:
+                raise OSError(f"the local heap at byte {at:,} claims more bytes than the file has")
+        elif sign[:2] == OLD_HEADER or sign == NEW_HEADER:
+            check_header(self._source, at, self._start)
         return length
 
 
