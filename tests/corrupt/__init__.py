@@ -1,0 +1,1 @@
+"""Named broken files: each a function that makes one, and what the reader says of it."""
