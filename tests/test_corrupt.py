@@ -1,5 +1,6 @@
 """Named broken files: what is said of each, at once and in little memory."""
 
+import os
 import subprocess
 import sys
 
@@ -9,16 +10,18 @@ from inspector.errors import ArtifactError
 from tests.builders.checks import codes, opened
 from tests.corrupt.hdf5 import SAID
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # As `opened`, in a process that a hang or a flood of memory cannot take the tests along with.
 SCRIPT = """
-import resource, sys
+import sys
 from inspector.errors import ArtifactError
 from inspector.read import read
+from tests.builders.checks import peak
 try:
     read(sys.argv[1])
 except ArtifactError:
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak())
 """
 
 
@@ -26,7 +29,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_says_what_is_wrong_in_bounds(tmp_path, make):
     path = make(tmp_path / "broken.h5")
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, path], capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", SCRIPT, path],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+        cwd=ROOT,
     )
     assert int(done.stdout) < 150 << 10  # KiB
     try:

@@ -313,3 +313,27 @@ def test_names_tell_what_a_lost_flag_moved(tmp_path):
     with read(path) as opened:
         layers = [tensor.layer for tensor in opened.artifact.tensors]
     assert layers == ["b/backward_gru/gru_cell"] * 2 + ["b/forward_gru/gru_cell"] * 2
+
+
+def test_slots_of_variables_frozen_later_are_not_given_to_others(tmp_path):
+    """SGD with momentum had four slots; the config says that the first layer is frozen."""
+    nodes = [layer("Dense", name, units=3) for name in ("a", "b")]
+    nodes[0]["config"]["trainable"] = False
+    content = sequential(*nodes)
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": 0.1, "momentum": 0.9}}
+    content["compile_config"] = {"optimizer": optimizer, "loss": "mse"}
+    weights = BytesIO()
+    arrays = [(3, 3), (3,)]
+    slots_ = [((), "int64"), (), *arrays, *arrays]
+    store(weights, {"layers/dense": arrays, "layers/dense_1": arrays, "optimizer": slots_})
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps(content))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    with read(str(path)) as opened:
+        served = {t.name: t.slot_of for t in opened.artifact.tensors if t.section == "optimizer"}
+    assert [served[f"optimizer/vars/{i}"] for i in range(2, 6)] == [
+        *("layers/dense/vars/0", "layers/dense/vars/1"),
+        *("layers/dense_1/vars/0", "layers/dense_1/vars/1"),
+    ]

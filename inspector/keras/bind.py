@@ -15,6 +15,7 @@ from inspector.keras.order import Slot, legacy_order
 from inspector.keras.tfmot import v3_variables
 from inspector.model import Flavor, Layer, Naming
 
+_MANY = 500  # variables under one layer: names are compared each with each
 _NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
 
@@ -61,15 +62,18 @@ def _as_named(slots: tuple[Slot, ...], entries: Sequence[Entry]) -> tuple[Slot, 
 
     A layer inside can have been frozen by a flag that no config has, which moves its variables.
     """
-    told = [_tail(*parts_of(entry.stored_name or "")) for entry in entries]
-    by_tail = {_tail(slot.layer_path.split("/"), slot.variable.name): slot for slot in slots}
-    if len(by_tail) != len(slots) or set(told) != set(by_tail):
+    if len(slots) > _MANY:
         return slots
-    return tuple(by_tail[tail] for tail in told)
-
-
-def _tail(parents: Sequence[str], variable: str) -> tuple[str, ...]:
-    return (*parents[-2:], variable)
+    keys = [(set(slot.layer_path.split("/")), slot.variable.name) for slot in slots]
+    order: list[int] = []
+    for entry in entries:
+        parents, variable = parts_of(entry.stored_name or "")
+        told = set(parents[-2:])
+        meant = [i for i, (path, name) in enumerate(keys) if name == variable and told <= path]
+        if len(meant) != 1:
+            return slots
+        order += meant
+    return tuple(slots[i] for i in order) if len(set(order)) == len(slots) else slots
 
 
 def bind_v3(

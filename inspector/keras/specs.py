@@ -112,10 +112,13 @@ def trainable_tensors(
     flavor: Flavor,
     tensors: Sequence[Tensor],
     store: Store,
+    *,
+    flags: bool = True,
 ) -> list[Tensor]:
     """The trainable variables in the loaded model's order, as far as the config tells.
 
     An optimizer keeps its slots in that order. Without a config the order is not known: empty.
+    flags: False takes no notice of what the config says is frozen: it can have been frozen later.
     """
     if model is None:
         return []
@@ -123,7 +126,7 @@ def trainable_tensors(
     index = _by_place(specs, flavor, tensors)
     made = _made_on_load(model, flavor, tensors)
     layers = {one.path: one for one in model.walk()}
-    gates = effective_trainable(model, flavor)
+    gates = effective_trainable(model, flavor) if flags else {model.path: True}
     found: dict[str, Tensor] = {}
     for child in stored_layers(model, flavor):
         slots = legacy_order(child, flavor, _count(child, specs, tensors, store))

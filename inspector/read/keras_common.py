@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError
 from inspector.keras.config import flavor_of, parse_model
-from inspector.keras.optimizers import by_name, by_shapes, fitting, optimizer_of
+from inspector.keras.optimizers import (
+    OptimizerVariable,
+    by_name,
+    by_shapes,
+    expected,
+    fitting,
+    optimizer_of,
+)
 from inspector.limits import Limits
 from inspector.model import (
     Flavor,
@@ -105,6 +112,8 @@ def logical_dtype(stored: str) -> str:
 def tensor_from_dataset(dataset: Dataset, prefix: str = "", **facts: Any) -> Tensor:
     """A dataset as a Tensor; `facts` are further fields. prefix: path of the HDF5 file's member."""
     storage = dataset.storage
+    if dataset.dtype == "V2":
+        storage += ", 2-byte opaque values: probably bfloat16, which no attribute says"
     if dataset.dtype[:1] == ">" and dataset.size > 1:
         storage += ", big-endian"
     return Tensor(
@@ -120,6 +129,12 @@ def tensor_from_dataset(dataset: Dataset, prefix: str = "", **facts: Any) -> Ten
     )
 
 
+def soft_link(path: str, target: str, file: str) -> Problem:
+    """The note on a variable that a soft link leads to."""
+    message = f"{path} is a soft link to {target}: newer Keras 3 refuses to follow it"
+    return Problem("soft-link", Severity.WARNING, message, file)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """An optimizer's stored variable: its dataset-like facts and the name the file gives it."""
@@ -133,23 +148,31 @@ def name_optimizer(
     optimizer: tuple[str, Mapping[str, Any]] | None,
     flavor: Flavor,
     trainables: Sequence[Tensor],
+    otherwise: Sequence[Tensor] = (),
 ) -> list[dict[str, Any]]:
     """Tensor fields (variable, slot_of, naming, position) for each of an optimizer's variables.
 
     By the optimizer's class and the order of the trainable variables; else by stored names; else
-    by the run of shapes.
+    by the run of shapes. otherwise: all variables that could be trained, for an optimizer made
+    before some of them were frozen.
     """
-    shapes = [tensor.shape or () for tensor in trainables]
-    names = [_path(tensor, flavor) for tensor in trainables]
     stored = [one.shape or () for one in held]
     known, naming = None, Naming.CONFIG
     if optimizer is not None:
-        known = fitting(stored, *optimizer, flavor, shapes, names=names)
+        known = _fitting(stored, optimizer, flavor, trainables)
+        if known is None and otherwise:
+            known = _fitting(stored, optimizer, flavor, otherwise)
+            trainables = otherwise if known is not None else trainables
     if known is None and all(one.stored_name is None for one in held):
-        known, naming = by_shapes(stored, shapes, flavor, names), Naming.CLASS
-    if known is None and all(one.stored_name is None for one in held):
-        return [_nameless(index, one) for index, one in enumerate(held)]
+        # One of Keras' own that does not fit had other variables than the config tells.
+        if optimizer is None or not trainables or _is_foreign(optimizer, flavor, trainables):
+            shapes, names = _targets(trainables, flavor)
+            known = by_shapes(stored, shapes, flavor, names)
+            naming = Naming.CLASS
+        if known is None:
+            return [_nameless(index, one) for index, one in enumerate(held)]
     if known is None:
+        trainables = otherwise or trainables
         pairs = [(t.stored_name or t.name, t.shape or ()) for t in trainables]
         known = tuple(
             by_name(one.stored_name or f"variable {index}", one.shape or (), pairs)
@@ -166,6 +189,29 @@ def name_optimizer(
         }
         for index, one in enumerate(known)
     ]
+
+
+def _targets(
+    trainables: Sequence[Tensor], flavor: Flavor
+) -> tuple[list[tuple[int, ...]], list[str]]:
+    return [t.shape or () for t in trainables], [_path(t, flavor) for t in trainables]
+
+
+def _fitting(
+    stored: Sequence[tuple[int, ...]],
+    optimizer: tuple[str, Mapping[str, Any]],
+    flavor: Flavor,
+    trainables: Sequence[Tensor],
+) -> tuple[OptimizerVariable, ...] | None:
+    shapes, names = _targets(trainables, flavor)
+    return fitting(stored, *optimizer, flavor, shapes, names=names)
+
+
+def _is_foreign(
+    optimizer: tuple[str, Mapping[str, Any]], flavor: Flavor, trainables: Sequence[Tensor]
+) -> bool:
+    shapes, names = _targets(trainables, flavor)
+    return expected(*optimizer, flavor, shapes, names=names) is None
 
 
 def _nameless(index: int, held: Held) -> dict[str, Any]:

@@ -255,14 +255,17 @@ def _optimizer(reading: _Legacy, group: Group) -> None:
     if names is None:
         names = [dataset.path[len(group.path) + 1 :] for dataset in _below(group)]
     held = list(reading.named(group, names))
-    trainables = trainable_tensors(
-        reading.config.model, reading.config.flavor, tuple(reading.tensors.values()), Store.LEGACY
+    model, flavor, tensors = (
+        reading.config.model,
+        reading.config.flavor,
+        tuple(reading.tensors.values()),
     )
     facts = name_optimizer(
         [Held(name, dataset.shape) for name, dataset in held],
         reading.config.optimizer,
-        reading.config.flavor,
-        trainables,
+        flavor,
+        trainable_tensors(model, flavor, tensors, Store.LEGACY),
+        trainable_tensors(model, flavor, tensors, Store.LEGACY, flags=False),
     )
     for (name, dataset), fact in zip(held, facts, strict=True):
         reading.add(dataset, stored_name=name, **fact)

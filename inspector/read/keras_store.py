@@ -354,6 +354,9 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
     if not owned:
         return
     trainables = trainable_tensors(config.model, config.flavor, result.tensors, Store.V3)
+    otherwise = trainable_tensors(
+        config.model, config.flavor, result.tensors, Store.V3, flags=False
+    )
     outer: list[Tensor] = []
     for one in sorted(owned, key=lambda one: one.path.count("/")):
         run = _run_of(outer, one.tensors)
@@ -365,7 +368,7 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
             continue
         stored = one.stored_names or (None,) * len(one.tensors)
         held = [Held(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
-        facts = name_optimizer(held, config.optimizer, config.flavor, trainables)
+        facts = name_optimizer(held, config.optimizer, config.flavor, trainables, otherwise)
         outer = [
             replace(tensor, owner=one.path, stored_name=name, **fact)
             for tensor, name, fact in zip(one.tensors, stored, facts, strict=True)

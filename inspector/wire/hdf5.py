@@ -9,52 +9,25 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
 
-import numpy as np
-from h5py import h5a, h5d, h5f, h5fd, h5g, h5l, h5o, h5p, h5t
+from h5py import h5d, h5f, h5fd, h5g, h5l, h5o, h5p
 
-from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
+from inspector.errors import Truncated, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
 from inspector.storage import ByteSource
+from inspector.wire.hdf5_attributes import Attribute, AttributeReader, check_limit
 from inspector.wire.hdf5_dataset import Dataset, read_dataset
-from inspector.wire.hdf5_header import claimed_text
-from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard, largest_collection
+from inspector.wire.hdf5_errors import LIBRARY_ERRORS, library_errors, reason
+from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard
 from inspector.wire.superblock import Superblock, read_superblock
 
-# What h5py raises on a file that breaks the rules, seen over many mutated files.
-_LIBRARY_ERRORS = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    NotImplementedError,
-    MemoryError,
-)
-# The classes of attributes that Keras writes; of others, only the size is told.
-_PLAIN_CLASSES = frozenset({h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM})
 # Metadata that libhdf5 keeps: each object is looked at once, so its own 32 MiB are of no use.
 _CACHE_BYTES = 2 << 20
-# Times the limit attribute_bytes that a list of values may take at the very worst.
-_SWELL = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute. nbytes: of its value; inline: kept in the object's header, not in a heap."""
-
-    name: str
-    value: Any  # str, int, float, tuple of these, or None where it is of another type
-    nbytes: int
-    inline: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +103,8 @@ class Hdf5File:
         self.structure_bytes = 0
         self.superblock = _checked_superblock(source)
         self._nodes: dict[int, Group | Dataset] = {}
-        self._text_bytes = 0
-        self._largest_heap: int | None = None
-        with _library_errors(source.path):
+        self._attributes = AttributeReader(source, limits, self.superblock.start, self.add_problem)
+        with library_errors(source.path):
             access = h5p.create(h5p.FILE_ACCESS)
             cache = access.get_mdc_config()
             cache.set_initial_size = True
@@ -147,7 +119,7 @@ class Hdf5File:
 
     def close(self) -> None:
         """Close the file; payloads of chunked datasets can no longer be read."""
-        with contextlib.suppress(*_LIBRARY_ERRORS):
+        with contextlib.suppress(*LIBRARY_ERRORS):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -201,6 +173,10 @@ class Hdf5File:
             node = cast("Group | Dataset", link.target)
         return node
 
+    def is_linked(self, path: str, node: Dataset) -> bool:
+        """Whether a path leads to a dataset through a soft link, rather than by its own names."""
+        return path not in (node.path, *node.links)
+
     def _read_all(self) -> Group:
         root_id = h5g.open(self._file, b"/")
         info = h5o.get_info(root_id)
@@ -217,7 +193,7 @@ class Hdf5File:
                 name = raw.decode("utf-8", "backslashreplace")
                 if b"/" in raw or raw in {b"", b"."} or name in group.links:
                     message = f"{group.path or '/'} has a name that leads elsewhere: {name!r}"
-                    self._problem("odd-name", Severity.ERROR, message)
+                    self.add_problem("odd-name", Severity.ERROR, message)
                     continue
                 if kind != "hard":
                     group.links[name] = self._follow_nothing(group, group_id, raw, kind)
@@ -239,8 +215,8 @@ class Hdf5File:
     def _open(
         self, group_id: Any, name: bytes, path: str, depth: int
     ) -> tuple[Group | Dataset, Any] | None:
-        self._check("nodes", len(self._nodes) + 1)
-        self._check("depth", depth)
+        check_limit(self.limits, "nodes", len(self._nodes) + 1, self.source.path)
+        check_limit(self.limits, "depth", depth, self.source.path)
         try:
             node_id = h5o.open(group_id, name)
             info = h5o.get_info(node_id)
@@ -252,19 +228,19 @@ class Hdf5File:
             else:
                 return None  # a named datatype: structure only
             self._account(node_id, node, info)
-        except _LIBRARY_ERRORS as error:
-            self._problem("unreadable-object", Severity.ERROR, f"{path}: {_reason(error)}")
+        except LIBRARY_ERRORS as error:
+            self.add_problem("unreadable-object", Severity.ERROR, f"{path}: {reason(error)}")
             return None
         return node, node_id
 
     def _links(self, group_id: Any, group: Group) -> list[tuple[bytes, str, int]]:
         try:
             return _links(group_id)
-        except _LIBRARY_ERRORS as error:
+        except LIBRARY_ERRORS as error:
             if not group.path:
                 raise  # the root: there is nothing to read
-            message = f"{group.path}: what it holds cannot be read: {_reason(error)}"
-            self._problem("unreadable-object", Severity.ERROR, message)
+            message = f"{group.path}: what it holds cannot be read: {reason(error)}"
+            self.add_problem("unreadable-object", Severity.ERROR, message)
             return []
 
     def _account(self, node_id: Any, node: Group | Dataset, info: Any) -> None:
@@ -274,7 +250,7 @@ class Hdf5File:
         self.structure_bytes += meta.obj.index_size + meta.obj.heap_size
         self.structure_bytes += meta.attr.index_size + meta.attr.heap_size
         for index in range(info.num_attrs):
-            attribute = self._attribute(node_id, index, node)
+            attribute = self._attributes.read(node_id, index, node.path, node.address)
             if attribute is None:
                 continue
             node.attributes[attribute.name] = attribute
@@ -285,74 +261,19 @@ class Hdf5File:
         if isinstance(node, Dataset):
             node.note_attributes()
 
-    def _attribute(self, node_id: Any, index: int, node: Group | Dataset) -> Attribute | None:
-        try:
-            handle = h5a.open(node_id, index=index)
-            name = handle.name.decode("utf-8", "backslashreplace")
-            count = math.prod(handle.shape or ()) if handle.shape is not None else 0
-            stored = handle.get_storage_size() if count else 0
-            self._check("attribute_bytes", stored)
-            self._check("nodes", count)
-            kind = handle.get_type()
-            variable = _is_variable_length(kind)
-            if kind.get_class() not in _PLAIN_CLASSES:
-                return Attribute(name, None, stored, inline=True)
-            if variable and self._may_swell(handle.name, count, node):
-                message = f"attribute {name} of {node.path or '/'} may be far larger than the file"
-                self._problem("attribute-unread", Severity.ERROR, message)
-                return Attribute(name, None, stored, inline=True)
-            value, text_bytes = _plain(_values(handle)) if handle.shape is not None else (None, 0)
-        except _LIBRARY_ERRORS as error:
-            message = f"an attribute of {node.path or '/'} cannot be read: {_reason(error)}"
-            self._problem("unreadable-attribute", Severity.WARNING, message)
-            return None
-        if not variable:
-            return Attribute(name, value, stored, inline=True)
-        self._text_bytes += text_bytes
-        if self._text_bytes > self.source.size:
-            raise Corrupt(
-                "its attributes claim more text than the file has bytes", self.source.path
-            )
-        return Attribute(name, value, text_bytes, inline=False)
-
-    def _check(self, name: str, value: int) -> None:
-        limit = getattr(self.limits, name)
-        if value > limit:
-            raise LimitExceeded(name, value, limit, self.source.path)
-
-    def _may_swell(self, name: bytes, count: int, node: Group | Dataset) -> bool:
-        """Whether `count` values of variable length could be more than memory should hold.
-
-        Each is a reference into a heap, and nothing keeps a file from referring to one long
-        value a thousand times, or from overstating its length.
-        """
-        start = self.superblock.start
-        claimed = claimed_text(self.source, node.address + start, start, name, count)
-        if claimed is not None:
-            return claimed > self.source.size
-        limit = _SWELL * self.limits.attribute_bytes
-        if count <= 1 or count * self.source.size <= limit:
-            return False
-        if self._largest_heap is None:
-            self._largest_heap = largest_collection(self.source)
-        return count * self._largest_heap > limit
-
     def _follow_nothing(self, group: Group, group_id: Any, raw: bytes, kind: str) -> Link:
         name = raw.decode("utf-8", "backslashreplace")
         value = group_id.links.get_val(raw)
         parts = (value,) if isinstance(value, bytes) else tuple(value)
         target = tuple(part.decode("utf-8", "backslashreplace") for part in parts)
         if kind == "external":
-            self._problem(
+            self.add_problem(
                 "external-link",
                 Severity.ERROR,
                 f"{_join(group.path, name)} leads out of the file, to {target[0]}:{target[1]};"
                 " nothing was read from there",
             )
         return Link(name, kind, target)
-
-    def _problem(self, code: str, severity: Severity, message: str) -> None:
-        self.problems.append(Problem(code, severity, message, self.source.path))
 
     def add_problem(
         self, code: str, severity: Severity, message: str, offset: int | None = None
@@ -401,49 +322,6 @@ def _links(group_id: Any) -> list[tuple[bytes, str, int]]:
 
 def _join(group: str, name: str) -> str:
     return f"{group}/{name}" if group else name
-
-
-def _values(handle: Any) -> Any:
-    values = np.empty(handle.shape, handle.dtype)
-    if values.size:
-        handle.read(values)
-    return values
-
-
-def _is_variable_length(kind: Any) -> bool:
-    return bool(
-        kind.get_class() == h5t.VLEN
-        or (isinstance(kind, h5t.TypeStringID) and kind.is_variable_str())
-    )
-
-
-def _plain(raw: Any) -> tuple[Any, int]:
-    """An attribute's value as plain Python, and the bytes of its text."""
-    if hasattr(raw, "tolist"):
-        raw = raw.tolist()
-    if isinstance(raw, (list, tuple)):
-        pairs = [_plain(one) for one in raw]
-        return tuple(value for value, _ in pairs), sum(size for _, size in pairs)
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace"), len(raw)
-    if isinstance(raw, str):
-        return raw, len(raw.encode("utf-8", "replace"))
-    if isinstance(raw, (bool, int, float)):
-        return raw, 8
-    return None, 0
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    return " ".join(text.split())[:300]
-
-
-@contextlib.contextmanager
-def _library_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except _LIBRARY_ERRORS as error:
-        raise Corrupt(f"not a sound HDF5 file: {_reason(error)}", path) from error
 
 
 def overhead(file: Hdf5File, labels: Mapping[str, str], payload: int) -> dict[str, int]:

@@ -17,7 +17,8 @@ from inspector.model import Extent, Payload, Severity
 from inspector.storage import FilledPayload, RawPayload
 
 if TYPE_CHECKING:
-    from inspector.wire.hdf5 import Attribute, Hdf5File
+    from inspector.wire.hdf5 import Hdf5File
+    from inspector.wire.hdf5_attributes import Attribute
 
 # Names of HDF5's filters by number; source: the HDF Group's registry of filters.
 FILTERS = {

@@ -1,7 +1,8 @@
 """Mutated artifacts, opened one after another in a process of their own.
 
 Run as `python -m tests.builders.fuzz FOLDER FIRST LAST SAMPLE...`: prints each seed before it is
-tried, so that a crash or a hang in a library can be told from the last line.
+tried, so that a crash or a hang in a library can be told from the last line; then the memory
+taken at most, in KiB.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from inspector.api import show
 from inspector.errors import InspectorError
 from inspector.read import read
-from tests.builders.checks import assert_adds_up
+from tests.builders.checks import assert_adds_up, peak
 
 ENDS = (b"\0", b"\xff", b"\1\0", b"\xff" * 4, b"\0" * 8, b"\xff" * 8, b"\x7f", b"\0\0\0\x80")
 BLOCKS = 20  # of each tensor's values, 64 KiB each
@@ -87,6 +88,7 @@ def main(folder: str, first: str, last: str, *samples: str) -> None:
             with open(path, "wb") as file:
                 file.write(mutated(content, seed))
             attempt(path)
+    print(peak())
 
 
 if __name__ == "__main__":
