@@ -180,7 +180,7 @@ def test_a_soft_link_inside_the_file_is_the_tensor_that_it_leads_to(tmp_path):
         file["model_weights/dense/dense/kernel:0"] = h5py.SoftLink("/kept")
     artifact = opened(path)
     assert tensor(artifact, "kept").variable == "kernel"
-    assert codes(artifact) == []
+    assert not {"missing-tensor", "unlisted-tensor"} & set(codes(artifact))
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "/model_weights/dense/dense/kernel:0"])
