@@ -15,7 +15,7 @@ from inspector.limits import Limits
 from inspector.model import Naming, Severity
 from inspector.read import read
 from tests.builders.checks import assert_adds_up, codes, opened, refused, tensor
-from tests.builders.hdf5 import DENSE_BIAS, DENSE_KERNEL
+from tests.builders.hdf5 import DENSE_BIAS, DENSE_CONFIG, DENSE_KERNEL
 from tests.builders.keras import (
     DENSE_STORE,
     h5_weights,
@@ -245,6 +245,13 @@ def test_json_that_makes_no_sense_leaves_the_tensors(tmp_path, weights, name, co
     if name == "config.json":
         assert codes(artifact) == ["config-unreadable"]
         assert artifact.model is None
+
+
+def test_names_that_utf8_cannot_spell_are_made_printable(tmp_path, weights):
+    config = json.dumps(DENSE_CONFIG).replace('"name": "model"', '"name": "a\\ud800b"')
+    artifact = opened(keras_zip(tmp_path / "m.keras", {**members(weights), "config.json": config}))
+    assert artifact.model is not None
+    assert artifact.model.name == "a?b"
 
 
 def test_a_member_over_the_limit_is_a_problem(tmp_path, weights):

@@ -71,6 +71,8 @@ def read_config(
         return Config(None, flavor_of(version, None), None, (problem,))
     try:
         content = json.loads(text)
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
+            content = _printable(content)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         message = f"{where} is not JSON ({reason}): layers and trainability are unknown"
@@ -85,6 +87,17 @@ def read_config(
         message = f"{where} makes no sense as a Keras model: {error.message}"
         problem = Problem("config-unreadable", Severity.ERROR, message, path)
         return Config(None, flavor, optimizer_of(training), (problem,))
+
+
+def _printable(content: Any) -> Any:
+    """JSON without halves of surrogate pairs, which JSON can spell and UTF-8 cannot."""
+    if isinstance(content, str):
+        return content.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(content, list):
+        return [_printable(one) for one in content]
+    if isinstance(content, dict):
+        return {_printable(key): _printable(one) for key, one in content.items()}
+    return content
 
 
 def producer_of(version: str | None, backend: str | None, flavor: Flavor) -> Producer | None:
