@@ -337,3 +337,51 @@ def test_slots_of_variables_frozen_later_are_not_given_to_others(tmp_path):
         *("layers/dense/vars/0", "layers/dense/vars/1"),
         *("layers/dense_1/vars/0", "layers/dense_1/vars/1"),
     ]
+
+
+def test_a_layer_may_be_called_optimizer(tmp_path):
+    content = sequential(layer("Dense", "optimizer", units=3))
+    weights = BytesIO()
+    store(weights, {"layers/dense": [(4, 3), (3,)], "optimizer": [((), "int64"), (), (4, 3), (3,)]})
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps(content))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    found, totals = roles(str(path))
+    assert found["layers/dense/vars/0"] == ("kernel", W)
+    assert (totals.count_params, totals.trainable) == (15, 15)
+
+
+def test_a_kernel_that_a_wrapper_keeps_is_trainable_in_a_frozen_layer(tmp_path):
+    """tf_keras: a frozen layer inside, loaded again in a wrapper whose own flag is not asked."""
+    inner = layer("Dense", "d", units=3, activation="linear", use_bias=False)
+    inner["config"]["trainable"] = False
+    config = {"weight_attrs": ["kernel"], "activation_attrs": [], "quantize_output": False}
+    quantize = {"class_name": "Default8BitQuantizeConfig", "config": config}
+    wrapper = {
+        "class_name": "QuantizeWrapperV2",
+        "config": {"name": "q", "trainable": False, "quantize_config": quantize, "layer": inner},
+    }
+    weights = {
+        "d/kernel:0": (4, 3),
+        "q/optimizer_step:0": ((), "int32"),
+        "q/kernel_min:0": (),
+        "q/kernel_max:0": (),
+    }
+    path = legacy(tmp_path / "m.h5", {"q": weights}, ("2.21.0", sequential(wrapper)))
+    _, totals = roles(path)
+    assert (totals.count_params, totals.trainable) == (15, 12)
+
+
+def test_an_attention_wrappers_copies_come_in_the_order_of_its_layers(tmp_path):
+    group, dense, mask = "layers/prune_low_magnitude", (4, 2, 2), [(4, 2, 2), ()]
+    attrs = ("query", "key", "value", "output")
+    inner = {f"{group}/layer/_{attr}_dense": [dense] for attr in attrs}
+    arrays = [*[dense] * 4, *mask * 4, ((), "int64")]
+    path = store(tmp_path / "m.weights.h5", {group: arrays, f"{group}/layer": [], **inner})
+    with read(path) as opened:
+        verdicts = classify(opened.artifact).verdicts
+    assert [verdicts[f"{group}/vars/{i}"].alias_of for i in range(4)] == [
+        f"{group}/layer/_{attr}_dense/vars/0" for attr in attrs
+    ]

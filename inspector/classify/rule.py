@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inspector.keras.specs import Spec, layers_of, specs_of
-from inspector.model import Artifact, Layer, Tensor, Verdict
+from inspector.model import Artifact, Layer, Section, Tensor, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,14 @@ class Context:
     @classmethod
     def of(cls, artifact: Artifact) -> Context:
         """Index an artifact."""
-        specs = specs_of(
-            artifact.model, artifact.guessed, artifact.flavor, artifact.tensors, artifact.store
-        )
+        # A place that only leads to a tensor takes its place in the layer's list all the same.
+        placed = (*artifact.tensors, *artifact.references)
+        specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, placed, artifact.store)
         owners: dict[str, list[Tensor]] = {}
         variables: dict[tuple[str | None, str | None], Tensor] = {}
         for tensor in artifact.tensors:
-            if tensor.owner is not None:
+            # A layer may be called optimizer, as the owner of the optimizer's own variables is.
+            if tensor.owner is not None and tensor.section is Section.MODEL:
                 owners.setdefault(tensor.owner, []).append(tensor)
             spec = specs.get(tensor.name)
             if spec is None or spec.variable.counted:
@@ -88,7 +89,7 @@ def each_group(decide: Callable[[Context, str, Sequence[Tensor]], Mapping[str, V
         waiting = {tensor.name for tensor in undecided}
         found: dict[str, Verdict] = {}
         for owner in dict.fromkeys(t.owner for t in undecided if t.owner is not None):
-            verdicts = decide(context, owner, context.owners[owner])
+            verdicts = decide(context, owner, context.owners.get(owner, ()))
             found |= {name: one for name, one in verdicts.items() if name in waiting}
         return found
 

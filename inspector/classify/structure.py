@@ -18,6 +18,8 @@ from inspector.model import Role, Section, Store, Tensor, Verdict
 _SCALAR: tuple[int, ...] = ()
 _WRAPPER = "prune_low_magnitude"
 _CLUSTERED = re.compile(r"cluster_centroids_|pulling_indices_|ori_weights_vars_")
+_MADE = ("forward_layer", "backward_layer", "_query_dense", "_key_dense", "_value_dense")
+_TURNS = {name: turn for turn, name in enumerate((*_MADE, "_output_dense"), 1)}
 _RANGE = re.compile(r"(.+)_(min|max)$")
 
 
@@ -135,7 +137,7 @@ def _pruning_places(context: Context, owner: str, group: Sequence[Tensor]) -> Ma
     count, rest = divmod(len(group) - 1, 3)
     copies, tail, step = group[:count], group[count:-1], group[-1]
     masks, thresholds = tail[0::2], tail[1::2]
-    inner = list(context.inside(owner))
+    inner = sorted(context.inside(owner), key=_turn)
     used: set[str] = set()
     partners = [first_with_shape(inner, copy, used) for copy in copies]
     sound = (
@@ -155,6 +157,11 @@ def _pruning_places(context: Context, owner: str, group: Sequence[Tensor]) -> Ma
     for copy, weight in zip(copies, weights, strict=True):
         found[copy.name] = _copy(copy, weight, owner)
     return found
+
+
+def _turn(tensor: Tensor) -> int:
+    """A store lists sub-layers by the alphabet; a wrapper tracks them as their layer made them."""
+    return max((_TURNS.get(part, 0) for part in (tensor.owner or "").split("/")), default=0)
 
 
 def _copy(copy: Tensor, weight: Tensor, owner: str) -> Verdict:

@@ -33,12 +33,14 @@ class Slot:
     """One place in `weight_names`.
 
     layer_path: the layer that the variable belongs to, which may be deep inside the top-level one.
-    trainable: whether it stands in the trainable part.
+    trainable: whether it stands in the trainable part. kept_by: the tfmot wrapper that took it
+    away from the layer, whose flag is then not asked.
     """
 
     layer_path: str
     variable: Variable
     trainable: bool
+    kept_by: str | None = None
 
 
 def legacy_order(
@@ -140,6 +142,7 @@ class _Ref:
     path: str
     variable: Variable
     on: bool = True
+    kept_by: str | None = None
 
 
 _Lists = tuple[list[_Ref], list[_Ref]]
@@ -147,7 +150,7 @@ _Lists = tuple[list[_Ref], list[_Ref]]
 
 def _slots(parts: _Lists) -> tuple[Slot, ...]:
     return tuple(
-        Slot(ref.path, ref.variable, trainable)
+        Slot(ref.path, ref.variable, trainable, ref.kept_by)
         for refs, trainable in zip(parts, (True, False), strict=True)
         for ref in refs
     )
@@ -292,7 +295,8 @@ class _Parts:
             return self._ref(wrapper, variable)
         layer, name = found
         own = layers.own_variables(layer, self.flavor) or ()
-        return self._ref(layer, next((v for v in own if v.name == name), variable))
+        ref = self._ref(layer, next((v for v in own if v.name == name), variable))
+        return replace(ref, kept_by=wrapper.path if variable.role is Role.WEIGHT else None)
 
     def _kept_identity(self, wrapper: Layer, about: str) -> Identity:
         found = tfmot.resolve(wrapper, about, self.flavor)

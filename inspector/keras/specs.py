@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
 from inspector.keras.layers import Variable, made_on_load, trainable_on_load
-from inspector.keras.order import effective_trainable, legacy_order, stored_layers
-from inspector.model import Flavor, Layer, Store, Tensor
+from inspector.keras.order import Slot, effective_trainable, legacy_order, stored_layers
+from inspector.model import Flavor, Layer, Section, Store, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,10 @@ def specs_of(
     wrapped = tfmot.wrappers(model) if model is not None else {}
     groups: dict[str, list[Tensor]] = {}
     for tensor in tensors:
-        if tensor.owner is not None and tensor.position is not None:
-            groups.setdefault(tensor.owner, []).append(tensor)
+        # A layer may be called optimizer, as the owner of the optimizer's own variables is.
+        listed = tensor.owner is not None and tensor.position is not None
+        if listed and tensor.section is Section.MODEL:
+            groups.setdefault(tensor.owner or "", []).append(tensor)
     found: dict[str, Spec] = {}
     for owner, group in groups.items():
         layer = layers.get(owner)
@@ -72,39 +74,37 @@ def specs_of(
         places = _places(layer, flavor, store, wrapped.get(owner), group)
         if places is None:
             continue
-        for tensor, (path, variable) in zip(group, places, strict=True):
-            holder = layers.get(path, layer)
+        for tensor, slot in zip(group, places, strict=True):
+            holder = layers.get(slot.layer_path, layer)
             found[tensor.name] = Spec(
-                variable, holder, flavor, _trainable(holder, flavor, variable, gates)
+                slot.variable, holder, flavor, _trainable(holder, flavor, slot, gates)
             )
     return found
 
 
 def _places(
     layer: Layer, flavor: Flavor, store: Store, wrapper: Layer | None, group: Sequence[Tensor]
-) -> list[tuple[str, Variable]] | None:
+) -> Sequence[Slot] | None:
     if store is Store.LEGACY:
         if layer.path == "":
             return None  # variables of the model itself: no class tells their names
-        slots = legacy_slots(layer, flavor, _entries(group))
-        return None if slots is None else [(s.layer_path, s.variable) for s in slots]
+        return legacy_slots(layer, flavor, _entries(group))
     own = tfmot.v3_variables(layer, flavor, wrapper=wrapper, count=len(group))
     fit = own is not None and fits(own, _entries(group))
-    return [(layer.path, v) for v in own or ()] if fit else None
+    return [Slot(layer.path, v, v.trainable) for v in own or ()] if fit else None
 
 
 def _entries(group: Sequence[Tensor]) -> list[Entry]:
     return [Entry(t.stored_name, t.shape if t.keras_elements is None else None) for t in group]
 
 
-def _trainable(
-    layer: Layer, flavor: Flavor, variable: Variable, gates: Mapping[str, bool]
-) -> bool | None:
-    if not variable.trainable:
+def _trainable(layer: Layer, flavor: Flavor, slot: Slot, gates: Mapping[str, bool]) -> bool | None:
+    if not slot.variable.trainable:
         return False
     if not gates:
         return None
-    return gates.get(layer.path, True) and trainable_on_load(layer, flavor, variable)
+    gate = layer.path if slot.kept_by is None else slot.kept_by
+    return gates.get(gate, True) and trainable_on_load(layer, flavor, slot.variable)
 
 
 def trainable_tensors(
@@ -135,7 +135,7 @@ def trainable_tensors(
         for slot in slots:
             place = (slot.layer_path, slot.variable.name)
             held = index.get(place) or made.get(place, [])
-            if held and _trainable(layers[slot.layer_path], flavor, slot.variable, gates):
+            if held and _trainable(layers[slot.layer_path], flavor, slot, gates):
                 tensor = held.pop(0) if len(held) > 1 else held[0]
                 found.setdefault(tensor.name, tensor)
     return list(found.values())
