@@ -225,12 +225,16 @@ def _is_qat(report: ArtifactReport, facts: Facts) -> bool:
     return bool(_QAT & facts.classes) or Role.QUANT_STEP in report.roles
 
 
+# What no dtype name says.
+_SAID = {"V2": "2-byte opaque values, probably bfloat16"}
+
+
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """How the weights are stored, where that is not plain float32."""
     by_dtype: dict[str, list[TensorReport]] = {}
     for tensor in report.tensors:
         if tensor.role == Role.WEIGHT:
-            by_dtype.setdefault(tensor.dtype, []).append(tensor)
+            by_dtype.setdefault(_SAID.get(tensor.dtype, tensor.dtype), []).append(tensor)
     each = listing([_typed(*item) for item in by_dtype.items()])
     how = (
         f"all weights are {next(iter(by_dtype), '')}" if len(by_dtype) == 1 else f"weights: {each}"
@@ -243,7 +247,7 @@ def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     elif len(by_dtype) > 1:
         yield f"Weights are {each}."
     elif by_dtype and "float32" not in by_dtype:
-        yield f"{how.capitalize()}."
+        yield f"{how[0].upper()}{how[1:]}."
 
 
 def _typed(dtype: str, tensors: list[TensorReport]) -> str:

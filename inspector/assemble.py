@@ -18,7 +18,8 @@ from inspector.words import ROLE_LABELS
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
-    from inspector.count import Counted, LayerRow
+    from inspector.count import Counted
+    from inspector.rows import LayerRow
 
 _UNKNOWN = r.TotalsReport(None, None, None, None, None, None)
 

@@ -291,6 +291,7 @@ class Artifact:
     store: Store = Store.LEGACY
     flavor: Flavor = Flavor.TF_KERAS
     guessed: tuple[Layer, ...] = ()
+    references: tuple[Tensor, ...] = ()
     training_config: bool = False
     complete: bool = True
     missing: tuple[str, ...] = ()

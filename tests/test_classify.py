@@ -386,7 +386,7 @@ def test_every_rule_has_a_code_of_its_own_and_words_for_people():
 
 
 # Roles that no Keras file has: they are those of graphs (SavedModel, GraphDef, TFLite).
-OF_GRAPHS = {Role.CONSTANT, Role.ACTIVATION}
+OF_GRAPHS = {Role.CONSTANT, Role.ACTIVATION, Role.LOOKUP}
 
 
 def test_every_role_of_a_keras_file_is_given_by_some_rule():

@@ -347,10 +347,10 @@ def test_clusters_go_with_strip_clustering_and_those_inside_quantization_stay(tm
     assert numbers(found) == (29, 29, 17, 12, 15, 10)
     ranges = ("kernel_min", "kernel_max", "post_activation_min", "post_activation_max")
     kept = {
+        "dense/kernel:0": KERNEL,
         "dense/bias:0": BIAS,
         "quant_dense/cluster_centroids_tf:0": c.values(2),
         "quant_dense/ori_weights_vars_tf:0": KERNEL,
-        "dense/kernel:0": KERNEL,
         "quant_dense/optimizer_step:0": c.scalar(0, "int32"),
         "quant_dense/pulling_indices_tf:0": c.mask_of(KERNEL).astype("int64"),
         **{f"quant_dense/{name}:0": c.scalar(1) for name in ranges},

@@ -28,9 +28,7 @@ _SAYS: Mapping[Role, str] = {
     Role.CENTROIDS: "cluster centroids of {about}",
     Role.CLUSTER_INDICES: "which centroid each value of {about} takes",
     Role.CLUSTER_ORIGINAL: "copy of {about} from before clustering",
-    Role.COUNTER: "{variable} of {layer}: a counter or generator state, no parameter",
     Role.ALIAS: "{about}, stored once more by the wrapper {layer}",
-    Role.LOOKUP: "{variable} of {layer}: a lookup table",
 }
 
 
@@ -75,9 +73,7 @@ _CODES: Mapping[Role, str] = {
     Role.CLUSTER_ORIGINAL: "tfmot-cluster-original",
     Role.QUANT_STEP: "tfmot-quant-step",
     Role.QUANT_PARAM: "quant-param",
-    Role.COUNTER: "keras-counter",
     Role.STATISTIC: "keras-statistic",
-    Role.LOOKUP: "keras-lookup",
     Role.WEIGHT: "keras-weight",
 }
 
@@ -139,21 +135,10 @@ _WORDS: Mapping[Role, tuple[str, str, str]] = {
         "histories of float8.",
         "quant_dense/kernel_min:0",
     ),
-    Role.COUNTER: (
-        "a counter or the state of a random generator",
-        "Seed generators of Dropout and of random layers in Keras 3. Never a parameter: "
-        "count_params leaves it out.",
-        "seed_generator/vars/0",
-    ),
     Role.STATISTIC: (
         "a variable used at inference and not trained",
         "BatchNormalization's moving mean and variance, Normalization's mean, variance and count.",
         "batch_normalization/moving_mean:0",
-    ),
-    Role.LOOKUP: (
-        "a lookup table",
-        "Tables of Keras' preprocessing layers, where they are variables.",
-        "string_lookup/table",
     ),
     Role.WEIGHT: (
         "a layer's own weight",

@@ -9,6 +9,7 @@ from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
 from inspector.keras.layers import Variable, made_on_load, trainable_on_load
 from inspector.keras.order import Slot, effective_trainable, legacy_order, stored_layers
+from inspector.keras.sides import disagreement
 from inspector.model import Flavor, Layer, Section, Store, Tensor
 
 
@@ -59,18 +60,11 @@ def specs_of(
     layers = layers_of(model, guessed)
     gates = effective_trainable(model, flavor) if model is not None else {}
     wrapped = tfmot.wrappers(model) if model is not None else {}
-    groups: dict[str, list[Tensor]] = {}
-    for tensor in tensors:
-        # A layer may be called optimizer, as the owner of the optimizer's own variables is.
-        listed = tensor.owner is not None and tensor.position is not None
-        if listed and tensor.section is Section.MODEL:
-            groups.setdefault(tensor.owner or "", []).append(tensor)
     found: dict[str, Spec] = {}
-    for owner, group in groups.items():
+    for owner, group in _groups(tensors).items():
         layer = layers.get(owner)
         if layer is None:
             continue
-        group.sort(key=lambda t: t.position or 0)
         places = _places(layer, flavor, store, wrapped.get(owner), group)
         if places is None:
             continue
@@ -80,6 +74,68 @@ def specs_of(
                 slot.variable, holder, flavor, _trainable(holder, flavor, slot, gates)
             )
     return found
+
+
+def misfits(
+    model: Layer | None, flavor: Flavor, tensors: Iterable[Tensor], store: Store
+) -> tuple[str, ...]:
+    """Layers of the config whose class is known and whose stored variables are not its own.
+
+    One sentence each: a wrong number, a wrong rank, or a shape that the config contradicts. Keras
+    refuses to load such a file.
+    """
+    if model is None or flavor is Flavor.KERAS1:
+        return ()
+    layers = layers_of(model, ())
+    wrapped = tfmot.wrappers(model)
+    specs = specs_of(model, (), flavor, tensors := tuple(tensors), store)
+    said: dict[str, str] = {}
+    for owner, group in _groups(tensors).items():
+        layer = layers.get(owner)
+        if layer is None:
+            continue
+        fitted = next((specs[t.name] for t in group if t.name in specs), None)
+        wanted = _wanted(layer, flavor, store, wrapped.get(owner), len(group))
+        if fitted is None and wanted is not None:
+            said[owner] = _counts(layer, wanted, group)
+        for tensor in group if fitted is not None else ():
+            spec, shape = specs[tensor.name], tensor.shape
+            if shape is not None and tensor.keras_elements is None:
+                found = disagreement(spec.owner, spec.variable.name, shape)
+                said |= {owner: found} if found is not None else {}
+    return tuple(said.values())
+
+
+def _counts(layer: Layer, wanted: int, group: Sequence[Tensor]) -> str:
+    if wanted != len(group):
+        return (
+            f"{layer.class_name} {layer.path} has {wanted} variables by its config,"
+            f" and {len(group)} are stored"
+        )
+    return f"the variables stored for {layer.class_name} {layer.path} do not have its ranks"
+
+
+def _wanted(
+    layer: Layer, flavor: Flavor, store: Store, wrapper: Layer | None, count: int
+) -> int | None:
+    if store is Store.LEGACY:
+        slots = legacy_order(layer, flavor, count) if layer.path else None
+        return None if slots is None else len(slots)
+    own = tfmot.v3_variables(layer, flavor, wrapper=wrapper, count=count)
+    return None if own is None else len(own)
+
+
+def _groups(tensors: Iterable[Tensor]) -> dict[str, list[Tensor]]:
+    """Tensors by owner, in their places."""
+    groups: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        # A layer may be called optimizer, as the owner of the optimizer's own variables is.
+        listed = tensor.owner is not None and tensor.position is not None
+        if listed and tensor.section is Section.MODEL:
+            groups.setdefault(tensor.owner or "", []).append(tensor)
+    for group in groups.values():
+        group.sort(key=lambda t: t.position or 0)
+    return groups
 
 
 def _places(

@@ -226,6 +226,7 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
         store=Store.V3,
         flavor=config.flavor,
         guessed=assigned.guessed,
+        references=assigned.references,
         training_config=config.optimizer is not None,
         complete=held is not None
         and not any(p.code == "weights-unreadable" for p in parts.problems),
@@ -301,10 +302,17 @@ def _charge_members(parts: _Parts, held: str | None) -> None:
 def _vocabularies(parts: _Parts, model: Layer | None, limits: Limits) -> Mapping[str, int]:
     """Entries of each vocabulary, in an asset or in a layer's config. Never parameters."""
     found: dict[str, int] = {}
+    seen: dict[bytes, str] = {}
     for name in parts.names:
         if name.startswith("assets/") and name.rsplit("/", 1)[-1] == _VOCABULARY:
             content = parts.text(name, limits)
-            if content is not None:
+            if content is None:
+                continue
+            first = seen.setdefault(content, name)
+            if first != name:
+                message = f"{name} repeats {first}: {len(content):,} bytes stored twice"
+                parts.note("vocabulary-copy", Severity.INFO, message)
+            else:
                 found[name] = len(content.decode("utf-8", "replace").splitlines())
     for layer in model.walk() if model is not None else ():
         inline = layer.config.get("vocabulary")

@@ -33,6 +33,7 @@ from inspector.read.keras_common import (
     name_optimizer,
     producer_of,
     read_config,
+    soft_link,
     tensor_from_dataset,
 )
 from inspector.storage import LocalFile, covered
@@ -96,14 +97,20 @@ class _Legacy:
         self.config = config
         self.path = path
         self.tensors: dict[int, Tensor] = {}
+        self.references: list[Tensor] = []
         self.problems: list[Problem] = list(config.problems)
 
     def note(self, code: str, severity: Severity, message: str) -> None:
         self.problems.append(Problem(code, severity, message, self.path))
 
     def add(self, dataset: Dataset, **facts: Any) -> None:
-        # A dataset with two names is stored once and counted once: the first list has it.
-        self.tensors.setdefault(dataset.address, tensor_from_dataset(dataset, **facts))
+        # A dataset with two names is stored once: the first list has it, the others refer to it.
+        tensor = tensor_from_dataset(dataset, **facts)
+        if dataset.address not in self.tensors:
+            self.tensors[dataset.address] = tensor
+        elif tensor.section is Section.MODEL and tensor.owner is not None:
+            name = f"{tensor.owner}/{tensor.stored_name}"
+            self.references.append(dataclasses.replace(tensor, name=name))
 
     def named(self, group: Group, names: list[str]) -> Iterator[tuple[str, Dataset]]:
         """(stored name, dataset) for each name of a list, problems noted for the others."""
@@ -113,6 +120,9 @@ class _Legacy:
         for name in names:
             node = self.file.lookup(name, group)
             if isinstance(node, Dataset):
+                path = f"{group.path}/{name}" if group.path else name
+                if self.file.is_linked(path, node):
+                    self.problems.append(soft_link(path, node.path, self.path))
                 yield name, node
             elif isinstance(node, Link):
                 continue  # an external link: noted when the file was opened
@@ -164,6 +174,7 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         model=config.model,
         store=Store.LEGACY,
         flavor=config.flavor,
+        references=tuple(reading.references),
         training_config=training is not None,
         missing=_missing(config, listed, tensors),
         problems=(*file.problems, *reading.problems),
@@ -258,7 +269,7 @@ def _optimizer(reading: _Legacy, group: Group) -> None:
     model, flavor, tensors = (
         reading.config.model,
         reading.config.flavor,
-        tuple(reading.tensors.values()),
+        (*reading.tensors.values(), *reading.references),
     )
     facts = name_optimizer(
         [Held(name, dataset.shape) for name, dataset in held],

@@ -118,6 +118,7 @@ def _artifact(
         store=Store.V3,
         complete=complete,
         guessed=assigned.guessed,
+        references=assigned.references,
         flavor=config.flavor,
         problems=tuple(problems),
     )

@@ -35,6 +35,7 @@ from inspector.read.keras_common import (
     Held,
     name_optimizer,
     read_config,
+    soft_link,
     tensor_from_dataset,
 )
 from inspector.storage import FilledPayload, RawPayload, covered
@@ -53,20 +54,23 @@ class StoredObject:
 
     path: as in the store, without "/vars" ("layers/dense"); "" is the model itself.
     name: the object's own name, which newer Keras 3 notes. stored_names: beside `tensors`, where
-    the store keeps names (npz), else None.
+    the store keeps names (npz), else None. again: names of the tensors that are only links to
+    one of another object.
     """
 
     path: str
     tensors: tuple[Tensor, ...]
     name: str | None = None
     stored_names: tuple[str | None, ...] = ()
+    again: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Assigned:
-    """What `assign` makes of a store."""
+    """What `assign` makes of a store. references: places that lead to a tensor stored once."""
 
     tensors: list[Tensor] = field(default_factory=list)
+    references: tuple[Tensor, ...] = ()
     guessed: tuple[Layer, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -105,6 +109,7 @@ def read_v3_file(file: Hdf5File, path: str, limits: Limits) -> Artifact:
         overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
         store=Store.V3,
         guessed=assigned.guessed,
+        references=assigned.references,
         flavor=flavor,
         problems=(*file.problems, *shard_hint(objects, path)),
     )
@@ -121,6 +126,7 @@ def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], li
     prefix: put before each tensor's name (the member of an archive).
     """
     from inspector.wire.hdf5 import Group
+    from inspector.wire.hdf5_dataset import Dataset
 
     groups: dict[int, tuple[str, Group]] = {}
     for node in file.nodes():
@@ -129,22 +135,30 @@ def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], li
     objects: list[StoredObject] = []
     placed: set[int] = set()
     for path, group in groups.values():
-        held = [
-            (name, node)
-            for name, node in sorted(group.items(), key=lambda item: number(item[0]))
-            if not isinstance(node, Group) and node.address not in placed
-        ]
-        placed.update(node.address for _, node in held)
+        tensors: list[Tensor] = []
+        again: set[str] = set()
+        for key in sorted(group.links, key=number):
+            dataset = file.lookup(key, group)
+            if not isinstance(dataset, Dataset):
+                continue
+            tensor = tensor_from_dataset(dataset, prefix)
+            place = f"{group.path}/{key}"
+            if file.is_linked(place, dataset):
+                file.problems.append(soft_link(place, dataset.path, file.source.path))
+            if dataset.address in placed or file.is_linked(place, dataset):
+                # Stored once, under two names: this place only leads there.
+                tensor = replace(tensor, name=f"{prefix}{place}")
+                again.add(tensor.name)
+            else:
+                placed.add(dataset.address)
+            tensors.append(tensor)
         said = group.value("name")
         objects.append(
             StoredObject(
                 path.replace("\\", "/"),
-                tuple(
-                    tensor_from_dataset(node, prefix)
-                    for _, node in held
-                    if not isinstance(node, Group)
-                ),
+                tuple(tensors),
                 said if isinstance(said, str) else None,
+                again=frozenset(again),
             )
         )
     others = [
@@ -226,6 +240,11 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
             else found
         )
     _optimizer(objects, config, result)
+    again = frozenset[str]().union(*(one.again for one in objects))
+    result.references = tuple(
+        t for t in result.tensors if t.name in again and t.section is Section.MODEL
+    )
+    result.tensors = [t for t in result.tensors if t.name not in again]
     if config.model is not None:
         result.missing = _missing(objects, known, wrapped, config.flavor)
     return result

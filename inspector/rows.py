@@ -1,0 +1,172 @@
+"""A row a layer: the layers that a model holds directly, each with all that is inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from inspector.keras.specs import layers_of
+from inspector.model import (
+    GROUP_OF,
+    Artifact,
+    Group,
+    Layer,
+    Role,
+    Section,
+    Tensor,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer as the table shows it: a layer that the model holds directly, with all inside it.
+
+    wraps: class of the wrapped layer, where it is a wrapper. overhead: elements of pruning,
+    clustering and quantization among its count_params. roles: elements by role. tensors: names.
+    """
+
+    path: str
+    class_name: str
+    wraps: str | None
+    trainable: bool | None
+    count_params: int | None
+    overhead: int
+    roles: Mapping[Role, int]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A variable that loading makes and that no tensor stands for.
+
+    Made anew (LoRA's matrices), or read from a tensor that another variable is read from as well.
+    """
+
+    layer: str
+    name: str
+    elements: int
+    trainable: bool
+    referred: bool = False
+
+
+def keras_elements(tensor: Tensor) -> int:
+    """Elements as Keras counts them: of a packed int4 kernel, its bytes."""
+    return tensor.elements if tensor.keras_elements is None else tensor.keras_elements
+
+
+def layer_rows(
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    extras: Sequence[Extra],
+    names: frozenset[str],
+) -> tuple[LayerRow, ...]:
+    """The rows, in the config's order; `names`: tensors that count_params has."""
+    layers = layers_of(artifact.model, artifact.guessed)
+    places = _row_places(artifact)
+    grouped: dict[str, list[Tensor]] = {path: [] for path in _config_rows(artifact)}
+    for tensor in artifact.tensors:
+        if tensor.section is not Section.MODEL or tensor.owner is None:
+            continue
+        path = tensor.layer if tensor.layer is not None else tensor.owner
+        grouped.setdefault(places.get(path, path), []).append(tensor)
+    return tuple(
+        _row(
+            path,
+            layers.get(path),
+            tensors,
+            verdicts,
+            [e for e in extras if places.get(e.layer, e.layer) == path],
+            names,
+        )
+        for path, tensors in grouped.items()
+    )
+
+
+def _config_rows(artifact: Artifact) -> list[str]:
+    """Paths of the layers that some model of the tree holds directly, in the config's order."""
+    if artifact.model is None:
+        return []
+    return [
+        child.path
+        for layer in artifact.model.walk()
+        if layer.is_model
+        for child in layer.children
+        if not child.is_model
+    ]
+
+
+def _row_places(artifact: Artifact) -> dict[str, str]:
+    """Layer path -> path of the row that shows it."""
+    places: dict[str, str] = {}
+    rows = set(_config_rows(artifact))
+
+    def visit(layer: Layer, row: str | None) -> None:
+        row = layer.path if layer.path in rows else row
+        places[layer.path] = row if row is not None else layer.path
+        for child in layer.children:
+            visit(child, None if layer.is_model else row)
+
+    if artifact.model is not None:
+        visit(artifact.model, None)
+    for layer in artifact.guessed:
+        # A wrapper and what it wraps share a row: "layers/prune_low_magnitude/layer".
+        head = layer.path.partition("/layer")[0] if layer.path.startswith("layer") else layer.path
+        places.setdefault(layer.path, _guessed_row(layer.path, artifact.guessed) or head)
+    return places
+
+
+def _guessed_row(path: str, guessed: Sequence[Layer]) -> str | None:
+    """The innermost object around `path` that stands in a list of layers."""
+    listed = [
+        one.path
+        for one in guessed
+        if one.attr in {"layers", "_layer_checkpoint_dependencies"}
+        and (path == one.path or path.startswith(f"{one.path}/"))
+    ]
+    return max(listed, key=len, default=path)
+
+
+def _row(
+    path: str,
+    layer: Layer | None,
+    tensors: Sequence[Tensor],
+    verdicts: Mapping[str, Verdict],
+    extras: Sequence[Extra],
+    names: frozenset[str],
+) -> LayerRow:
+    counted = [t for t in tensors if t.name in names]
+    roles: dict[Role, int] = {}
+    for tensor in tensors:
+        role = verdicts[tensor.name].role
+        roles[role] = roles.get(role, 0) + tensor.elements
+    flags = {verdicts[t.name].trainable for t in tensors if verdicts[t.name].role is Role.WEIGHT}
+    inner = _wrapped(layer)
+    return LayerRow(
+        path=path,
+        class_name=layer.class_name if layer is not None else "",
+        wraps=inner,
+        trainable=None if not flags or None in flags else True in flags,
+        count_params=sum(map(keras_elements, counted)) + sum(e.elements for e in extras),
+        overhead=sum(
+            keras_elements(t)
+            for t in counted
+            if GROUP_OF[verdicts[t.name].role]
+            in {Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION}
+        ),
+        roles=roles,
+        tensors=tuple(tensor.name for tensor in tensors),
+    )
+
+
+def _wrapped(layer: Layer | None) -> str | None:
+    """Class of the layer inside a wrapper, and of the one inside that: "TimeDistributed(Dense)"."""
+    if layer is None or layer.is_model:
+        return None
+    inner = next(
+        (c for c in layer.children if c.attr in {"layer", "forward_layer"} and c.class_name), None
+    )
+    if inner is None:
+        return None
+    deeper = _wrapped(inner)
+    return f"{inner.class_name}({deeper})" if deeper else inner.class_name
