@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inspector.keras.paths import CONTAINERS
 from inspector.keras.specs import layers_of
 from inspector.model import (
     GROUP_OF,
@@ -70,15 +71,11 @@ def layer_rows(
             continue
         path = tensor.layer if tensor.layer is not None else tensor.owner
         grouped.setdefault(places.get(path, path), []).append(tensor)
+    made: dict[str, list[Extra]] = {}
+    for extra in extras:
+        made.setdefault(places.get(extra.layer, extra.layer), []).append(extra)
     return tuple(
-        _row(
-            path,
-            layers.get(path),
-            tensors,
-            verdicts,
-            [e for e in extras if places.get(e.layer, e.layer) == path],
-            names,
-        )
+        _row(path, layers.get(path), tensors, verdicts, made.get(path, []), names)
         for path, tensors in grouped.items()
     )
 
@@ -109,22 +106,21 @@ def _row_places(artifact: Artifact) -> dict[str, str]:
 
     if artifact.model is not None:
         visit(artifact.model, None)
+    listed = {one.path for one in artifact.guessed if one.attr in CONTAINERS}
     for layer in artifact.guessed:
-        # A wrapper and what it wraps share a row: "layers/prune_low_magnitude/layer".
-        head = layer.path.partition("/layer")[0] if layer.path.startswith("layer") else layer.path
-        places.setdefault(layer.path, _guessed_row(layer.path, artifact.guessed) or head)
+        places.setdefault(layer.path, _listed_around(layer.path, listed))
     return places
 
 
-def _guessed_row(path: str, guessed: Sequence[Layer]) -> str | None:
-    """The innermost object around `path` that stands in a list of layers."""
-    listed = [
-        one.path
-        for one in guessed
-        if one.attr in {"layers", "_layer_checkpoint_dependencies"}
-        and (path == one.path or path.startswith(f"{one.path}/"))
-    ]
-    return max(listed, key=len, default=path)
+def _listed_around(path: str, listed: set[str]) -> str:
+    """The innermost object around `path` that stands in a list of layers, else `path` itself.
+
+    A wrapper and what it wraps share a row so: "layers/prune_low_magnitude/layer".
+    """
+    around = path
+    while around and around not in listed:
+        around = around.rpartition("/")[0]
+    return around or path
 
 
 def _row(

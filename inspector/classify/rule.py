@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class Context:
     owners: Mapping[str, Sequence[Tensor]]
     layers: Mapping[str, Layer]
     by_variable: Mapping[tuple[str | None, str | None], Tensor] = field(repr=False)
+    places: Sequence[str] = field(repr=False)
 
     @classmethod
     def of(cls, artifact: Artifact) -> Context:
@@ -41,7 +43,7 @@ class Context:
         for group in owners.values():
             group.sort(key=lambda t: -1 if t.position is None else t.position)
         layers = layers_of(artifact.model, artifact.guessed)
-        return cls(artifact, specs, owners, layers, variables)
+        return cls(artifact, specs, owners, layers, variables, sorted(owners))
 
     def class_of(self, path: str | None) -> str:
         """A layer's class in words: "Dense", or what stands for it where it is not known."""
@@ -50,9 +52,12 @@ class Context:
 
     def inside(self, path: str) -> Iterator[Tensor]:
         """Tensors of the objects below a path."""
-        for owner, group in self.owners.items():
-            if owner.startswith(f"{path}/"):
-                yield from group
+        first = bisect_left(self.places, f"{path}/")
+        for at in range(first, len(self.places)):
+            owner = self.places[at]
+            if not owner.startswith(f"{path}/"):
+                return
+            yield from self.owners[owner]
 
 
 Apply = Callable[[Context, Sequence[Tensor]], Mapping[str, Verdict]]

@@ -194,7 +194,8 @@ def _extent(value: object) -> tuple[int, int]:
 def _root(config: object) -> Mapping[str, Any] | None:
     """The root's node, whatever of it is there."""
     if isinstance(config, list):
-        return {"class_name": "Sequential", "config": config}
+        layers_only = all(isinstance(one, Mapping) for one in config)
+        return {"class_name": "Sequential", "config": config} if layers_only else None
     if not isinstance(config, Mapping):
         return None
     if isinstance(config.get("config"), (Mapping, list)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -79,12 +79,21 @@ def settled(layer: Layer, flavor: Flavor, stored: Sequence[Stored], parent: str 
     if layer.config or not stored or layer.class_name in CLASSES:
         return Guess(layer)
     for class_name in _classes(layer, flavor, stored, parent):
-        found = list(_fitting(replace(layer, class_name=class_name), flavor, stored))
+        found = _choices(class_name, flavor, tuple(stored))
         if found:
             places = zip(*(names for _, names in found), strict=True)
             names = tuple(n[0] if len(set(n)) == 1 else None for n in places)
-            return Guess(found[0][0], names)
+            return Guess(replace(layer, class_name=class_name, config=found[0][0]), names)
     return Guess(layer)
+
+
+@lru_cache(maxsize=4096)
+def _choices(
+    class_name: str, flavor: Flavor, stored: tuple[Stored, ...]
+) -> tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...]:
+    """(config, names of the variables) of each choice that fits; models repeat their layers."""
+    layer = Layer("", "", class_name)
+    return tuple((one.config, names) for one, names in _fitting(layer, flavor, stored))
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from inspector.keras.layers_policy import quantization_of
 from inspector.model import Layer
 
 # (class, variable) -> side of the shape (negative from the end) -> config key that gives its size.
@@ -26,6 +27,8 @@ _SIDES: Mapping[tuple[str, str], Mapping[int, str]] = {
 
 def disagreement(layer: Layer, variable: str, shape: tuple[int, ...]) -> str | None:
     """How a stored shape contradicts the layer's config, in words; None where it does not."""
+    if quantization_of(layer) is not None:
+        return None  # two values a byte, or transposed
     for side, key in _SIDES.get((layer.class_name, variable), {}).items():
         wanted = layer.config.get(key)
         if not isinstance(wanted, int) or isinstance(wanted, bool) or len(shape) <= max(side, 0):

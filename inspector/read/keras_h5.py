@@ -158,7 +158,7 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
     if optimizer is not None:
         _optimizer(reading, optimizer)
     _the_rest(reading, weights)
-    tensors = tuple(reading.tensors.values())
+    tensors = _unpacked(tuple(reading.tensors.values()), config.model)
     from inspector.wire.hdf5 import overhead
 
     return Artifact(
@@ -179,6 +179,23 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         missing=_missing(config, listed, tensors),
         problems=(*file.problems, *reading.problems),
     )
+
+
+def _unpacked(tensors: tuple[Tensor, ...], model: Layer | None) -> tuple[Tensor, ...]:
+    """The tensors, each layer's int4 kernel as the values that it is."""
+    from inspector.read.keras_store import unpack_all
+
+    held: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.section is Section.MODEL and tensor.layer is not None:
+            held.setdefault(tensor.layer, []).append(tensor)
+    layers = model.walk() if model is not None else ()
+    found = {
+        tensor.name: tensor
+        for layer in layers
+        for tensor in unpack_all(held.get(layer.path, ()), layer)
+    }
+    return tuple(found.get(tensor.name, tensor) for tensor in tensors)
 
 
 def _say_no_weights(reading: _Legacy, root: Group) -> None:

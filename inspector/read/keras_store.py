@@ -304,9 +304,16 @@ def _variables(
             position=index,
         )
         found.append(named)
-    shapes = {t.variable: t.shape for t in found if t.variable is not None and t.shape is not None}
-    siblings = {t.variable: t for t in found}
-    return [_unpack(tensor, layer, shapes, siblings) for tensor in found]
+    return unpack_all(found, layer)
+
+
+def unpack_all(tensors: Sequence[Tensor], layer: Layer) -> list[Tensor]:
+    """A layer's own variables, those that Keras 3 keeps packed as the values that they are."""
+    shapes = {
+        t.variable: t.shape for t in tensors if t.variable is not None and t.shape is not None
+    }
+    siblings = {t.variable: t for t in tensors}
+    return [_unpack(tensor, layer, shapes, siblings) for tensor in tensors]
 
 
 def _unpack(
