@@ -385,3 +385,14 @@ def test_an_attention_wrappers_copies_come_in_the_order_of_its_layers(tmp_path):
     assert [verdicts[f"{group}/vars/{i}"].alias_of for i in range(4)] == [
         f"{group}/layer/_{attr}_dense/vars/0" for attr in attrs
     ]
+
+
+def test_an_int4_kernel_in_h5_is_as_wide_as_its_units(tmp_path):
+    """Dense(7) on 6 inputs in int4: (6, 4) bytes, which Keras counts, hold 42 values."""
+    policy = {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int4"}}
+    node = layer("Dense", "d", units=7, dtype=policy)
+    names = {"m/d/bias": (7,), "m/d/kernel": ((6, 4), "int8"), "m/d/kernel_scale": (7,)}
+    path = legacy(tmp_path / "m.h5", {"d": names}, ("3.15.1", sequential(node)))
+    found, totals = roles(path)
+    assert found["model_weights/d/m/d/kernel"] == ("kernel", W)
+    assert (totals.stored_elements, totals.count_params) == (7 + 42 + 7, 7 + 24 + 7)
