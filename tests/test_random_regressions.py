@@ -16,6 +16,7 @@ import pytest
 
 from inspector.classify import classify
 from inspector.count import count
+from inspector.keras.bind import by_name
 from inspector.keras.config import parse_model
 from inspector.keras.order import effective_trainable, legacy_order
 from inspector.keras.paths import object_paths
@@ -396,3 +397,10 @@ def test_an_int4_kernel_in_h5_is_as_wide_as_its_units(tmp_path):
     found, totals = roles(path)
     assert found["model_weights/d/m/d/kernel"] == ("kernel", W)
     assert (totals.stored_elements, totals.count_params) == (7 + 42 + 7, 7 + 24 + 7)
+
+
+def test_a_name_with_a_slash_is_found_whole_before_its_beginning():
+    inner = [layer("Custom", name) for name in ("a", "a/b")]
+    (root,) = parse_model(sequential(sequential(*inner)), Flavor.TF_KERAS).children
+    assert by_name(root, "a/b/kernel:0").layer == "m/a/b"
+    assert by_name(root, "a/kernel:0").layer == "m/a"

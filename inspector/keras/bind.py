@@ -15,6 +15,7 @@ from inspector.keras.order import Slot, legacy_order
 from inspector.keras.tfmot import v3_variables
 from inspector.model import Flavor, Layer, Naming
 
+_DEEPEST_NAME = 4  # parts of one layer's name
 _MANY = 500  # variables under one layer: names are compared each with each
 _NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
@@ -108,9 +109,12 @@ def by_name(layer: Layer, stored_name: str) -> Bound:
     """Bind by the stored name alone: "dense/kernel:0" inside `layer`."""
     parts, variable = parts_of(stored_name)
     inner = {one.name: one.path for one in layer.walk()}
-    for part in reversed(parts):
-        if part in inner:
-            return Bound(inner[part], variable, Naming.STORED)
+    for end in range(len(parts), 0, -1):
+        # A name may hold "/" itself ("conv1/bn"): the longest one counts.
+        for start in range(max(0, end - _DEEPEST_NAME), end):
+            found = inner.get("/".join(parts[start:end]))
+            if found is not None:
+                return Bound(found, variable, Naming.STORED)
     return Bound(layer.path, variable, Naming.STORED)
 
 
