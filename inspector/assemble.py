@@ -6,7 +6,7 @@ import bisect
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -38,8 +38,14 @@ def build_show(
     """
     verdicts = classified.verdicts
     stored = _bytes_once(artifact, verdicts)
+    quantized = _quantization(artifact, verdicts)
     tensors = tuple(
-        tensor_report(tensor, verdicts[tensor.name], (measured or {}).get(tensor.name))
+        tensor_report(
+            tensor,
+            verdicts[tensor.name],
+            (measured or {}).get(tensor.name),
+            quantized.get(tensor.name),
+        )
         for tensor in artifact.tensors
     )
     by_name = {tensor.name: tensor for tensor in tensors}
@@ -142,8 +148,23 @@ def narrow(
     return replace(artifact, layers=kept, tensors=kept_tensors, shown=shown)
 
 
+def _quantization(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
+    """For each tensor that quantization parameters serve: which tensors hold them."""
+    dtypes = {tensor.name: tensor.dtype for tensor in artifact.tensors}
+    found: dict[str, dict[str, Any]] = {}
+    for tensor in artifact.tensors:
+        verdict, served = verdicts[tensor.name], verdicts[tensor.name].about
+        if verdict.role is Role.QUANT_PARAM and served is not None and served in dtypes:
+            entry = found.setdefault(served, {"dtype": dtypes[served], "parameters": {}})
+            entry["parameters"][tensor.variable or tensor.name] = tensor.name
+    return found
+
+
 def tensor_report(
-    tensor: Tensor, verdict: Verdict, measurement: Measurement | None
+    tensor: Tensor,
+    verdict: Verdict,
+    measurement: Measurement | None,
+    quantization: dict[str, Any] | None = None,
 ) -> r.TensorReport:
     """One tensor's entry."""
     return r.TensorReport(
@@ -159,7 +180,7 @@ def tensor_report(
         elements=tensor.elements,
         nbytes=tensor.nbytes,
         trainable=verdict.trainable,
-        quantization=None,
+        quantization=quantization,
         sparsity=None,
         alias_of=verdict.alias_of,
         about=verdict.about,

@@ -124,7 +124,9 @@ class TensorReport(Struct, frozen=True):
     name; shape: None where the file declares no data space; nbytes: bytes of the file that hold
     it; about: the tensor it serves (a mask's kernel); alias_of: the tensor it repeats; storage:
     how it is stored, in words; links: further paths that lead to the same stored object.
-    quantization and sparsity describe TFLite's own encodings.
+    quantization: how its values are, or in training are to be, quantized: {"dtype", "parameters":
+    {variable: name of the tensor that holds it}}; null where no quantization parameter serves it.
+    sparsity describes sparse storage (TFLite).
     """
 
     name: str

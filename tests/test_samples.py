@@ -201,3 +201,24 @@ PROBLEMS = {
 @every
 def test_a_sound_file_has_no_problem(name):
     assert [p.code for p in ours(name).problems] == PROBLEMS.get(name, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "variables"),
+    [
+        ("k3_int8.keras", "int8", {"kernel_scale"}),
+        ("k3_int4.keras", "int4", {"kernel_scale", "kernel_zero", "g_idx"}),
+        ("qat.h5", "float32", {"kernel_min", "kernel_max"}),
+    ],
+)
+def test_a_kernel_names_the_tensors_that_quantize_it(name, dtype, variables):
+    found = inspector.show([os.path.join(SAMPLES, name)]).artifacts[0]
+    held = {tensor.name: tensor for tensor in found.tensors}
+    kernels = [t for t in found.tensors if t.role == "weight" and t.variable == "kernel"]
+    assert kernels
+    for kernel in kernels:
+        assert kernel.quantization["dtype"] == dtype
+        assert set(kernel.quantization["parameters"]) == variables
+        for variable, place in kernel.quantization["parameters"].items():
+            assert held[place].variable == variable
+            assert held[place].about == kernel.name
