@@ -749,7 +749,8 @@ def test_a_vocabulary_is_counted_in_words_and_never_as_parameters(folder):
     assert said(report) == live(load3(path)) == (20, 20, 0)
     assert report.totals.stored_elements == 20
     # ape, bee, cat, padding and the unknown word; the layer and its table each save them.
-    assert any("2 vocabularies of 10 entries" in line for line in report.answer)
+    assert any("1 vocabulary of 5 entries" in line for line in report.answer)
+    assert "vocabulary-copy" in {problem.code for problem in report.problems}
 
 
 # --- F. clustering and quantization-aware training --------------------------------------------

@@ -369,7 +369,8 @@ def test_names_in_an_h5_of_whole_layers(world):
             for inner in node.walk():
                 for variable in catalogue.weights_order(inner, flavor):
                     repeated = any(
-                        v.role is Role.ALIAS and v.about == variable.name for v, _ in order
+                        v.role is Role.ALIAS and v.about.rpartition("/")[2] == variable.name
+                        for v, _ in order
                     )
                     if not repeated:
                         order.append((variable, inner))
@@ -550,11 +551,13 @@ def test_lora_matrices_are_made_on_load(kind, mode, tmp_path):
     assert [v.name for v in order] == [_name(v) for v in loaded.weights]
     shapes = {v.name: array.shape for v, array in zip(own, stored, strict=True)}
     made = catalogue.made_on_load(node, Flavor.KERAS3, shapes)
-    live = [(_name(v), int(np.prod(v.shape)), v.trainable) for v in loaded.weights]
-    assert list(made) == [entry for entry in live if entry[0] not in shapes]
+    # Of a packed einsum kernel only the product of its sides is told.
+    live = [(_name(v), int(np.prod(v.shape))) for v in loaded.weights]
+    sizes = [(name, int(np.prod(shape))) for name, shape in made]
+    assert sizes == [entry for entry in live if entry[0] not in shapes]
     trainable = {v.name: catalogue.trainable_on_load(node, Flavor.KERAS3, v) for v in order}
     assert trainable == {_name(v): v.trainable for v in loaded.weights}
-    total = sum(array.size for array in stored) + sum(size for _, size, _ in made)
+    total = sum(array.size for array in stored) + sum(int(np.prod(shape)) for _, shape in made)
     assert total == loaded.count_params()
 
 
