@@ -250,7 +250,7 @@ def test_a_filled_tensor_of_2_to_the_30_costs_neither_memory_nor_time(value, zer
     tracemalloc.stop()
     assert facts(found) == (zeros, value, value, 0, 0, 1)
     assert peak < 4 << 20
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 60
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "float16", "int64"])

@@ -44,7 +44,7 @@ def inspected(path):
         [sys.executable, "-c", SCRIPT, str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         cwd=os.path.dirname(path),
     )
@@ -158,7 +158,7 @@ def test_a_link_name_patched_to_run_through_an_external_link_is_not_followed(fol
         [sys.executable, "-c", SCRIPT, str(path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
