@@ -43,7 +43,8 @@ def measure(
     Zeros are values equal to zero (-0.0 is one), or to their zero point where the tensor has one
     (then `centred` tells); infinities are in the range, NaN is not; all NaN
     are one distinct value. Of complex values only zeros, nan (either part) and inf are known.
-    on_bytes: told how many more bytes of values have been looked at. outputs_first: a kernel's
+    on_bytes: told how many more bytes of values are done: half of them in the first look, the other
+    half once the patterns are known. outputs_first: a kernel's
     first dimension is its outputs (TFLite), not the last one (Keras); it names the patterns' axes.
     Patterns (see `find_patterns`) take a second look, and only where there are zeros.
 
@@ -53,6 +54,7 @@ def measure(
     if payload is None or dtype is None or family_of(dtype) is None:
         return None
     family: Family | None = None
+    owed = 0
     # NaN is looked for: NumPy's warning about it would say nothing new.
     with np.errstate(invalid="ignore"):
         for values, times in slices(payload, limits):
@@ -62,7 +64,9 @@ def measure(
                 return None
             family.add(values, times)
             if on_bytes is not None:
-                on_bytes(times * values.nbytes)
+                half = times * values.nbytes // 2
+                owed += times * values.nbytes - half
+                on_bytes(half)
     if family is None:
         return Measurement(0, None, None, 0, 0, 0)
     seen, nonzero = family.tally(), family.nonzero
@@ -80,6 +84,8 @@ def measure(
         limits.slice_bytes,
         outputs_first=outputs_first,
     )
+    if on_bytes is not None:
+        on_bytes(owed)
     distinct = None if seen.values is None else int(seen.values.size) + (seen.nan > 0)
     if distinct is not None and distinct > DISTINCT:
         distinct = None
