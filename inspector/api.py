@@ -175,7 +175,7 @@ def confirm(
             try:
                 same = compare(tensor, original, limits)
             except ArtifactError as error:
-                problems.append(_unreadable(tensor, error))
+                problems.append(_unreadable(f"{tensor.name} was not measured", error))
                 continue
             if same:
                 evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it"
@@ -217,7 +217,7 @@ def _show(
         try:
             ties = find_ties(artifact, classified.verdicts, measured, limits)
         except ArtifactError as error:
-            problems.append(_untied(error))
+            problems.append(_unreadable("equal tensors were not looked for", error))
         counted = count(artifact, classified.verdicts, measured, ties)
         return build_show(artifact, classified, counted, measured, problems)
 
@@ -232,8 +232,9 @@ def _measure(
         measured, failed = measure_all(tensors, limits, threads, progress.advance)
     finally:
         progress.finish()
-    by_name = {tensor.name: tensor for tensor in tensors}
-    return measured, [_unreadable(by_name[name], error) for name, error in failed.items()]
+    return measured, [
+        _unreadable(f"{name} was not measured", error) for name, error in failed.items()
+    ]
 
 
 def _value_bytes(tensor: Tensor) -> int:
@@ -258,7 +259,6 @@ def _mask_check(
     artifact: Artifact, found: Tensor, verdicts: Mapping[str, Verdict], limits: Limits
 ) -> tuple[Tensor, Tensor, MaskReport] | None:
     """The mask, the weight and how they agree, where `found` is either."""
-    from inspector.errors import UsageError
     from inspector.measure import mask_against_weight
 
     by_name = {tensor.name: tensor for tensor in artifact.tensors}
@@ -276,24 +276,9 @@ def _mask_check(
     return None
 
 
-def _unreadable(tensor: Tensor, error: ArtifactError) -> Problem:
-    return Problem(
-        "unreadable-values",
-        Severity.ERROR,
-        f"{tensor.name} was not measured: {error.message}",
-        error.path,
-        error.offset,
-    )
-
-
-def _untied(error: ArtifactError) -> Problem:
-    return Problem(
-        "unreadable-values",
-        Severity.ERROR,
-        f"equal tensors were not looked for: {error.message}",
-        error.path,
-        error.offset,
-    )
+def _unreadable(what: str, error: ArtifactError) -> Problem:
+    message = f"{what}: {error.message}"
+    return Problem("unreadable-values", Severity.ERROR, message, error.path, error.offset)
 
 
 def _differs(copy: Tensor, original: Tensor, path: str) -> Problem:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 
-from inspector.errors import ArtifactError, NotFound, UnknownFormat, Unsupported
+from inspector.errors import ArtifactError, UnknownFormat, Unsupported
 from inspector.storage import ByteSource, LocalFile
 
 _HEAD = 4096
@@ -272,6 +272,3 @@ def _unknown(source: ByteSource, head: bytes) -> str:
 def _text(raw: bytes) -> str:
     text = " ".join(raw.decode("utf-8", "replace").split())
     return "".join(one if one.isprintable() else "\ufffd" for one in text)
-
-
-__all__ = ["NotFound", "detect"]

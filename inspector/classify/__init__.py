@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from inspector.classify import catalog, fallback, structure, training
 from inspector.classify.rule import Context, Rule
-from inspector.model import Artifact, Problem, Role, Verdict
+from inspector.model import Artifact, Problem, Verdict
 
 RULES: tuple[Rule, ...] = (*training.RULES, *catalog.RULES, *structure.RULES, *fallback.RULES)
 
@@ -35,4 +35,4 @@ def classify(artifact: Artifact) -> Classified:
     return Classified({t.name: verdicts[t.name] for t in artifact.tensors})
 
 
-__all__ = ["RULES", "Classified", "Context", "Role", "Rule", "classify"]
+__all__ = ["RULES", "Classified", "Rule", "classify"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from inspector.classify.rule import Apply, Context, Rule, each
 from inspector.keras.specs import Spec
@@ -155,5 +155,3 @@ def _make(role: Role) -> Rule:
 
 
 RULES: tuple[Rule, ...] = tuple(map(_make, _CODES))
-
-Decide = Callable[[Context, Tensor], Verdict | None]

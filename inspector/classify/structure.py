@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from inspector.classify.rule import Context, Rule, each_group, first_with_shape
 from inspector.keras.tfmot import CLASSES, is_tfmot
-from inspector.model import Role, Section, Store, Tensor, Verdict
+from inspector.model import Role, Store, Tensor, Verdict
 
 _SCALAR: tuple[int, ...] = ()
 _WRAPPER = "prune_low_magnitude"
@@ -384,10 +384,6 @@ def _quantized_copies(
         if partner is not None:
             found[tensor.name] = _copy(tensor, partner, owner)
     return found
-
-
-def _in_model(tensor: Tensor) -> bool:
-    return tensor.section is Section.MODEL
 
 
 RULES: tuple[Rule, ...] = (

@@ -19,7 +19,6 @@ NARROWEST = 40
 class Environment:
     """stdout takes the output, stderr errors and progress; variables are those of the process."""
 
-    stdin: TextIO = field(default_factory=lambda: sys.stdin)
     stdout: TextIO = field(default_factory=lambda: sys.stdout or _nowhere())
     stderr: TextIO = field(default_factory=lambda: sys.stderr or _nowhere())
     variables: Mapping[str, str] = field(default_factory=lambda: os.environ)

@@ -11,12 +11,12 @@ import click
 
 from inspector.cli.environment import NARROWEST, Environment
 from inspector.model import Role
+from inspector.render import RENDERERS, RenderOptions
 
 if TYPE_CHECKING:
     from inspector.report import Report
 
 Function = Callable[..., Any]
-FORMATS = ("text", "json", "markdown", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,6 @@ class Output:
 
     def write(self, env: Environment, report: Report, *, tensors: bool = False) -> None:
         """Render the report and put it where it was wanted. Raises OSError."""
-        from inspector.render import RENDERERS, RenderOptions
-
         to_file = self.path is not None
         wanted = RenderOptions(
             env.width(self.width, to_file=to_file), env.color(self.color, to_file=to_file), tensors
@@ -47,8 +45,8 @@ class Output:
 _OUTPUT = (
     click.option(
         "--format",
-        type=click.Choice(FORMATS),
-        default=FORMATS[0],
+        type=click.Choice(tuple(RENDERERS)),
+        default="text",
         show_default=True,
         help="How to write the report.",
     ),

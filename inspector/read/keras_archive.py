@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
-from inspector.model import Artifact, FileEntry, Layer, Problem, Section, Severity, Store, Tensor
+from inspector.model import Artifact, FileEntry, Layer, Problem, Severity, Store, Tensor
 from inspector.read.formats import Format, Opened, Reader
 from inspector.storage import ByteSource, LocalFile
 
@@ -242,7 +242,7 @@ def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits)
     from inspector.wire.hdf5 import Hdf5File, overhead
 
     source = parts.source(name)
-    assert source is not None  # noqa: S101  the caller saw the name
+    assert source is not None  # noqa: S101 - the caller saw the name
     file = stack.enter_context(Hdf5File(source, limits))
     objects, others = objects_of(file)
     base = parts.base(name)
@@ -261,7 +261,7 @@ def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _
     from inspector.read.keras_npz import read_npz
 
     source = parts.source(name)
-    assert source is not None  # noqa: S101  the caller saw the name
+    assert source is not None  # noqa: S101 - the caller saw the name
     base = parts.base(name)
     found = read_npz(source, limits)
     parts.problems += found.problems
@@ -327,6 +327,3 @@ def _json(content: bytes | None) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-__all__ = ["FOLDER", "READER", "ZIP", "Section", "Store"]

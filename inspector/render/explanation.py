@@ -24,7 +24,7 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
     """Text: what it is and why, where its bytes are, what its values look like."""
     rule = explanation.rule
     width = options.width
-    lines = [style.title(line) for line in _wrapped_title(explanation, width)]
+    lines = [style.bold(line) for line in _wrapped_title(explanation, width)]
     lines.append("")
     previous = ""
     for label, text in facts(explanation):

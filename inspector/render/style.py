@@ -13,17 +13,11 @@ class Style:
 
     color: bool
 
-    def title(self, text: str) -> str:
-        return self._paint(text, "bold")
-
     def bold(self, text: str) -> str:
         return self._paint(text, "bold")
 
     def dim(self, text: str) -> str:
         return self._paint(text, "dim")
-
-    def error(self, text: str) -> str:
-        return self._paint(text, "red")
 
     def severity(self, severity: str, text: str) -> str:
         """A problem in the colour of its severity."""

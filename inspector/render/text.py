@@ -49,7 +49,7 @@ _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
 
 
 def _failed(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
-    return [style.error(line) for line in wrap(complaint(artifact), options.width)]
+    return [style.severity("error", line) for line in wrap(complaint(artifact), options.width)]
 
 
 def complaint(artifact: ArtifactReport) -> str:
@@ -62,7 +62,7 @@ def complaint(artifact: ArtifactReport) -> str:
 
 
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
-    lines = [style.title(line) for line in wrap(header(artifact), options.width)]
+    lines = [style.bold(line) for line in wrap(header(artifact), options.width)]
     prose = min(options.width, _PROSE)
     lines += ["", *paragraphs([shorten(safe(line), _MESSAGE) for line in artifact.answer], prose)]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)

@@ -11,7 +11,6 @@ import collections
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self, cast
 
 from h5py import h5d, h5f, h5fd, h5g, h5l, h5o, h5p
@@ -125,12 +124,7 @@ class Hdf5File:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def nodes(self) -> Iterator[Group | Dataset]:
