@@ -4,7 +4,7 @@ import pytest
 from test_keras_config import functional, layer, sequential
 
 from inspector.keras.config import parse_model
-from inspector.keras.paths import guess_layers, object_paths, snake_case, tidy
+from inspector.keras.paths import group_name, object_paths, tidy
 from inspector.model import Flavor
 
 
@@ -26,7 +26,7 @@ def names(root, flavor, present=None):
     ],
 )
 def test_groups_are_named_after_classes(class_name, group):
-    assert snake_case(class_name) == group
+    assert group_name(class_name) == group
 
 
 def test_layers_of_one_class_are_numbered_in_the_order_of_the_config():
@@ -126,40 +126,3 @@ def test_tensorflow_2_13_lists_layers_with_weights_twice():
 
 def test_windows_wrote_backslashes():
     assert tidy("_layer_checkpoint_dependencies\\dense") == "_layer_checkpoint_dependencies/dense"
-
-
-def test_without_a_config_list_members_are_told_by_their_group():
-    found = guess_layers(
-        [
-            "",
-            "layers/batch_normalization_2",
-            "layers/prune_low_magnitude",
-            "layers/prune_low_magnitude/layer",
-            "layers/lstm/cell",
-            "layers/lstm",
-            "layers/my_own_thing",
-            "encoder",
-        ],
-        names={"layers/lstm": "reader"},
-        extra_classes=("PruneLowMagnitude",),
-    )
-    assert {path: one.class_name for path, one in found.items()} == {
-        "": "",
-        "layers/batch_normalization_2": "BatchNormalization",
-        "layers/prune_low_magnitude": "PruneLowMagnitude",
-        "layers/prune_low_magnitude/layer": "",
-        "layers/lstm": "LSTM",
-        "layers/lstm/cell": "LSTMCell",
-        "layers/my_own_thing": "",
-        "encoder": "",
-    }
-    assert found["layers/lstm"].name == "reader"
-
-
-def test_a_list_of_the_users_own_name_shows_by_its_numbers():
-    # A subclassed model with self.blocks = [Dense, BatchNormalization, Dense], self.dense = Dense.
-    members = ["blocks/batch_normalization", "blocks/dense", "blocks/dense_1"]
-    found = guess_layers([*members, "dense", "first"])
-    assert [found[m].class_name for m in members] == ["BatchNormalization", "Dense", "Dense"]
-    assert found["blocks/dense"].attr == "blocks"
-    assert (found["dense"].class_name, found["first"].class_name) == ("", "")

@@ -256,7 +256,7 @@ class _Parser:
     ) -> Layer:
         config = _config_of(node)
         class_name = _text(node.get("class_name")) or "?"
-        name = _text(config.get("name"), node.get("name")) or _default_name(class_name)
+        name = _text(config.get("name"), node.get("name")) or snake_case(class_name)
         trainable = config.get("trainable")
         layer = Layer(
             path="" if root else self._place(parent, name),
@@ -292,12 +292,8 @@ class _Parser:
         else:
             inside, others = [], dict(config)
         inside += [self.layer(n, layer.path, k) for k, n in _held(others)]
-        return (*inside, *(self._implied(c, layer.path) for c in self._missing(layer, inside)))
-
-    def _missing(self, layer: Layer, inside: list[Layer]) -> Iterator[Layer]:
-        there = {child.attr for child in inside}
-        implied = layers.implied_children(layer, self.flavor)
-        return (child for child in implied if child.attr not in there)
+        made = layers.implied_children(replace(layer, children=tuple(inside)), self.flavor)
+        return (*inside, *(self._implied(child, layer.path) for child in made))
 
     def _implied(self, layer: Layer, parent: str) -> Layer:
         """A layer that the class makes itself, given its place in this tree."""
@@ -363,7 +359,7 @@ def _is_model(class_name: str, config: Mapping[str, Any]) -> bool:
     return "output_layers" in config or _SEQUENTIAL_KEYS.issuperset(config)
 
 
-def _default_name(class_name: str) -> str:
-    """The name that Keras would make for a layer without one: its class in snake case."""
+def snake_case(class_name: str) -> str:
+    """A class name as Keras writes it in names that it makes itself: "Conv2D" -> "conv2d"."""
     spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", class_name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()

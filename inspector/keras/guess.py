@@ -1,13 +1,14 @@
-"""The class and the options of a layer without a config, from what a v3 store has of it.
+"""Layers without a config: their classes and options, from what a v3 store has of them.
 
-A group inside a list is named after its class, newer Keras 3 notes the layer's name, and the
-number, ranks and dtypes of the variables tell which options they were made with.
+`guess_layers` goes by the groups' paths: a group inside a list is named after its class, and newer
+Keras 3 notes the layer's name. `settled` then goes by the number, ranks and dtypes of a layer's
+variables, which tell the options that they were made with.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
@@ -16,7 +17,7 @@ from typing import Any
 from inspector.keras import layers
 from inspector.keras.bind import Entry, fits
 from inspector.keras.layers import Variable
-from inspector.keras.paths import snake_case
+from inspector.keras.paths import CONTAINERS, group_name, tidy
 from inspector.keras.tfmot import CLASSES, v3_variables
 from inspector.model import Flavor, Layer, Role
 
@@ -48,6 +49,62 @@ _MAIN = ("kernel", "embeddings")
 
 # Wrappers whose inner layer's group is named after the attribute, so that nothing tells its class.
 _WRAPPERS = CLASSES | {"TimeDistributed"}
+
+
+def guess_layers(
+    paths: Iterable[str],
+    flavor: Flavor = Flavor.KERAS3,
+    names: Mapping[str, str] | None = None,
+) -> Mapping[str, Layer]:
+    """Layers from the group paths alone, for weights without a config.
+
+    names: the `name` attribute of `vars` groups, by group path (Keras 3 writes it).
+
+    A group inside a list is named after its class; one named after an attribute has no class
+    ("") unless the class that holds it always makes that sub-layer. A group counts as a list by
+    its name ("layers", "cells"), or when all in it have names of classes and one is numbered
+    ("dense", "dense_1"). The configs are empty.
+    """
+    names = names or {}
+    classes = {**_by_group_name(flavor), **{group_name(name): name for name in CLASSES}}
+    given = sorted(paths, key=lambda path: tidy(path).count("/"))
+    lists = _lists(map(tidy, given), classes)
+    found: dict[str, Layer] = {}
+    for raw in given:
+        path = tidy(raw)
+        parent, _, last = path.rpartition("/")
+        class_name = ""
+        if parent in lists:
+            class_name = _class_of(last, classes)
+        elif parent in found:
+            implied = layers.implied_children(found[parent], flavor)
+            class_name = next((c.class_name for c in implied if c.attr == last), "")
+        name = names.get(raw) or names.get(path) or last or "model"
+        attr = parent.rpartition("/")[2] if parent in lists else last
+        found[path] = Layer(path, name, class_name, attr=attr, is_model=not path)
+    return found
+
+
+def _class_of(group: str, classes: Mapping[str, str]) -> str:
+    return classes.get(group) or classes.get(re.sub(r"_\d+$", "", group), "")
+
+
+def _lists(paths: Iterable[str], classes: Mapping[str, str]) -> set[str]:
+    """The groups that stand for lists, among the parents of the paths."""
+    members: dict[str, set[str]] = {}
+    for path in paths:
+        parent, _, last = path.rpartition("/")
+        members.setdefault(parent, set()).add(last)
+    return {
+        parent
+        for parent, inside in members.items()
+        if parent.rpartition("/")[2] in CONTAINERS
+        or (
+            parent
+            and all(_class_of(name, classes) for name in inside)
+            and any(f"{name}_1" in inside for name in inside)
+        )
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +154,8 @@ def _choices(
 
 
 @cache
-def _by_snake(flavor: Flavor) -> Mapping[str, str]:
-    return {snake_case(name): name for name in sorted(layers.known_classes(flavor))}
+def _by_group_name(flavor: Flavor) -> Mapping[str, str]:
+    return {group_name(name): name for name in sorted(layers.known_classes(flavor))}
 
 
 def _classes(layer: Layer, flavor: Flavor, stored: Sequence[Stored], parent: str) -> Iterator[str]:
@@ -106,10 +163,10 @@ def _classes(layer: Layer, flavor: Flavor, stored: Sequence[Stored], parent: str
     if layer.class_name:
         yield layer.class_name
         return
-    known = _by_snake(flavor)
+    known = _by_group_name(flavor)
     for name in (layer.path.rpartition("/")[2], layer.name):
-        found = known.get(name) or known.get(re.sub(r"_\d+$", "", name))
-        if found is not None:
+        found = _class_of(name, known)
+        if found:
             yield found
     shapes = {one.shape for one in stored}
     # No other layer has three or four vectors of one length.

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from inspector.keras.layers_policy import policy_of_child
-from inspector.keras.layers_table import Condition, on
+from inspector.keras.layers_table import Condition, Config, always, on
 from inspector.model import Flavor, Layer
-
-Config = Mapping[str, Any]
-
-
-def _always(_: Config) -> bool:
-    return True
 
 
 def _bare(_: Config) -> Config:
@@ -40,7 +33,7 @@ class _Child:
     name: str
     class_name: str
     config: Callable[[Config], Config] = _bare
-    when: Condition = _always
+    when: Condition = always
 
 
 def _held(attr: str, keras3: str | None = None) -> Mapping[Flavor, str]:
@@ -94,7 +87,7 @@ def _attention(
     )
 
 
-def _image_step(name: str, when: Condition = _always) -> _Child:
+def _image_step(name: str, when: Condition = always) -> _Child:
     class_name = "".join(word.capitalize() for word in name.split("_"))
     return _Child(_held(name), name, class_name, when=when)
 

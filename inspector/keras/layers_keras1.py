@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inspector.keras.layers_table import WEIGHTLESS, Condition, Config, Row, on, statistic, weight
+from inspector.keras.layers_table import (
+    WEIGHTLESS,
+    Condition,
+    Config,
+    Row,
+    always,
+    on,
+    statistic,
+    weight,
+)
 
 _BIAS = on("bias", default=True)
 
@@ -32,10 +41,6 @@ def _gate(name: str, when: Condition, rank: int = 2) -> tuple[Row, ...]:
         weight(f"U{name}", rank, when),
         weight(f"b{name}", 1, when),
     )
-
-
-def _always(_: Config) -> bool:
-    return True
 
 
 def _gates(letters: str, when: Condition, rank: int = 2) -> tuple[Row, ...]:
@@ -76,10 +81,10 @@ KERAS1: Mapping[str, tuple[Row, ...]] = {
         statistic("running_mean", 1),
         statistic("running_std", 1),
     ),
-    "SimpleRNN": _gate("", _always),
+    "SimpleRNN": _gate("", always),
     "GRU": _gate("", _fused) + _gates("zrh", _apart),
     "LSTM": _gate("", _fused) + _gates("icfo", _apart),
-    "ConvLSTM2D": _gates("icfo", _always, rank=4),
+    "ConvLSTM2D": _gates("icfo", always, rank=4),
     "PReLU": _alphas("alphas"),
     "ParametricSoftplus": _alphas("alphas", "betas"),
     "SReLU": _alphas("t_left", "a_left", "t_right", "a_right"),

@@ -55,16 +55,17 @@ def equals(key: str, value: str) -> Condition:
     return lambda config: config.get(key) == value
 
 
-def _always(_: Config) -> bool:
+def always(_: Config) -> bool:
+    """The layer has the variable whatever its config says."""
     return True
 
 
-def weight(name: str, rank: int | None = None, when: Condition = _always) -> Row:
+def weight(name: str, rank: int | None = None, when: Condition = always) -> Row:
     """A trainable variable."""
     return Row(Variable(name, Role.WEIGHT, trainable=True, rank=rank), when)
 
 
-def statistic(name: str, rank: int | None = None, when: Condition = _always) -> Row:
+def statistic(name: str, rank: int | None = None, when: Condition = always) -> Row:
     """A variable that training measures and inference uses."""
     return Row(Variable(name, Role.STATISTIC, trainable=False, rank=rank), when)
 
@@ -219,8 +220,8 @@ _TF_KERAS: dict[str, tuple[Row, ...]] = {
     "LocallyConnected1D": (weight("kernel"), weight("bias", 2, _HAS_BIAS)),
     "LocallyConnected2D": (weight("kernel"), weight("bias", 3, _HAS_BIAS)),
     # cuDNN keeps one bias for the input and one for the state: 6 * units and 8 * units values.
-    "CuDNNGRU": tuple(replace(row, when=_always) for row in _cell(2, 1)),
-    "CuDNNLSTM": tuple(replace(row, when=_always) for row in _cell(2, 1)),
+    "CuDNNGRU": tuple(replace(row, when=always) for row in _cell(2, 1)),
+    "CuDNNLSTM": tuple(replace(row, when=always) for row in _cell(2, 1)),
     **{f"ConvLSTM{n}DCell": _cell(n + 2, 1) for n in (1, 2, 3)},
 }
 

@@ -177,13 +177,13 @@ class _Parts:
     def of(self, layer: Layer, flag: bool | None) -> _Lists | None:
         """Both lists. flag: the layer's own, or its maker's where the config has none."""
         if self.flavor is Flavor.KERAS3:
-            weights = self._weights(layer, flag is not False, frozenset())
+            weights = self._weights(layer, flag is not False)
             if weights is None:
                 return None
             if flag is False:
                 return [], weights
             return [r for r in weights if r.on], [r for r in weights if not r.on]
-        return self._lists(layer, frozenset())
+        return self._lists(layer)
 
     def _ref(self, layer: Layer, variable: Variable, *, on: bool = True) -> _Ref:
         path = self.repeats.get(layer.path, layer.path)
@@ -201,43 +201,41 @@ class _Parts:
         same = next((v for v in own if v.name == name), variable)
         return self._own_ref(inner, same, on if inner.trainable is None else inner.trainable)
 
-    def _own(self, layer: Layer, moved: frozenset[str]) -> list[Variable] | None:
+    def _own(self, layer: Layer) -> Sequence[Variable] | None:
         """The layer's own variables in order; a model that lists its layers has none."""
         later = self.flavor is Flavor.KERAS3 and self.variant == _QUANTIZED_LATER
         own = layers.weights_order(layer, self.flavor, quantized_later=later)
         if own is None:
             return [] if layer.is_model and layer.children else None
-        return [v for v in own if v.name not in moved]
+        return own
 
-    def _weights(self, layer: Layer, on: bool, moved: frozenset[str]) -> list[_Ref] | None:
+    def _weights(self, layer: Layer, on: bool) -> list[_Ref] | None:
         """Keras 3: `layer.weights`, each with its flag."""
-        own = self._own(layer, moved)
+        own = self._own(layer)
         if own is None:
             return None
         refs = [self._own_ref(layer, v, on) for v in own]
         for child in layer.children:
             if self.variant == _NOT_CALLED and "activation" in child.attr:
                 continue
-            inner = self._weights(
-                child, on if child.trainable is None else child.trainable, frozenset()
-            )
+            inner = self._weights(child, on if child.trainable is None else child.trainable)
             if inner is None:
                 return None
             refs += inner
         return _unique(refs)
 
-    def _lists(self, layer: Layer, moved: frozenset[str]) -> _Lists | None:
-        """Keras 1 and 2: both lists. moved: names of variables that a wrapper took away."""
+    def _lists(self, layer: Layer) -> _Lists | None:
+        """Keras 1 and 2: both lists."""
         if layer.class_name in tfmot.CLASSES:
             return self._wrapped(layer)
-        own = self._own(layer, moved)
+        own = self._own(layer)
         if own is None:
             return None
         trainable = [self._own_ref(layer, v, True) for v in own if v.trainable]
         rest = [self._ref(layer, v) for v in own if not v.trainable]
         inside: list[_Lists] = []
         for child in layer.children:
-            lists = self._lists(child, frozenset())
+            lists = self._lists(child)
             if lists is None:
                 return None
             inside.append(lists)
@@ -277,7 +275,7 @@ class _Parts:
 
     def _without(self, wrapper: Layer, inner: Layer, moved: frozenset[str]) -> _Lists | None:
         """The inner layer's lists, less what the wrapper took away, wherever it was inside."""
-        lists = self._lists(inner, frozenset())
+        lists = self._lists(inner)
         if lists is None or not moved:
             return lists
         gone = {self._kept_identity(wrapper, about) for about in moved}

@@ -1,4 +1,4 @@
-"""From the layer tree to the group paths of a v3 store, and back from group names to classes.
+"""From the layer tree to the group paths of a v3 store.
 
 A v3 store has no layer names: Keras walks the live objects attribute by attribute and names a group
 after the attribute, or, inside a list, after the class in snake case with a running number. The
@@ -9,11 +9,11 @@ walk is simulated here on the config's tree. Source: `_save_state`, `_walk_savea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from inspector.keras import layers
-from inspector.keras.config import shared_layers
+from inspector.keras.config import shared_layers, snake_case
 from inspector.model import Flavor, Layer
 
 Order = Callable[[str], tuple[int, ...]]
@@ -95,70 +95,9 @@ def tidy(path: str) -> str:
     return path.replace("\\", "/").strip("/")
 
 
-def snake_case(class_name: str) -> str:
-    """A class name as Keras writes it in group names: "Conv2D" -> "conv2d"."""
-    bare = re.sub(r"\W+", "", class_name.rpartition(">")[2])
-    spaced = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", bare)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", spaced).lower()
-
-
-def guess_layers(
-    paths: Iterable[str],
-    flavor: Flavor = Flavor.KERAS3,
-    names: Mapping[str, str] | None = None,
-    extra_classes: Collection[str] = (),
-) -> Mapping[str, Layer]:
-    """Layers from the group paths alone, for weights without a config.
-
-    names: the `name` attribute of `vars` groups, by group path (Keras 3 writes it).
-    extra_classes: class names to know besides Keras' own.
-
-    A group inside a list is named after its class; one named after an attribute has no class
-    ("") unless the class that holds it always makes that sub-layer. A group counts as a list by
-    its name ("layers", "cells"), or when all in it have names of classes and one is numbered
-    ("dense", "dense_1"). The configs are empty.
-    """
-    names = names or {}
-    classes = {snake_case(name): name for name in sorted(layers.known_classes(flavor))}
-    classes |= {snake_case(name): name for name in extra_classes}
-    given = sorted(paths, key=lambda path: tidy(path).count("/"))
-    lists = _lists(map(tidy, given), classes)
-    found: dict[str, Layer] = {}
-    for raw in given:
-        path = tidy(raw)
-        parent, _, last = path.rpartition("/")
-        class_name = ""
-        if parent in lists:
-            class_name = _class_of(last, classes)
-        elif parent in found:
-            implied = layers.implied_children(found[parent], flavor)
-            class_name = next((c.class_name for c in implied if c.attr == last), "")
-        name = names.get(raw) or names.get(path) or last or "model"
-        attr = parent.rpartition("/")[2] if parent in lists else last
-        found[path] = Layer(path, name, class_name, attr=attr, is_model=not path)
-    return found
-
-
-def _class_of(group: str, classes: Mapping[str, str]) -> str:
-    return classes.get(group) or classes.get(re.sub(r"_\d+$", "", group), "")
-
-
-def _lists(paths: Iterable[str], classes: Mapping[str, str]) -> set[str]:
-    """The groups that stand for lists, among the parents of the paths."""
-    members: dict[str, set[str]] = {}
-    for path in paths:
-        parent, _, last = path.rpartition("/")
-        members.setdefault(parent, set()).add(last)
-    return {
-        parent
-        for parent, inside in members.items()
-        if parent.rpartition("/")[2] in CONTAINERS
-        or (
-            parent
-            and all(_class_of(name, classes) for name in inside)
-            and any(f"{name}_1" in inside for name in inside)
-        )
-    }
+def group_name(class_name: str) -> str:
+    """A class name as Keras writes it in group names: "Custom>My-Layer" -> "my_layer"."""
+    return snake_case(re.sub(r"\W+", "", class_name.rpartition(">")[2]))
 
 
 def _walk(root: Layer, flavor: Flavor, scheme: _Scheme) -> Mapping[str, Layer]:
@@ -212,7 +151,7 @@ class _Walk:
         for child in children:
             if self.scheme.skip and self._identity(child) in self.seen:
                 continue
-            base = snake_case(_WRITTEN_AS.get(child.class_name, child.class_name))
+            base = group_name(_WRITTEN_AS.get(child.class_name, child.class_name))
             number = used.get(base, 0)
             used[base] = number + (2 if doubled and self._has_weights(child) else 1)
             yield (f"{base}_{number}" if number else base), child

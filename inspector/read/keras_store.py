@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inspector.keras.bind import Entry, bind_v3
-from inspector.keras.guess import Stored, settled
+from inspector.keras.guess import Stored, guess_layers, settled
 from inspector.keras.layers import unpacked
-from inspector.keras.paths import guess_layers, object_paths
+from inspector.keras.paths import object_paths
 from inspector.keras.specs import trainable_tensors
-from inspector.keras.tfmot import CLASSES, v3_variables, wrappers
+from inspector.keras.tfmot import v3_variables, wrappers
 from inspector.limits import Limits
 from inspector.model import (
     Artifact,
@@ -209,7 +209,7 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         wrapped = wrappers(config.model)
     unknown = [path for path in model_paths if path not in known]
     names = {one.path: one.name for one in objects if one.name is not None}
-    guesses = dict(guess_layers(unknown, config.flavor, names, CLASSES)) if unknown else {}
+    guesses = dict(guess_layers(unknown, config.flavor, names)) if unknown else {}
     settled_names = _settle(objects, guesses, known, config.flavor)
     result.guessed = tuple(guesses.values())
     for one in objects:
