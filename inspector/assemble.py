@@ -14,6 +14,7 @@ from inspector import report as r
 from inspector.answer import Facts, sentences
 from inspector.errors import ArtifactError
 from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.rows import keras_elements
 from inspector.words import ROLE_LABELS
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def build_show(
         _layer(row, [by_name[name] for name in row.tensors], measured is not None)
         for row in counted.layers
     )
+    roles = _roles(tensors, stored)
     held = {name for row in counted.layers for name in row.tensors}
     result = r.ArtifactReport(
         path=artifact.path,
@@ -68,8 +70,8 @@ def build_show(
             after_strip=counted.totals.after_strip,
             nonzero=counted.totals.nonzero,
         ),
-        roles=_roles(tensors, stored),
-        bytes=_labels(artifact, tensors, stored),
+        roles=roles,
+        bytes=_labels(artifact, roles),
         layers=layers,
         tensors=tensors,
         problems=tuple(
@@ -88,7 +90,7 @@ def build_show(
         in_no_layer=_elements(tensor for tensor in tensors if tensor.name not in held),
         weights=_weights(tensors) if measured is not None else None,
     )
-    return replace(result, answer=sentences(result, _facts(artifact, verdicts)))
+    return replace(result, answer=sentences(result, _facts(artifact, verdicts, stored)))
 
 
 def build_unreadable(path: str, error: ArtifactError) -> r.ArtifactReport:
@@ -280,15 +282,11 @@ def _roles(tensors: Iterable[r.TensorReport], stored: Mapping[str, int]) -> dict
     return {role: r.RoleReport(*result[role]) for role in Role if role in result}
 
 
-def _labels(
-    artifact: Artifact, tensors: Iterable[r.TensorReport], stored: Mapping[str, int]
-) -> dict[str, int]:
+def _labels(artifact: Artifact, roles: Mapping[str, r.RoleReport]) -> dict[str, int]:
     """Bytes by label, tensors first. Should the parts of a broken file overlap, the difference has
     a label of its own, so that the sum still holds.
     """
-    result = {
-        ROLE_LABELS[role]: row.nbytes for role, row in _roles(tensors, stored).items() if row.nbytes
-    }
+    result = {ROLE_LABELS[role]: row.nbytes for role, row in roles.items() if row.nbytes}
     for label, nbytes in artifact.overhead.items():
         if nbytes:
             result[label] = result.get(label, 0) + nbytes
@@ -330,12 +328,11 @@ def _layer(row: LayerRow, tensors: list[r.TensorReport], measured: bool) -> r.La
     )
 
 
-def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> Facts:
+def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict], stored: Mapping[str, int]) -> Facts:
     counted: dict[str, int] = {}
     for tensor in artifact.tensors:
         role = verdicts[tensor.name].role.value
-        size = tensor.elements if tensor.keras_elements is None else tensor.keras_elements
-        counted[role] = counted.get(role, 0) + size
+        counted[role] = counted.get(role, 0) + keras_elements(tensor)
     classes: set[str] = set()
     lora = quantizes_8_bit = False
     for layer in artifact.model.walk() if artifact.model else ():
@@ -354,9 +351,7 @@ def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> Facts:
         complete=artifact.complete,
         vocabulary=dict(artifact.vocabulary),
         copied_bytes={
-            name: size
-            for name, size in _bytes_once(artifact, verdicts).items()
-            if verdicts[name].role is Role.ALIAS
+            name: size for name, size in stored.items() if verdicts[name].role is Role.ALIAS
         },
     )
 

@@ -15,7 +15,7 @@ from inspector import caveats
 from inspector.keras.config import shared_layers
 from inspector.keras.layers import made_on_load
 from inspector.keras.order import effective_trainable
-from inspector.keras.specs import Spec, layers_of, misfits, specs_of
+from inspector.keras.specs import Spec, layers_of, misfits, specs_of, stored_shapes
 from inspector.model import (
     Artifact,
     Flavor,
@@ -258,10 +258,7 @@ def _made_on_load(artifact: Artifact) -> tuple[Extra, ...]:
     """Variables that the config makes anew on loading, such as LoRA's."""
     if artifact.model is None:
         return ()
-    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
-    for tensor in artifact.tensors:
-        if tensor.layer is not None and tensor.variable is not None and tensor.shape is not None:
-            shapes.setdefault(tensor.layer, {})[tensor.variable] = tensor.shape
+    shapes = stored_shapes(artifact.tensors)
     repeats = shared_layers(artifact.model)
     gates = effective_trainable(artifact.model, artifact.flavor)
     return tuple(

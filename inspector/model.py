@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -176,10 +177,7 @@ class Tensor:
         """Number of values: 1 for a scalar, 0 for no data space."""
         if self.shape is None:
             return 0
-        total = 1
-        for side in self.shape:
-            total *= side
-        return total
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +275,9 @@ class Artifact:
     tensors' extents (each counted once) they add up to `nbytes`, exactly.
     model: the layer tree from the config, None where there is no config. missing: layers whose
     variables the config promises and the file does not hold.
+    guessed: layers told from the store's own paths, where no config has them. references: places of
+    variables that lead to a tensor stored once, and held by another variable. vocabulary: number of
+    entries by name. training_config: whether an optimizer's config is stored.
     complete: False where parts of it are missing (one shard of several).
     """
 

@@ -9,7 +9,7 @@ from tests.builders.terminal import Stream
 
 
 def env(terminal):
-    return Environment(io.StringIO(), Stream(), Stream(terminal), {})
+    return Environment(Stream(), Stream(terminal), {})
 
 
 def watched(bar):

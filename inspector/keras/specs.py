@@ -197,14 +197,20 @@ def trainable_tensors(
     return list(found.values())
 
 
-def _made_on_load(
-    model: Layer, flavor: Flavor, tensors: Sequence[Tensor]
-) -> dict[tuple[str, str], list[Tensor]]:
-    """Variables that an optimizer has slots for and no file stores: LoRA's, by place."""
+def stored_shapes(tensors: Iterable[Tensor]) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+    """Shapes of the stored variables, by layer path and by variable name."""
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for tensor in tensors:
         if tensor.layer is not None and tensor.variable is not None and tensor.shape is not None:
             shapes.setdefault(tensor.layer, {})[tensor.variable] = tensor.shape
+    return shapes
+
+
+def _made_on_load(
+    model: Layer, flavor: Flavor, tensors: Sequence[Tensor]
+) -> dict[tuple[str, str], list[Tensor]]:
+    """Variables that an optimizer has slots for and no file stores: LoRA's, by place."""
+    shapes = stored_shapes(tensors)
     return {
         (layer.path, name): [
             Tensor(f"{layer.path}/{name}", "float32", shape, 0, layer=layer.path, variable=name)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Layer, Problem, Severity, Store, Tensor
 from inspector.read.formats import Format, Opened, Reader
+from inspector.read.keras_common import CONFIG_LABELS, producer_of, read_config
+from inspector.read.keras_npz import read_npz
+from inspector.read.keras_store import StoredObject, assign, objects_of, taken, tensors_of
 from inspector.storage import ByteSource, LocalFile
-
-if TYPE_CHECKING:
-    from inspector.read.keras_store import StoredObject
-    from inspector.wire.archive import Archive
+from inspector.wire.archive import Archive, Member, read_archive
 
 ZIP = Format("keras-zip", "Keras v3 archive", (".keras",), "zip")
 FOLDER = Format("keras-dir", "Keras v3 archive, unpacked", (".keras/",), "keras-dir")
@@ -84,8 +84,6 @@ READER = Reader((ZIP, FOLDER), ("zip", "keras-dir"), read)
 
 
 def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
-    from inspector.wire.archive import Member, read_archive
-
     source = stack.enter_context(LocalFile(path))
     archive = read_archive(source, limits)
     if archive.find(_CONFIG) is None:
@@ -190,9 +188,6 @@ def _folder(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
 
 
 def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Artifact:
-    from inspector.read.keras_common import producer_of, read_config
-    from inspector.read.keras_store import assign
-
     metadata = _json(parts.text(_METADATA, limits))
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
@@ -237,8 +232,6 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
 
 
 def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits) -> _Weights:
-    from inspector.read.keras_common import CONFIG_LABELS
-    from inspector.read.keras_store import objects_of, taken
     from inspector.wire.hdf5 import Hdf5File, overhead
 
     source = parts.source(name)
@@ -246,7 +239,7 @@ def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits)
     file = stack.enter_context(Hdf5File(source, limits))
     objects, others = objects_of(file)
     base = parts.base(name)
-    inner = overhead(file, CONFIG_LABELS, taken([*_all(objects), *others]))
+    inner = overhead(file, CONFIG_LABELS, taken([*tensors_of(objects), *others]))
     parts.problems += file.problems
     moved = _Weights([_moved(one, base) for one in objects], [_at(t, base) for t in others])
     if base is None:
@@ -258,8 +251,6 @@ def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits)
 
 
 def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _Weights:
-    from inspector.read.keras_npz import read_npz
-
     source = parts.source(name)
     assert source is not None  # noqa: S101 - the caller saw the name
     base = parts.base(name)
@@ -271,11 +262,6 @@ def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _
         for label, size in found.overhead.items():
             parts.charge(label, size)
     return _Weights([_moved(one, base) for one in found.objects], [])
-
-
-def _all(objects: list[StoredObject]) -> Iterator[Tensor]:
-    for one in objects:
-        yield from one.tensors
 
 
 def _moved(one: StoredObject, base: tuple[str, int] | None) -> StoredObject:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError
+from inspector.keras.bind import Entry
 from inspector.keras.config import flavor_of, parse_model
 from inspector.keras.optimizers import (
     OptimizerVariable,
@@ -148,16 +149,8 @@ def soft_link(path: str, target: str, file: str) -> Problem:
     return Problem("soft-link", Severity.WARNING, message, file)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """An optimizer's stored variable: its dataset-like facts and the name the file gives it."""
-
-    stored_name: str | None
-    shape: tuple[int, ...] | None
-
-
 def name_optimizer(
-    held: Sequence[Held],
+    held: Sequence[Entry],
     optimizer: tuple[str, Mapping[str, Any]] | None,
     flavor: Flavor,
     trainables: Sequence[Tensor],
@@ -227,7 +220,7 @@ def _is_foreign(
     return expected(*optimizer, flavor, shapes, names=names) is None
 
 
-def _nameless(index: int, held: Held) -> dict[str, Any]:
+def _nameless(index: int, held: Entry) -> dict[str, Any]:
     single = held.shape in {(), (1,), None}
     return {
         "variable": f"value {index}" if single else f"slot {index}",

@@ -29,14 +29,15 @@ from inspector.read.formats import Format, Opened, Reader
 from inspector.read.keras_common import (
     CONFIG_LABELS,
     Config,
-    Held,
     name_optimizer,
     producer_of,
     read_config,
     soft_link,
     tensor_from_dataset,
 )
-from inspector.storage import LocalFile, covered
+from inspector.read.keras_int4 import unpack_all
+from inspector.read.keras_store import is_v3_store, read_v3_file, taken
+from inspector.storage import LocalFile
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
@@ -66,8 +67,6 @@ READER = Reader((WHOLE, WEIGHTS), ("hdf5",), read)
 
 
 def _artifact(file: Hdf5File, path: str, limits: Limits) -> Artifact:
-    from inspector.read.keras_store import is_v3_store, read_v3_file
-
     root = file.root
     # A weights-only file can have a layer that is called model_weights.
     listed = root.texts("layer_names") is not None
@@ -167,9 +166,7 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         kind=WHOLE.title if whole else f"{WEIGHTS.title} (legacy layout)",
         files=(FileEntry(path, file.source.size),),
         tensors=tensors,
-        overhead=overhead(
-            file, CONFIG_LABELS, covered(extent for tensor in tensors for extent in tensor.extents)
-        ),
+        overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
         producer=producer_of(version, backend, config.flavor),
         model=config.model,
         store=Store.LEGACY,
@@ -183,8 +180,6 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
 
 def _unpacked(tensors: tuple[Tensor, ...], model: Layer | None) -> tuple[Tensor, ...]:
     """The tensors, each layer's int4 kernel as the values that it is."""
-    from inspector.read.keras_store import unpack_all
-
     held: dict[str, list[Tensor]] = {}
     for tensor in tensors:
         if tensor.section is Section.MODEL and tensor.layer is not None:
@@ -289,7 +284,7 @@ def _optimizer(reading: _Legacy, group: Group) -> None:
         (*reading.tensors.values(), *reading.references),
     )
     facts = name_optimizer(
-        [Held(name, dataset.shape) for name, dataset in held],
+        [Entry(name, dataset.shape) for name, dataset in held],
         reading.config.optimizer,
         flavor,
         trainable_tensors(model, flavor, tensors, Store.LEGACY),

@@ -5,6 +5,8 @@ The pickle is read as data, opcode by opcode, and never executed.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +14,7 @@ from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Extent, Problem, Severity, Tensor
 from inspector.read.keras_common import logical_dtype
-from inspector.read.keras_store import StoredObject, number, taken
+from inspector.read.keras_store import StoredObject, number, taken, tensors_of
 from inspector.storage import ByteSource, RawPayload
 from inspector.wire.archive import Archive, Member, read_archive
 from inspector.wire.pickled import PickledVariable, npz_variables
@@ -45,7 +47,7 @@ def read_npz(source: ByteSource, limits: Limits) -> Npz:
         except ArtifactError as error:
             message = f"{member.name}: {error.message}"
             problems.append(Problem("member-unreadable", Severity.ERROR, message, source.path))
-    held = taken(tensor for one in objects for tensor in one.tensors)
+    held = taken(tensors_of(objects))
     packed = sum(m.compressed for m in archive.members if m.distinct)
     overhead["npz structure"] = packed - held
     return Npz(objects, overhead, tuple(problems))
@@ -59,10 +61,11 @@ def _object(archive: Archive, member: Member, limits: Limits) -> StoredObject:
     )
     base = member.data_offset if member.method == "stored" else None
     # A kernel that LoRA adapts is pickled as a tensor, a call around the array: "0/0".
-    numbers = [(one.key or "").partition("/")[0] for one in variables]
+    keys = [(one.key or "").partition("/")[0] for one in variables]
+    often = Counter(keys)
     variables = [
-        replace(one, key=number) if numbers.count(number) == 1 and number else one
-        for one, number in zip(variables, numbers, strict=True)
+        replace(one, key=key) if key and often[key] == 1 else one
+        for one, key in zip(variables, keys, strict=True)
     ]
     return StoredObject(
         "" if path == _ROOT else path,
@@ -72,9 +75,6 @@ def _object(archive: Archive, member: Member, limits: Limits) -> StoredObject:
 
 
 def _tensor(one: PickledVariable, path: str, base: int | None, file: str) -> Tensor:
-    count = 1
-    for side in one.shape:
-        count *= side
     order = ", Fortran order" if one.fortran and len(one.shape) > 1 else ""
     return Tensor(
         name=f"{path}/{one.key}" if one.key is not None else path,
@@ -83,5 +83,5 @@ def _tensor(one: PickledVariable, path: str, base: int | None, file: str) -> Ten
         nbytes=one.nbytes,
         extents=() if base is None else (Extent(file, base + one.offset, one.nbytes, one.codec),),
         storage=f"in a pickled npz member{order}",
-        payload=None if order else RawPayload(one.values, 0, count, one.dtype),
+        payload=None if order else RawPayload(one.values, 0, math.prod(one.shape), one.dtype),
     )

@@ -7,16 +7,23 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
 from inspector.read.formats import Format, Opened, Reader
+from inspector.read.keras_common import CONFIG_LABELS, read_config
+from inspector.read.keras_store import (
+    StoredObject,
+    assign,
+    flavor_of_store,
+    number,
+    objects_of,
+    taken,
+    tensors_of,
+)
 from inspector.storage import LocalFile
-
-if TYPE_CHECKING:
-    from inspector.read.keras_store import StoredObject
 
 SHARDS = Format(
     "keras-weights-h5", "Keras HDF5, sharded weights", (".weights.json",), "keras-shards"
@@ -63,13 +70,6 @@ def _artifact(
     stack: contextlib.ExitStack,
     limits: Limits,
 ) -> Artifact:
-    from inspector.read.keras_common import CONFIG_LABELS, read_config
-    from inspector.read.keras_store import (
-        assign,
-        flavor_of_store,
-        objects_of,
-        taken,
-    )
     from inspector.wire.hdf5 import Hdf5File, overhead
 
     files = [FileEntry(path, map_bytes)]
@@ -98,7 +98,7 @@ def _artifact(
             continue
         files.append(FileEntry(shard, source.size))
         found, loose = objects_of(file, f"{name}/")
-        for label, size in overhead(file, CONFIG_LABELS, taken(_tensors(found) + loose)).items():
+        for label, size in overhead(file, CONFIG_LABELS, taken(tensors_of(found) + loose)).items():
             spent[label] = spent.get(label, 0) + size
         objects += found
         others += loose
@@ -124,20 +124,14 @@ def _artifact(
     )
 
 
-def _tensors(objects: list[StoredObject]) -> list[Tensor]:
-    return [tensor for one in objects for tensor in one.tensors]
-
-
 def _merge(objects: list[StoredObject]) -> list[StoredObject]:
     """One object's variables may be spread over shards: `vars/0` here, `vars/1` in the next."""
-    from inspector.read.keras_store import StoredObject, number
-
     parts: dict[str, list[StoredObject]] = {}
     for one in objects:
         parts.setdefault(one.path, []).append(one)
     merged = []
     for place, pieces in parts.items():
-        tensors = sorted(_tensors(pieces), key=lambda t: number(t.name.rsplit("/", 1)[-1]))
+        tensors = sorted(tensors_of(pieces), key=lambda t: number(t.name.rsplit("/", 1)[-1]))
         name = next((one.name for one in pieces if one.name is not None), None)
         merged.append(StoredObject(place, tuple(tensors), name))
     return merged
@@ -148,7 +142,7 @@ def _check_total(
 ) -> list[Problem]:
     metadata = content.get("metadata")
     said = metadata.get("total_size") if isinstance(metadata, Mapping) else None
-    held = sum(tensor.nbytes for tensor in _tensors(objects))
+    held = sum(tensor.nbytes for tensor in tensors_of(objects))
     if not complete or not isinstance(said, (int, float)) or said == held:
         return []
     message = f"the map's total_size is {said:,.0f} bytes; the shards hold {held:,}"

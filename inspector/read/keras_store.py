@@ -6,13 +6,13 @@ are rebuilt from the config by walking it as Keras' `saving_lib` walks the live 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inspector.keras.bind import Entry, bind_v3
 from inspector.keras.guess import Stored, guess_layers, settled
-from inspector.keras.layers import unpacked
 from inspector.keras.paths import object_paths
 from inspector.keras.specs import trainable_tensors
 from inspector.keras.tfmot import v3_variables, wrappers
@@ -32,17 +32,16 @@ from inspector.model import (
 from inspector.read.keras_common import (
     CONFIG_LABELS,
     Config,
-    Held,
     name_optimizer,
     read_config,
     soft_link,
     tensor_from_dataset,
 )
-from inspector.storage import FilledPayload, RawPayload, covered
+from inspector.read.keras_int4 import unpack_all
+from inspector.storage import covered
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
-    from inspector.wire.int4 import CentredPayload, Int4Payload
 
 VARS = "vars"
 _SECTIONS: Mapping[str, Section] = {"optimizer": Section.OPTIMIZER, "metrics": Section.METRICS}
@@ -113,6 +112,11 @@ def read_v3_file(file: Hdf5File, path: str, limits: Limits) -> Artifact:
         flavor=flavor,
         problems=(*file.problems, *shard_hint(objects, path)),
     )
+
+
+def tensors_of(objects: Iterable[StoredObject]) -> list[Tensor]:
+    """All the objects' tensors, in order."""
+    return [tensor for one in objects for tensor in one.tensors]
 
 
 def taken(tensors: Iterable[Tensor]) -> int:
@@ -307,74 +311,6 @@ def _variables(
     return unpack_all(found, layer)
 
 
-def unpack_all(tensors: Sequence[Tensor], layer: Layer) -> list[Tensor]:
-    """A layer's own variables, those that Keras 3 keeps packed as the values that they are."""
-    shapes = {
-        t.variable: t.shape for t in tensors if t.variable is not None and t.shape is not None
-    }
-    siblings = {t.variable: t for t in tensors}
-    return [_unpack(tensor, layer, shapes, siblings) for tensor in tensors]
-
-
-def _unpack(
-    tensor: Tensor,
-    layer: Layer,
-    shapes: Mapping[str, tuple[int, ...]],
-    siblings: Mapping[str | None, Tensor],
-) -> Tensor:
-    """A kernel that Keras 3 keeps packed, as the 4-bit values that it is."""
-    from inspector.wire.int4 import Int4Payload
-
-    if tensor.variable is None or tensor.shape is None:
-        return tensor
-    logical = unpacked(layer, tensor.variable, tensor.shape, shapes)
-    if logical is None:
-        return tensor
-    shape, axis = logical
-    dtype = "int4" if tensor.dtype == "int8" else "uint4"
-    raw = tensor.payload
-    payload = None
-    if isinstance(raw, RawPayload | FilledPayload):
-        payload = Int4Payload(raw, tensor.shape, shape, axis)
-    centred, known = _centred(tensor, payload, siblings)
-    return replace(
-        tensor,
-        dtype=dtype,
-        shape=shape,
-        storage=f"{tensor.storage}, two {dtype} values a byte as {tensor.dtype} {tensor.shape}"
-        + ("" if known else "; its zero points are not stored, so its zeros are not known"),
-        extents=tuple(replace(e, codec=e.codec or f"{dtype} packed") for e in tensor.extents),
-        keras_elements=tensor.elements,
-        payload=payload if known else None,
-        centred=centred,
-    )
-
-
-def _centred(
-    tensor: Tensor, payload: Int4Payload | None, siblings: Mapping[str | None, Tensor]
-) -> tuple[CentredPayload | None, bool]:
-    """The values less their zero points, and whether what counts as zero is known at all.
-
-    Values a channel (no group) are symmetric: their zero is 0. Calibrated ones (uint4) never are.
-    """
-    from inspector.wire.int4 import CentredPayload
-
-    zero = siblings.get(f"{tensor.variable}_zero") or siblings.get("zero_point")
-    group = siblings.get("g_idx")
-    if zero is None and tensor.dtype == "int8":
-        return None, True
-    if zero is None or group is None or payload is None:
-        return None, False
-    if not isinstance(zero.payload, RawPayload) or not isinstance(group.payload, RawPayload):
-        return None, False
-    if len(zero.shape or ()) != 2 or len(payload.shape) != 2:
-        return None, False
-    # Only an int4 kernel is grouped along its rows; the others keep their outputs first.
-    axis = 0 if tensor.dtype == "int8" and tensor.variable == "kernel" else 1
-    found = CentredPayload(payload, zero.payload, zero.shape or (), group.payload, axis)
-    return (found, True) if found.is_sound() else (None, False)
-
-
 def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned) -> None:
     owned = [one for one in objects if _section(one.path) is Section.OPTIMIZER]
     if not owned:
@@ -393,7 +329,7 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
             ]
             continue
         stored = one.stored_names or (None,) * len(one.tensors)
-        held = [Held(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
+        held = [Entry(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
         facts = name_optimizer(held, config.optimizer, config.flavor, trainables, otherwise)
         outer = [
             replace(tensor, owner=one.path, stored_name=name, **fact)
@@ -441,8 +377,6 @@ def _must_have(layer: Layer, wrapper: Layer | None, flavor: Flavor) -> bool:
 
 def shard_hint(objects: Sequence[StoredObject], path: str) -> tuple[Problem, ...]:
     """A note where the file's name says that it is one shard of several."""
-    import re
-
     match = re.search(r"(.*)_(\d{5})\.weights\.h5$", path)
     if match is None or not objects:
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -71,15 +71,10 @@ class Dataset:
         said = self.attributes.get("dtype")
         if self.dtype == "V2" and said is not None and said.value == "bfloat16":
             self.dtype = "bfloat16"
-            if isinstance(self.payload, RawPayload):
-                raw = self.payload
-                self.payload = RawPayload(raw.source, raw.offset, raw.count, "bfloat16")
-            elif isinstance(self.payload, FilledPayload):
-                self.payload = FilledPayload(self.payload.count, 0, "bfloat16")
-            elif isinstance(self.payload, ChunkedPayload):
-                self.payload = ChunkedPayload(
-                    self.payload.handle, self.payload.path, self.payload.shape, "bfloat16"
-                )
+            if isinstance(self.payload, FilledPayload):
+                self.payload = replace(self.payload, value=0, dtype="bfloat16")
+            elif isinstance(self.payload, RawPayload | ChunkedPayload):
+                self.payload = replace(self.payload, dtype="bfloat16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,6 @@ class Result:
 
 def call(*arguments: str, terminal: bool = False, **variables: str) -> Result:
     """Run `inspect` with these arguments; variables are its whole environment."""
-    env = Environment(Stream(), Stream(terminal), Stream(), variables)
+    env = Environment(Stream(terminal), Stream(), variables)
     code = run(list(arguments), env)
     return Result(code, env.stdout.getvalue(), env.stderr.getvalue())
