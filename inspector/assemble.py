@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from inspector import report as r
 from inspector.answer import Facts, sentences
 from inspector.errors import ArtifactError
+from inspector.layer_rows import keras_elements
 from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
-from inspector.rows import keras_elements
 from inspector.words import ROLE_LABELS
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
     from inspector.count import Counted
-    from inspector.rows import LayerRow
+    from inspector.layer_rows import LayerRow
 
 _UNKNOWN = r.TotalsReport(None, None, None, None, None, None)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from inspector.keras.config import SHARED_ID, shared_layers
 from inspector.keras.specs import layers_of
+from inspector.layer_rows import Extra, keras_elements
 from inspector.model import Artifact, Flavor, Problem, Severity, Store
-from inspector.rows import Extra, keras_elements
 from inspector.ties import Tie
 
 # Pairs that a message names.

@@ -16,6 +16,7 @@ from inspector.keras.config import shared_layers
 from inspector.keras.layers import made_on_load
 from inspector.keras.order import effective_trainable
 from inspector.keras.specs import Spec, layers_of, misfits, specs_of, stored_shapes
+from inspector.layer_rows import Extra, LayerRow, keras_elements, layer_rows
 from inspector.model import (
     Artifact,
     Flavor,
@@ -28,7 +29,6 @@ from inspector.model import (
     Totals,
     Verdict,
 )
-from inspector.rows import Extra, LayerRow, keras_elements, layer_rows
 from inspector.ties import Tie
 
 # Roles that strip_pruning and strip_clustering take out with their wrappers.

@@ -56,7 +56,7 @@ def _directory(path: str) -> str:
 
 
 def _file(source: ByteSource) -> str:
-    from inspector.wire.superblock import find_signature
+    from inspector.wire.hdf5_superblock import find_signature
 
     if source.size == 0:
         raise UnknownFormat("an empty file (0 bytes): the save or the copy failed", source.path)

@@ -129,18 +129,11 @@ class Window:
 
 
 class SourceReader:
-    """A source as a read-only binary file object, for libraries that want one (h5py, zipfile)."""
+    """A source as a read-only binary file object: what libhdf5 calls of one through h5py."""
 
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._at = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        left = max(self._source.size - self._at, 0)
-        length = left if size is None or size < 0 else min(size, left)
-        data = bytes(self._source.view(self._at, length)) if length else b""
-        self._at += length
-        return data
 
     def readinto(self, buffer: memoryview) -> int:
         target = memoryview(buffer).cast("B")
@@ -157,12 +150,6 @@ class SourceReader:
 
     def tell(self) -> int:
         return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def flush(self) -> None:
         """Nothing is ever written."""

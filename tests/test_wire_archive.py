@@ -59,7 +59,6 @@ def assert_agrees_with_zipfile(data):
             assert archive.read_member(member, len(content)) == content
             opened = archive.open_member(member)
             assert bytes(opened.view(0, opened.size)) == content
-            archive.verify_member(member)
     return archive
 
 
@@ -279,9 +278,8 @@ def test_an_encrypted_member_is_named_and_not_read():
     archive = archive_of(build(Entry(b"a", b"secret", flags=1)))
     assert codes(archive) == ["zip-encrypted"]
     assert archive.members[0].encrypted
-    for read in (archive.open_member, archive.verify_member):
-        with pytest.raises(Unsupported, match="encrypted"):
-            read(archive.members[0])
+    with pytest.raises(Unsupported, match="encrypted"):
+        archive.open_member(archive.members[0])
 
 
 def test_an_unknown_method_is_kept_as_its_number():
@@ -298,8 +296,6 @@ def test_a_changed_byte_is_found_when_the_data_is_read(deflate):
     assert archive.problems == ()
     with pytest.raises(Corrupt, match="crc"):
         archive.read_member(member, 99)
-    with pytest.raises(Corrupt, match="crc"):
-        archive.verify_member(member)
 
 
 def test_a_bomb_of_1000_to_1_is_named_and_bounded():
@@ -370,11 +366,11 @@ def exercise(data):
         return
     assert_accounted(archive)
     for member in archive.members:
-        for use in (archive.open_member, archive.verify_member):
-            try:
-                use(member)
-            except InspectorError:
-                pass
+        try:
+            archive.open_member(member)
+            archive.read_member(member, limits.inflated_bytes)
+        except InspectorError:
+            pass
 
 
 VARIANTS = [

@@ -143,6 +143,6 @@ def _bug(error: Exception, env: Environment) -> ExitCode:
 
 def _clean(text: str) -> str:
     """What a message quotes from a file must not steer the terminal; its own lines stay."""
-    from inspector.render.words import safe
+    from inspector.render.printable import safe
 
     return "\n".join(safe(line) for line in text.split("\n"))

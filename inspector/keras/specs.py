@@ -9,7 +9,7 @@ from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
 from inspector.keras.layers import Variable, made_on_load, trainable_on_load
 from inspector.keras.order import Slot, effective_trainable, legacy_order, stored_layers
-from inspector.keras.sides import disagreement
+from inspector.keras.shapes import disagreement
 from inspector.model import Flavor, Layer, Section, Store, Tensor
 
 

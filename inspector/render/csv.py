@@ -6,7 +6,7 @@ import csv
 import io
 
 from inspector.render.options import RenderOptions
-from inspector.render.words import safe
+from inspector.render.printable import safe
 from inspector.report import ArtifactReport, Report, TensorReport
 
 _INFINITE = ("Infinity", "-Infinity")  # numbers, whatever they begin with

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inspector.render.options import RenderOptions
+from inspector.render.printable import safe, shape, shorten, value
 from inspector.render.style import Style
-from inspector.render.words import safe, shape, shorten, value
 from inspector.report import Explanation, ExtentReport, MaskReport, MeasureReport, Schedule
 from inspector.words import count, number, percent
 

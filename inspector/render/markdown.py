@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
+from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
 from inspector.render.text import PROBLEMS, byte_line, filtered, header, unsaid
-from inspector.render.words import safe
 from inspector.report import ArtifactReport, Explanation, Report
 
 _BARS = 80  # columns of a histogram

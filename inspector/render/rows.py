@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inspector.render.printable import optional, shape, value
 from inspector.render.table import Column
-from inspector.render.words import optional, shape, value
 from inspector.report import ArtifactReport, LayerReport, TensorReport, WeightsReport
 from inspector.words import ROLE_LABELS, number, percent
 

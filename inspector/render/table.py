@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from inspector.render.words import shorten
+from inspector.render.printable import shorten
 
 GAP = 2
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from inspector.render.explanation import explain
 from inspector.render.options import RenderOptions
+from inspector.render.printable import safe, shorten
 from inspector.render.rows import layer_table, tensor_table
 from inspector.render.style import Style
 from inspector.render.table import layout
-from inspector.render.words import safe, shorten
 from inspector.report import ArtifactReport, ProblemReport, Report
 from inspector.words import count, number
 

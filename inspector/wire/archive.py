@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
-from inspector.limits import DEFAULT, MIB, Limits
+from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
 from inspector.storage import ByteSource, MemorySource
 from inspector.wire.zip_records import (
@@ -93,14 +93,20 @@ class Archive:
             )
         packed = self.source.view(member.data_offset, member.compressed)
         data = bytes(packed) if member.method == "stored" else self._inflate(member, packed)
-        self._check_crc(member, zlib.crc32(data))
+        crc = zlib.crc32(data)
+        if crc != member.crc32:
+            raise Corrupt(
+                f"crc is {crc:08x}, the archive declares {member.crc32:08x}: its bytes changed",
+                self._inner(member),
+                member.data_offset,
+            )
         return data
 
     def open_member(self, member: Member) -> ByteSource:
         """The member as a source: a window for a stored one, in memory for a deflated one.
 
-        A window costs nothing and is not checked against the crc (`verify_member` does). Raises
-        as `read_member` does, with the limit `inflated_bytes`.
+        A window costs nothing, and is not checked against the crc: that would read it whole.
+        Raises as `read_member` does, with the limit `inflated_bytes`.
         """
         self._check_readable(member)
         path = self._inner(member)
@@ -110,18 +116,6 @@ class Archive:
         if member.size > limit:
             raise LimitExceeded("inflated_bytes", member.size, limit, path, member.data_offset)
         return MemorySource(self.read_member(member, limit), path)
-
-    def verify_member(self, member: Member) -> None:
-        """Raise Corrupt unless the member's data has the declared crc. Stored data is not held."""
-        if member.method != "stored":
-            self.read_member(member, self.limits.inflated_bytes)
-            return
-        self._check_readable(member)
-        crc = 0
-        for start in range(0, member.compressed, MIB):
-            length = min(MIB, member.compressed - start)
-            crc = zlib.crc32(self.source.view(member.data_offset + start, length), crc)
-        self._check_crc(member, crc)
 
     def _inner(self, member: Member) -> str:
         return f"{self.source.path}/{member.name}"
@@ -156,14 +150,6 @@ class Archive:
                 f"inflates to {len(data):,} of its declared {member.size:,} bytes", path, at
             )
         return data
-
-    def _check_crc(self, member: Member, crc: int) -> None:
-        if crc != member.crc32:
-            raise Corrupt(
-                f"crc is {crc:08x}, the archive declares {member.crc32:08x}: its bytes changed",
-                self._inner(member),
-                member.data_offset,
-            )
 
 
 def read_archive(source: ByteSource, limits: Limits = DEFAULT) -> Archive:

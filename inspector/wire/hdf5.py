@@ -23,7 +23,7 @@ from inspector.wire.hdf5_attributes import Attribute, AttributeReader, check_lim
 from inspector.wire.hdf5_dataset import Dataset, read_dataset
 from inspector.wire.hdf5_errors import LIBRARY_ERRORS, library_errors, reason
 from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard
-from inspector.wire.superblock import Superblock, read_superblock
+from inspector.wire.hdf5_superblock import Superblock, read_superblock
 
 # Metadata that libhdf5 keeps: each object is looked at once, so its own 32 MiB are of no use.
 _CACHE_BYTES = 2 << 20

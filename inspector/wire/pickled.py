@@ -17,7 +17,7 @@ from inspector.errors import Corrupt, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource, MemorySource
 from inspector.wire.npy import OBJECT, check_shape, item_size, read_header
-from inspector.wire.pickle_machine import Blob, Call, Global, Key, Scan, Text, scan_stream
+from inspector.wire.pickle_machine import Blob, Call, Global, Key, Text, scan_stream
 
 Path = tuple[str | int, ...]
 
@@ -48,9 +48,9 @@ class ArrayRef:
     """An array in a pickle stream, where it lies.
 
     path: keys and indexes that lead to it. dtype: as `inspector.storage.numpy_dtype` takes it
-    ("<f4", "|i1"; "<bfloat16", "int4" need ml_dtypes: see `needs_ml_dtypes`). fortran: values are
-    in Fortran order. offset, nbytes: place in the scanned source, bytes. codec: None where those
-    bytes are the values; else what they went through (protocol 2 writes them as text).
+    ("<f4", "|i1", "<bfloat16", "int4"). fortran: values are in Fortran order. offset, nbytes: place
+    in the scanned source, bytes. codec: None where those bytes are the values; else what they went
+    through (protocol 2 writes them as text).
     values: the values' bytes as a source, whatever the codec.
     """
 
@@ -93,16 +93,6 @@ class NpzMember:
     globals: tuple[str, ...]
 
 
-def needs_ml_dtypes(dtype: str) -> bool:
-    """Whether NumPy alone does not know this dtype."""
-    return dtype.lstrip("<>") in ML_DTYPES
-
-
-def scan_pickle(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) -> Scan:
-    """The stream at `offset` as inert data, with its globals. Errors: see `scan_stream`."""
-    return scan_stream(source, offset, limits)
-
-
 def npz_variables(
     source: ByteSource, offset: int = 0, limits: Limits = DEFAULT
 ) -> list[PickledVariable]:
@@ -113,7 +103,7 @@ def npz_variables(
 def npz_member(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) -> NpzMember:
     """The variables of the .npy data at `offset`, and what loading it would import.
 
-    Raises as `read_header` and `scan_pickle` do; Corrupt for an array whose bytes do not fit its
+    Raises as `read_header` and `scan_stream` do; Corrupt for an array whose bytes do not fit its
     shape; Unsupported for a variable whose value is no NumPy or JAX array.
     """
     header = read_header(source, offset, limits)

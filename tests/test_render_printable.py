@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.render.words import safe, shape, shorten, value
+from inspector.render.printable import safe, shape, shorten, value
 
 
 @pytest.mark.parametrize(

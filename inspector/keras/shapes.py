@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from inspector.keras.layers_policy import quantization_of
 from inspector.model import Layer
 
-# (class, variable) -> side of the shape (negative from the end) -> config key that gives its size.
+# (class, variable) -> axis of the shape (negative from the end) -> config key that gives its size.
 _CONV = {name: {-1: "filters"} for name in ("Conv1D", "Conv2D", "Conv3D")}
-_SIDES: Mapping[tuple[str, str], Mapping[int, str]] = {
+_AXES: Mapping[tuple[str, str], Mapping[int, str]] = {
     ("Dense", "kernel"): {-1: "units"},
     ("Dense", "bias"): {0: "units"},
     ("Embedding", "embeddings"): {0: "input_dim", 1: "output_dim"},
-    **{(name, "kernel"): sides for name, sides in _CONV.items()},
+    **{(name, "kernel"): axes for name, axes in _CONV.items()},
     **{(name, "bias"): {0: "filters"} for name in _CONV},
     **{
         (cell, "recurrent_kernel"): {0: "units"}
@@ -29,11 +29,11 @@ def disagreement(layer: Layer, variable: str, shape: tuple[int, ...]) -> str | N
     """How a stored shape contradicts the layer's config, in words; None where it does not."""
     if quantization_of(layer) is not None:
         return None  # two values a byte, or transposed
-    for side, key in _SIDES.get((layer.class_name, variable), {}).items():
+    for axis, key in _AXES.get((layer.class_name, variable), {}).items():
         wanted = layer.config.get(key)
-        if not isinstance(wanted, int) or isinstance(wanted, bool) or len(shape) <= max(side, 0):
+        if not isinstance(wanted, int) or isinstance(wanted, bool) or len(shape) <= max(axis, 0):
             continue
-        if shape[side] != wanted:
+        if shape[axis] != wanted:
             return (
                 f"{variable} of {layer.path} is stored as {shape}, its config says {key}={wanted}"
             )
