@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping
@@ -62,14 +63,7 @@ def build_show(
         nbytes=artifact.nbytes,
         files=tuple(r.FileReport(entry.path, entry.nbytes) for entry in artifact.files),
         producer=_producer(artifact),
-        totals=r.TotalsReport(
-            stored_elements=counted.totals.stored_elements,
-            count_params=counted.totals.count_params,
-            trainable=counted.totals.trainable,
-            non_trainable=counted.totals.non_trainable,
-            after_strip=counted.totals.after_strip,
-            nonzero=counted.totals.nonzero,
-        ),
+        totals=r.TotalsReport(**dataclasses.asdict(counted.totals)),
         roles=roles,
         bytes=_labels(artifact, roles),
         layers=layers,

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inspector.errors import ArtifactError, Corrupt
@@ -62,6 +62,18 @@ def _shards_of(weight_map: Mapping[str, Any], path: str) -> dict[str, list[str]]
     return places
 
 
+@dataclass(slots=True)
+class _Shards:
+    """What all the shards hold. others: tensors outside any object; complete: none is missing."""
+
+    files: list[FileEntry] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list)
+    others: list[Tensor] = field(default_factory=list)
+    overhead: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    complete: bool = True
+
+
 def _artifact(
     path: str,
     map_bytes: int,
@@ -70,58 +82,55 @@ def _artifact(
     stack: contextlib.ExitStack,
     limits: Limits,
 ) -> Artifact:
-    from inspector.wire.hdf5 import Hdf5File, overhead
-
-    files = [FileEntry(path, map_bytes)]
-    spent = {"weight map": map_bytes}
-    problems: list[Problem] = []
-    objects: list[StoredObject] = []
-    others: list[Tensor] = []
-    complete = True
-    folder = os.path.dirname(path)
-    for name, held in sorted(places.items()):
-        shard = os.path.join(folder, name)
-        try:
-            source = stack.enter_context(LocalFile(shard))
-            file = stack.enter_context(Hdf5File(source, limits))
-        except ArtifactError as error:
-            complete = False
-            groups = sorted({place.strip("/").removesuffix("/vars") or "/" for place in held})
-            problems.append(
-                Problem(
-                    "shard-unreadable",
-                    Severity.ERROR,
-                    f"shard {name}: {error.message}; it holds {', '.join(groups)}",
-                    path,
-                )
-            )
-            continue
-        files.append(FileEntry(shard, source.size))
-        found, loose = objects_of(file, f"{name}/")
-        for label, size in overhead(file, CONFIG_LABELS, taken(tensors_of(found) + loose)).items():
-            spent[label] = spent.get(label, 0) + size
-        objects += found
-        others += loose
-        problems += file.problems
-    merged = _merge(objects)
+    shards = _read_shards(path, places, stack, limits)
+    merged = _merge(shards.objects)
     config = read_config(None, None, None, path, "", limits)
     config = replace(config, flavor=flavor_of_store(merged))
     assigned = assign(merged, config)
-    problems += _check_total(content, merged, path, complete=complete)
+    total = _check_total(content, merged, path, complete=shards.complete)
     return Artifact(
         path=path,
         format=SHARDS.name,
         kind=f"Keras HDF5, weights only (v3 layout, {len(places)} shards)",
-        files=tuple(files),
-        tensors=(*assigned.tensors, *others),
-        overhead=spent,
+        files=(FileEntry(path, map_bytes), *shards.files),
+        tensors=(*assigned.tensors, *shards.others),
+        overhead={"weight map": map_bytes, **shards.overhead},
         store=Store.V3,
-        complete=complete,
+        complete=shards.complete,
         guessed=assigned.guessed,
         references=assigned.references,
         flavor=config.flavor,
-        problems=tuple(problems),
+        problems=(*shards.problems, *total),
     )
+
+
+def _read_shards(
+    path: str, places: Mapping[str, list[str]], stack: contextlib.ExitStack, limits: Limits
+) -> _Shards:
+    """Every shard that can be read; the others are problems, and name what they hold."""
+    from inspector.wire.hdf5 import Hdf5File, overhead
+
+    result = _Shards()
+    for name, held in sorted(places.items()):
+        shard = os.path.join(os.path.dirname(path), name)
+        try:
+            source = stack.enter_context(LocalFile(shard))
+            file = stack.enter_context(Hdf5File(source, limits))
+        except ArtifactError as error:
+            result.complete = False
+            groups = sorted({place.strip("/").removesuffix("/vars") or "/" for place in held})
+            message = f"shard {name}: {error.message}; it holds {', '.join(groups)}"
+            result.problems.append(Problem("shard-unreadable", Severity.ERROR, message, path))
+            continue
+        result.files.append(FileEntry(shard, source.size))
+        objects, others = objects_of(file, f"{name}/")
+        taken_here = taken([*tensors_of(objects), *others])
+        for label, size in overhead(file, CONFIG_LABELS, taken_here).items():
+            result.overhead[label] = result.overhead.get(label, 0) + size
+        result.objects += objects
+        result.others += others
+        result.problems += file.problems
+    return result
 
 
 def _merge(objects: list[StoredObject]) -> list[StoredObject]:

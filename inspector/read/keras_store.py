@@ -130,47 +130,50 @@ def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], li
     prefix: put before each tensor's name (the member of an archive).
     """
     from inspector.wire.hdf5 import Group
-    from inspector.wire.hdf5_dataset import Dataset
 
     groups: dict[int, tuple[str, Group]] = {}
     for node in file.nodes():
         if isinstance(node, Group) and (node.path == VARS or node.path.endswith(f"/{VARS}")):
             groups[node.address] = (node.path[: -len(VARS)].rstrip("/"), node)
-    objects: list[StoredObject] = []
     placed: set[int] = set()
-    for path, group in groups.values():
-        tensors: list[Tensor] = []
-        again: set[str] = set()
-        for key in sorted(group.links, key=number):
-            dataset = file.lookup(key, group)
-            if not isinstance(dataset, Dataset):
-                continue
-            tensor = tensor_from_dataset(dataset, prefix)
-            place = f"{group.path}/{key}"
-            if file.is_linked(place, dataset):
-                file.problems.append(soft_link(place, dataset.path, file.source.path))
-            if dataset.address in placed or file.is_linked(place, dataset):
-                # Stored once, under two names: this place only leads there.
-                tensor = replace(tensor, name=f"{prefix}{place}")
-                again.add(tensor.name)
-            else:
-                placed.add(dataset.address)
-            tensors.append(tensor)
-        said = group.value("name")
-        objects.append(
-            StoredObject(
-                path.replace("\\", "/"),
-                tuple(tensors),
-                said if isinstance(said, str) else None,
-                again=frozenset(again),
-            )
-        )
+    objects = [_object(file, *found, prefix, placed) for found in groups.values()]
     others = [
         tensor_from_dataset(dataset, prefix, section=Section.OTHER)
         for dataset in file.datasets()
         if dataset.address not in placed
     ]
     return objects, others
+
+
+def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[int]) -> StoredObject:
+    """One "vars" group. placed: addresses of the datasets met so far, added to."""
+    from inspector.wire.hdf5_dataset import Dataset
+
+    tensors: list[Tensor] = []
+    again: set[str] = set()
+    for key in sorted(group.links, key=number):
+        dataset = file.lookup(key, group)
+        if not isinstance(dataset, Dataset):
+            continue
+        tensor = tensor_from_dataset(dataset, prefix)
+        place = f"{group.path}/{key}"
+        linked = file.is_linked(place, dataset)
+        if linked:
+            file.problems.append(soft_link(place, dataset.path, file.source.path))
+        if linked or dataset.address in placed:
+            # Stored once, under two names: this place only leads there.
+            tensor = replace(tensor, name=f"{prefix}{place}")
+            again.add(tensor.name)
+        else:
+            placed.add(dataset.address)
+        tensors.append(tensor)
+    said = group.value("name")
+    return StoredObject(
+        path.replace("\\", "/"),
+        tuple(tensors),
+        said if isinstance(said, str) else None,
+        again=frozenset(again),
+    )
 
 
 def number(key: str) -> tuple[int, int, str]:

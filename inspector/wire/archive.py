@@ -224,9 +224,7 @@ def _locate(
             source.path,
             entry.at,
         )
-    sign, _, flags, method, _, _, crc32, compressed, size, name_size, extra_size = LOCAL.unpack(
-        source.view(at, LOCAL.size)
-    )
+    sign, _, flags, *_, name_size, extra_size = LOCAL.unpack(source.view(at, LOCAL.size))
     if sign != LOCAL_SIGN:
         raise Corrupt(f"member {name!r} has no local header here", source.path, at)
     data = at + LOCAL.size + name_size + extra_size
@@ -238,6 +236,35 @@ def _locate(
             source.path,
             data,
         )
+    _compare_headers(source, entry, name, problems)
+    if flags & STREAMED:
+        length = descriptor_size(source, stop, entry)
+        if not length:
+            problems.add(
+                "zip-descriptor",
+                f"member {name!r}: no descriptor with its sizes stands behind its data",
+                stop,
+            )
+        stop += length
+    member = Member(
+        name,
+        METHODS.get(entry.method, str(entry.method)),
+        entry.compressed,
+        entry.size,
+        at,
+        data,
+        entry.crc32,
+        bool((flags | entry.flags) & ENCRYPTED),
+    )
+    return member, (at, min(stop, source.size))
+
+
+def _compare_headers(source: ByteSource, entry: Entry, name: str, problems: _Problems) -> None:
+    """Note where a member's local header says something else than its central directory entry."""
+    at = entry.header_offset
+    _, _, flags, method, _, _, crc32, compressed, size, name_size, extra_size = LOCAL.unpack(
+        source.view(at, LOCAL.size)
+    )
     local_name = bytes(source.view(at + LOCAL.size, name_size))
     extra = bytes(source.view(at + LOCAL.size + name_size, extra_size))
     size, compressed = wide_values(extra, (size, compressed), source.path, at)
@@ -261,26 +288,6 @@ def _locate(
                 at,
                 Severity.ERROR,
             )
-    if flags & STREAMED:
-        length = descriptor_size(source, stop, entry)
-        if not length:
-            problems.add(
-                "zip-descriptor",
-                f"member {name!r}: no descriptor with its sizes stands behind its data",
-                stop,
-            )
-        stop += length
-    member = Member(
-        name,
-        METHODS.get(entry.method, str(entry.method)),
-        entry.compressed,
-        entry.size,
-        at,
-        data,
-        entry.crc32,
-        bool((flags | entry.flags) & ENCRYPTED),
-    )
-    return member, (at, min(stop, source.size))
 
 
 def _mark_overlaps(

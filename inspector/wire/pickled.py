@@ -44,17 +44,15 @@ BYTES = {Global(module, kind) for module in BUILTINS for kind in ("bytes", "byte
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayRef:
-    """An array in a pickle stream, where it lies.
+class StoredArray:
+    """An array in a pickle stream or an .npy, where it lies.
 
-    path: keys and indexes that lead to it. dtype: as `inspector.storage.numpy_dtype` takes it
-    ("<f4", "|i1", "<bfloat16", "int4"). fortran: values are in Fortran order. offset, nbytes: place
-    in the scanned source, bytes. codec: None where those bytes are the values; else what they went
-    through (protocol 2 writes them as text).
+    dtype: as `inspector.storage.numpy_dtype` takes it ("<f4", "|i1", "<bfloat16", "int4"). fortran:
+    values are in Fortran order. offset, nbytes: place in the scanned source, bytes. codec: None
+    where those bytes are the values; else what they went through (protocol 2 writes them as text).
     values: the values' bytes as a source, whatever the codec.
     """
 
-    path: Path
     dtype: str
     shape: tuple[int, ...]
     fortran: bool
@@ -65,24 +63,24 @@ class ArrayRef:
 
 
 @dataclass(frozen=True, slots=True)
-class PickledVariable:
+class ArrayRef(StoredArray):
+    """An array of a scanned tree. path: keys and indexes that lead to it."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PickledVariable(StoredArray):
     """A variable of an npz member.
 
     key: its place in the member's dict ("0"), None for a plain array. name, path, trainable: as a
-    pickled Keras variable says, else None. The rest is as in `ArrayRef`.
+    pickled Keras variable says, else None.
     """
 
-    key: str | None
-    name: str | None
-    path: str | None
-    trainable: bool | None
-    dtype: str
-    shape: tuple[int, ...]
-    fortran: bool
-    offset: int
-    nbytes: int
-    codec: str | None
-    values: ByteSource = field(compare=False, repr=False)
+    key: str | None = None
+    name: str | None = None
+    path: str | None = None
+    trainable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,7 @@ def npz_member(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) ->
         place = (header.data_offset, header.nbytes)
         values = source.window(*place, source.path)
         form = (header.dtype, header.shape, header.fortran_order)
-        return NpzMember(
-            (PickledVariable(None, None, None, None, *form, *place, None, values),), ()
-        )
+        return NpzMember((PickledVariable(*form, *place, None, values),), ())
     scan = scan_stream(source, header.data_offset, limits)
     finder = _Finder(source, limits)
     top = _only_item(scan.tree)
@@ -218,7 +214,7 @@ class _Finder:
                 self.source.path,
                 offset,
             )
-        return ArrayRef(path, dtype, sides, bool(fortran), offset, nbytes, codec, values)
+        return ArrayRef(dtype, sides, bool(fortran), offset, nbytes, codec, values, path)
 
     def _layout(self, shape: Any, order: Any, axes: list[Any]) -> tuple[Any, bool]:
         """Shape and Fortran order of a buffer; order "K" names the axes it was transposed by."""
@@ -274,16 +270,12 @@ class _Finder:
 
 
 def _variable(
-    key: str | None, ref: ArrayRef, state: dict[Any, Any] | None = None
+    key: str | None, ref: StoredArray, state: dict[Any, Any] | None = None
 ) -> PickledVariable:
     """An array with what a Keras variable's state says of it."""
     said = state or {}
     name, path, trainable = said.get("_name"), said.get("_path"), said.get("_trainable")
     return PickledVariable(
-        key,
-        str(name) if isinstance(name, str) else None,
-        str(path) if isinstance(path, str) else None,
-        trainable if isinstance(trainable, bool) else None,
         ref.dtype,
         ref.shape,
         ref.fortran,
@@ -291,6 +283,10 @@ def _variable(
         ref.nbytes,
         ref.codec,
         ref.values,
+        key,
+        str(name) if isinstance(name, str) else None,
+        str(path) if isinstance(path, str) else None,
+        trainable if isinstance(trainable, bool) else None,
     )
 
 
