@@ -41,12 +41,13 @@ def measure(
     """Look at every value of a tensor; None when it has no payload or holds no numbers.
 
     Zeros are values equal to zero (-0.0 is one), or to their zero point where the tensor has one
-    (then `centred` tells); infinities are in the range, NaN is not; all NaN
-    are one distinct value. Of complex values only zeros, nan (either part) and inf are known.
+    (then `centred` tells); infinities are in the range, NaN is not; all NaN are one distinct value.
+    Of complex values only zeros, nan (either part) and inf are known. Patterns (see
+    `find_patterns`) take a second look, and only where there are zeros.
+
     on_bytes: told how many more bytes of values are done: half of them in the first look, the other
-    half once the patterns are known. outputs_first: a kernel's
-    first dimension is its outputs (TFLite), not the last one (Keras); it names the patterns' axes.
-    Patterns (see `find_patterns`) take a second look, and only where there are zeros.
+    half once the patterns are known. outputs_first: a kernel's first dimension is its outputs
+    (TFLite), not the last one (Keras); it names the patterns' axes.
 
     Memory is a few slices (limits.slice_bytes). Raises ArtifactError when bytes cannot be read.
     """
@@ -106,8 +107,8 @@ def measure_all(
     """Measure many tensors: measurements by name, and by name what could not be read.
 
     A tensor that has no measurement (no payload, no numbers) is in neither. threads: how many to
-    use, by default one a processor. on_bytes: as for `measure`, called
-    by one thread at a time.
+    use; by default one a processor, one alone where there is little to measure. on_bytes: as for
+    `measure`, called by one thread at a time.
     """
     lock = threading.Lock()
 

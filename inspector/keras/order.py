@@ -33,8 +33,8 @@ class Slot:
     """One place in `weight_names`.
 
     layer_path: the layer that the variable belongs to, which may be deep inside the top-level one.
-    trainable: whether it stands in the trainable part. kept_by: the tfmot wrapper that took it
-    away from the layer, whose flag is then not asked.
+    trainable: whether it stands in the trainable part. kept_by: the tfmot wrapper that took it away
+    from the layer; the wrapper's flag is then asked, not the layer's.
     """
 
     layer_path: str
@@ -167,7 +167,8 @@ def _unique(refs: Iterable[_Ref]) -> list[_Ref]:
 class _Parts:
     """Puts together `trainable_weights` and `non_trainable_weights` of a layer.
 
-    repeats: the layers that stand in the tree twice. variant: which of a tfmot wrapper's variants.
+    repeats: the layers that stand in the tree twice. variant: which of the ways in which a layer
+    can have been built (see `_VARIANTS`).
     """
 
     flavor: Flavor

@@ -42,10 +42,10 @@ def _private_last(attr: str) -> tuple[int, ...]:
 class _Scheme:
     """How one release of Keras walks.
 
-    order: sort key of a layer's attributes. layers: name of a functional model's list.
-    private: attributes that this release has with a "_" before. skip: a layer seen already takes
-    no number in a list. doubled: layers with weights stand twice
-    in the list, so each takes two numbers (the first is used).
+    order: sort key of a layer's attributes. layers: name of a functional model's list. private:
+    attributes that this release has with a "_" before. skip: a layer seen already takes no number
+    in a list. doubled: layers with weights stand twice in the list, so each takes two numbers (the
+    first is used).
     """
 
     order: Order

@@ -56,8 +56,7 @@ def complaint(artifact: ArtifactReport) -> str:
     """Why an artifact could not be read, in one line."""
     lines = []
     for problem in artifact.problems:
-        where = "" if problem.offset is None else f" (at byte {problem.offset:,})"
-        lines.append(f"{problem.path}: {problem.message}{where}")
+        lines.append(f"{problem.path}: {problem.message}{_at(problem)}")
     return shorten(safe("; ".join(lines)), _MESSAGE)
 
 
@@ -131,11 +130,14 @@ def _problem(
     problem: ProblemReport, artifact: ArtifactReport, options: RenderOptions, style: Style
 ) -> list[str]:
     place = "" if problem.path == artifact.path else f"{problem.path}: "
-    offset = "" if problem.offset is None else f" (at byte {problem.offset:,})"
     message = shorten(safe(f"{place}{problem.message}"), _MESSAGE)
     severity = problem.severity.value
-    lines = wrap(f"{severity}: {message}{offset} [{safe(problem.code)}]", options.width, "  ")
+    lines = wrap(f"{severity}: {message}{_at(problem)} [{safe(problem.code)}]", options.width, "  ")
     return [style.severity(severity, line) for line in lines]
+
+
+def _at(problem: ProblemReport) -> str:
+    return "" if problem.offset is None else f" (at byte {problem.offset:,})"
 
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:

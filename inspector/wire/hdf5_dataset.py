@@ -42,11 +42,12 @@ _SLAB_BYTES = 64 * MIB
 
 @dataclass(slots=True)
 class Dataset:
-    """dtype: NumPy name of the stored values, with byte order ("<f4", ">i8"), or "string" ...
+    """One dataset.
 
-    shape: None for no data space. stored: bytes of the file that hold the values. extents: where
-    they are. storage: the same in words. payload: None where the values cannot be read here.
-    links: further paths by hard links. size: bytes of one value.
+    dtype: NumPy name of the stored values, with byte order ("<f4", ">i8"), or "string" ... size:
+    bytes of one value. shape: None for no data space. stored: bytes of the file that hold the
+    values. storage: how, in words. extents: where they are. payload: None where the values cannot
+    be read here. links: further paths by hard links.
     """
 
     path: str

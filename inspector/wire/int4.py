@@ -80,7 +80,7 @@ class CentredPayload:
     group_axis: int
 
     def blocks(self, max_bytes: int) -> Iterator[Array]:
-        """Differences as int16, in C order. Raises Truncated; IndexError becomes no difference."""
+        """Differences as int16, in C order. Only where `is_sound`. Raises Truncated."""
         import numpy as np
 
         zero = self.zero.window(0, self.zero.count).reshape(self.zero_shape).astype(np.int16)
