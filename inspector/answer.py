@@ -153,11 +153,8 @@ def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         return
     if report.totals.stored_elements != total:
         yield from _stored_sentence(report)
-
-
-def _packed(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     packed = sum(row.elements for row in report.roles.values()) - sum(facts.keras_elements.values())
-    if packed > 0 and report.totals.count_params is not None:
+    if packed > 0:
         yield (
             "Keras counts a packed int4 kernel by its bytes, two values each: "
             f"{number(packed)} fewer than the values."
@@ -229,7 +226,7 @@ def _is_qat(report: ArtifactReport, facts: Facts) -> bool:
 
 
 # What no dtype name says.
-_SAID = {"V2": "2-byte opaque values, probably bfloat16, which are not measured"}
+_SAID = {"V2": "2-byte opaque values, probably bfloat16"}
 
 
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -268,34 +265,14 @@ def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     cost = f"{count(nbytes, 'byte')} of copies" if nbytes else "at the cost of no byte"
     names = {tensor.variable for tensor in copies}
     originals = {tensor.alias_of for tensor in copies}
-    kinds = {tensor.role for tensor in report.tensors if tensor.name in originals}
     if len(copies) == 1:
-        name = copies[0].variable or "variable"
-        what, verb = f"The {'variable ' if '_' in name else ''}{name}", "is"
+        what, verb = f"The {copies[0].variable or 'variable'}", "is"
     elif len(names) == 1 and None not in names and len(originals) == len(copies):
         what, verb = f"{number(len(copies))} {names.pop()}s", "are"
     else:
-        whose = " of the optimizer" if kinds and kinds <= set(_OPTIMIZER) else ""
-        what = f"{count(len(originals), 'variable')}{whose}"
-        verb = "is" if len(originals) == 1 else "are"
+        what, verb = count(len(originals), "variable"), "is" if len(originals) == 1 else "are"
     times = "twice" if len(originals) == len(copies) else "more than once"
     yield f"{what} {verb} stored {times}: {cost}."
-
-
-def _finite(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
-    """NaN and infinity, wherever they are: such a model computes nothing of use."""
-    broken = [t for t in report.tensors if t.measure is not None and t.measure.nan + t.measure.inf]
-    if not broken:
-        return
-    nan = sum(t.measure.nan for t in broken if t.measure)
-    inf = sum(t.measure.inf for t in broken if t.measure)
-    what = [f"{number(nan)} NaN"] * (nan > 0) + [f"{number(inf)} infinite"] * (inf > 0)
-    more = f" and {count(len(broken) - 1, 'more tensor')}" if len(broken) > 1 else ""
-    verb = "is" if nan + inf == 1 else "are"
-    yield (
-        f"{count(nan + inf, 'value')} {verb} not finite ({', '.join(what)}), "
-        f"in {broken[0].name}{more}."
-    )
 
 
 def _patterns(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
@@ -314,20 +291,13 @@ def _patterns(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
                     holding.setdefault(name, []).append(tensor)
     for name, tensors in holding.items():
         groups = sum(t.measure.patterns[name].groups for t in tensors if t.measure)
-        held = sum(t.measure.patterns[name].held for t in tensors if t.measure)
         kind, _, axis = name.partition(" ")
+        along = "in blocks" if axis == "block" else f"along the {axis} axis"
         where = tensors[0].name if len(tensors) == 1 else count(len(tensors), "weight tensor")
-        if axis == "block":
-            verb = "is" if held == 1 else "are"
-            yield (
-                f"The zeros of {where} come in whole {kind} blocks: "
-                f"{number(held)} of {count(groups, 'block')} {verb} zero."
-            )
-        else:
-            yield (
-                f"{kind} sparsity along the {axis} axis holds in {where}: "
-                f"{number(held)} of {count(groups, 'group')}."
-            )
+        yield (
+            f"{kind} sparsity {along} holds in {where}: "
+            f"{number(groups)} of {count(groups, 'group')}."
+        )
 
 
 def _is_implied(name: str, measure: MeasureReport) -> bool:
@@ -391,11 +361,9 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _parameters,
     _config,
     _strip,
-    _finite,
     _patterns,
     _types,
     _stored,
-    _packed,
     _copies,
     _training,
     _vocabulary,
