@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import UnknownFormat
@@ -36,7 +37,14 @@ from inspector.read.keras_common import (
     tensor_from_dataset,
 )
 from inspector.read.keras_int4 import unpack_all
-from inspector.read.keras_store import is_v3_store, read_v3_file, taken
+from inspector.read.keras_store import (
+    StoredObject,
+    assign,
+    flavor_of_store,
+    is_v3_store,
+    objects_of,
+    taken,
+)
 from inspector.storage import LocalFile
 
 if TYPE_CHECKING:
@@ -49,7 +57,8 @@ WEIGHTS = Format(
 )
 # Keras' own group for variables that belong to the model and to no layer.
 _TOP_LEVEL = "top_level_model_weights"
-_V3_GROUPS = ("layers", "_layer_checkpoint_dependencies", "vars")
+# How Keras 3 names the files of sharded weights.
+_SHARD = re.compile(r"(.*)_(\d{5})\.weights\.h5$")
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -76,7 +85,7 @@ def _artifact(file: Hdf5File, path: str, limits: Limits) -> Artifact:
     if listed or "nb_layers" in root.attributes:
         return _legacy(file, path, limits, whole=False)
     if is_v3_store(root):
-        return read_v3_file(file, path, limits)
+        return _v3(file, path)
     raise UnknownFormat(_no_model(file), path)
 
 
@@ -335,6 +344,39 @@ def _missing(config: Config, listed: list[str], tensors: tuple[Tensor, ...]) -> 
         and layer.name not in listed
         and legacy_order(layer, config.flavor)
     )
+
+
+def _v3(file: Hdf5File, path: str) -> Artifact:
+    """A `.weights.h5` by itself: no config, so classes are told from the groups' names."""
+    from inspector.wire.hdf5 import overhead
+
+    objects, others = objects_of(file)
+    config = Config(None, flavor_of_store(objects), None)
+    assigned = assign(objects, config)
+    tensors = (*assigned.tensors, *others)
+    return Artifact(
+        path=path,
+        format=WEIGHTS.name,
+        kind=f"{WEIGHTS.title} (v3 layout)",
+        files=(FileEntry(path, file.source.size),),
+        tensors=tensors,
+        overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
+        store=Store.V3,
+        guessed=assigned.guessed,
+        references=assigned.references,
+        flavor=config.flavor,
+        problems=(*file.problems, *_shard_hint(objects, path)),
+    )
+
+
+def _shard_hint(objects: Sequence[StoredObject], path: str) -> tuple[Problem, ...]:
+    """A note where the file's name says that it is one shard of several."""
+    match = _SHARD.search(path)
+    if match is None or not objects:
+        return ()
+    whole = f"{match[1]}.weights.json"
+    message = f"named like one shard of several: the model may go on in others; open {whole}"
+    return (Problem("partial-shard", Severity.WARNING, message, path),)
 
 
 def _training_config(raw: object, path: str) -> tuple[object, list[Problem]]:

@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
 from inspector.read.formats import Format, Opened, Reader
-from inspector.read.keras_common import CONFIG_LABELS, read_config
+from inspector.read.keras_common import CONFIG_LABELS, Config
 from inspector.read.keras_store import (
     StoredObject,
     assign,
@@ -84,8 +84,7 @@ def _artifact(
 ) -> Artifact:
     shards = _read_shards(path, places, stack, limits)
     merged = _merge(shards.objects)
-    config = read_config(None, None, None, path, "", limits)
-    config = replace(config, flavor=flavor_of_store(merged))
+    config = Config(None, flavor_of_store(merged), None)
     assigned = assign(merged, config)
     total = _check_total(content, merged, path, complete=shards.complete)
     return Artifact(

@@ -6,7 +6,6 @@ are rebuilt from the config by walking it as Keras' `saving_lib` walks the live 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -16,24 +15,17 @@ from inspector.keras.guess import Stored, guess_layers, settled
 from inspector.keras.paths import object_paths
 from inspector.keras.specs import trainable_tensors
 from inspector.keras.tfmot import v3_variables, wrappers
-from inspector.limits import Limits
 from inspector.model import (
-    Artifact,
-    FileEntry,
     Flavor,
     Layer,
     Naming,
-    Problem,
     Section,
-    Severity,
     Store,
     Tensor,
 )
 from inspector.read.keras_common import (
-    CONFIG_LABELS,
     Config,
     name_optimizer,
-    read_config,
     soft_link,
     tensor_from_dataset,
 )
@@ -63,6 +55,12 @@ class StoredObject:
     stored_names: tuple[str | None, ...] = ()
     again: frozenset[str] = frozenset()
 
+    @property
+    def entries(self) -> list[Entry]:
+        """The tensors as places in a list."""
+        names = self.stored_names or (None,) * len(self.tensors)
+        return [Entry(name, t.shape) for name, t in zip(names, self.tensors, strict=True)]
+
 
 @dataclass(slots=True)
 class Assigned:
@@ -88,30 +86,6 @@ def is_v3_store(root: Group) -> bool:
             seen.add(node.address)
             pending.append(node)
     return False
-
-
-def read_v3_file(file: Hdf5File, path: str, limits: Limits) -> Artifact:
-    """A `.weights.h5` by itself: no config, so classes are told from the groups' names."""
-    from inspector.wire.hdf5 import overhead
-
-    objects, others = objects_of(file)
-    flavor = flavor_of_store(objects)
-    config = read_config(None, None, None, path, "", limits)
-    assigned = assign(objects, replace(config, flavor=flavor))
-    tensors = [*assigned.tensors, *others]
-    return Artifact(
-        path=path,
-        format="keras-weights-h5",
-        kind="Keras HDF5, weights only (v3 layout)",
-        files=(FileEntry(path, file.source.size),),
-        tensors=tuple(tensors),
-        overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
-        store=Store.V3,
-        guessed=assigned.guessed,
-        references=assigned.references,
-        flavor=flavor,
-        problems=(*file.problems, *shard_hint(objects, path)),
-    )
 
 
 def tensors_of(objects: Iterable[StoredObject]) -> list[Tensor]:
@@ -295,22 +269,22 @@ def _variables(
             replace(tensor, owner=one.path, position=index)
             for index, tensor in enumerate(one.tensors)
         ]
-    stored = one.stored_names or (None,) * len(one.tensors)
-    entries = [Entry(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
-    found = []
-    for index, (tensor, bound) in enumerate(
-        zip(one.tensors, bind_v3(layer, flavor, entries, naming, wrapper), strict=True)
-    ):
-        named = replace(
+    entries = one.entries
+    bound = bind_v3(layer, flavor, entries, naming, wrapper)
+    found = [
+        replace(
             tensor,
-            layer=bound.layer,
-            variable=bound.variable,
-            naming=bound.naming,
-            stored_name=entries[index].stored_name,
+            layer=place.layer,
+            variable=place.variable,
+            naming=place.naming,
+            stored_name=entry.stored_name,
             owner=layer.path,
             position=index,
         )
-        found.append(named)
+        for index, (tensor, entry, place) in enumerate(
+            zip(one.tensors, entries, bound, strict=True)
+        )
+    ]
     return unpack_all(found, layer)
 
 
@@ -331,12 +305,11 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
                 for tensor, again in zip(one.tensors, run, strict=True)
             ]
             continue
-        stored = one.stored_names or (None,) * len(one.tensors)
-        held = [Entry(name, tensor.shape) for name, tensor in zip(stored, one.tensors, strict=True)]
-        facts = name_optimizer(held, config.optimizer, config.flavor, trainables, otherwise)
+        entries = one.entries
+        facts = name_optimizer(entries, config.optimizer, config.flavor, trainables, otherwise)
         outer = [
-            replace(tensor, owner=one.path, stored_name=name, **fact)
-            for tensor, name, fact in zip(one.tensors, stored, facts, strict=True)
+            replace(tensor, owner=one.path, stored_name=entry.stored_name, **fact)
+            for tensor, entry, fact in zip(one.tensors, entries, facts, strict=True)
         ]
         result.tensors += outer
 
@@ -376,13 +349,3 @@ def _must_have(layer: Layer, wrapper: Layer | None, flavor: Flavor) -> bool:
     # A wrapper may have taken all of the inner layer's variables.
     bare = v3_variables(layer, flavor, wrapper=wrapper, count=0)
     return bool(bare) and any(variable.counted for variable in bare or ())
-
-
-def shard_hint(objects: Sequence[StoredObject], path: str) -> tuple[Problem, ...]:
-    """A note where the file's name says that it is one shard of several."""
-    match = re.search(r"(.*)_(\d{5})\.weights\.h5$", path)
-    if match is None or not objects:
-        return ()
-    whole = f"{match[1]}.weights.json"
-    message = f"named like one shard of several: the model may go on in others; open {whole}"
-    return (Problem("partial-shard", Severity.WARNING, message, path),)
