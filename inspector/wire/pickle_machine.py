@@ -84,7 +84,6 @@ class Scan:
 
     tree: Any = field(repr=False)
     globals: tuple[str, ...]
-    opcodes: int
     end: int
 
 
@@ -104,7 +103,7 @@ def scan_stream(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) -
                 raise LimitExceeded("pickle_opcodes", count, limits.pickle_opcodes, source.path, at)
             code = machine.take(1)[0]
             if code == STOP:
-                return Scan(machine.stack[-1], tuple(machine.globals), count, machine.at)
+                return Scan(machine.stack[-1], tuple(machine.globals), machine.at)
             step = STEPS.get(code)
             if step is None:
                 raise Unsupported(REFUSED.get(code, "an unknown pickle opcode"), source.path, at)
