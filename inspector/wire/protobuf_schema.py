@@ -112,8 +112,10 @@ def parse(message: Message, schema: Schema) -> dict[str, Any]:
 def _fill(values: dict[str, Any], message: Message, schema: Schema, spent: list[int]) -> None:
     for slot in schema.values():
         values.setdefault(slot.name, _default(slot))
-    for field in message.fields(*schema):
-        slot = schema[field.number]
+    for field in message.fields():
+        slot = schema.get(field.number)
+        if slot is None:
+            continue
         _spend(message, field, spent, 1)
         if slot.rule == "map":
             _put(values[slot.name], message, field, slot, spent)
