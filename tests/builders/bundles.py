@@ -152,9 +152,9 @@ def bundle(*items: Item, shards=1, tail=b"", order=None, prefix="ckpt", **head) 
     data = [bytearray() for _ in range(shards)]
     records = []
     for item in items:
-        place = 0 if item.slices or item.shard >= shards else len(data[item.shard])
-        records.append((item.key, item.record(place)))
-        if item.data:
+        there = 0 <= item.shard < shards and (item.data or not item.slices)
+        records.append((item.key, item.record(len(data[item.shard]) if there else 0)))
+        if there:
             data[item.shard] += item.data
     records = records if order else sorted(records, key=lambda pair: pair[0])
     files = {f"{prefix}.index": table([(b"", header(shards, **head)), *records])}
