@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from inspector.keras.config import SHARED_ID, shared_layers
 from inspector.keras.specs import layers_of
 from inspector.layer_rows import Extra, keras_elements
-from inspector.model import Artifact, Flavor, Problem, Severity, Store
+from inspector.model import Artifact, Flavor, Problem, Role, Severity, Store, Verdict
 from inspector.ties import Tie
+from inspector.words import count
 
 # Pairs that a message names.
 _NAMED = 3
@@ -81,6 +82,24 @@ def once_shared(artifact: Artifact) -> tuple[Problem, ...]:
             )
         found.append(Problem("shared-layer", Severity.WARNING, message, artifact.path))
     return tuple(found)
+
+
+def not_among_weights(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], apart: Collection[str]
+) -> tuple[Problem, ...]:
+    """Variables that a layer stores and uses, and Keras does not count. Copies are no news."""
+    found = [
+        t for t in artifact.tensors if t.name in apart and verdicts[t.name].role is not Role.ALIAS
+    ]
+    if not found:
+        return ()
+    names = ", ".join(t.name for t in found[:_NAMED]) + (" ..." if len(found) > _NAMED else "")
+    total = sum(t.elements for t in found)
+    message = (
+        f"{names}: used at inference, yet Keras does not have {'it' if len(found) == 1 else 'them'}"
+        f" among the model's weights; count_params leaves out {count(total, 'element')}"
+    )
+    return (Problem("not-a-keras-weight", Severity.INFO, message, artifact.path),)
 
 
 def stored_once(artifact: Artifact) -> tuple[Problem, ...]:

@@ -66,8 +66,11 @@ def count(
     # A legacy file that stores layers which the config lacks is refused, whatever is tied in it.
     refused = bool(strays) and artifact.store is Store.LEGACY
     ties = () if refused else (*ties, *_unexplained(artifact))
+    apart = _apart(artifact)
     counted = frozenset(
-        t.name for t in artifact.tensors if _is_counted(t, verdicts[t.name], strays)
+        t.name
+        for t in artifact.tensors
+        if _is_counted(t, verdicts[t.name], strays) and t.name not in apart
     )
     why = _why_unknown(artifact, verdicts, measured, ties, counted)
     model = [t for t in artifact.tensors if t.name in counted]
@@ -91,6 +94,7 @@ def count(
         *caveats.made_anew(artifact, extras),
         *caveats.once_shared(artifact),
         *caveats.stored_once(artifact),
+        *caveats.not_among_weights(artifact, verdicts, apart),
         *caveats.tied(artifact, params, ties),
         *caveats.stray_layers(artifact, strays),
     )
@@ -104,6 +108,13 @@ def _is_counted(tensor: Tensor, verdict: Verdict, strays: Sequence[str]) -> bool
         and verdict.role not in _NOT_COUNTED
         and tensor.owner not in strays
     )
+
+
+def _apart(artifact: Artifact) -> frozenset[str]:
+    """Tensors that their layers store without having them among their weights, and copies."""
+    tensors = (*artifact.tensors, *artifact.references)
+    specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, tensors, artifact.store)
+    return frozenset(name for name, spec in specs.items() if not spec.variable.counted)
 
 
 def _strays(artifact: Artifact) -> tuple[str, ...]:

@@ -404,3 +404,32 @@ def test_a_name_with_a_slash_is_found_whole_before_its_beginning():
     (root,) = parse_model(sequential(sequential(*inner)), Flavor.TF_KERAS).children
     assert by_name(root, "a/b/kernel:0").layer == "m/a/b"
     assert by_name(root, "a/kernel:0").layer == "m/a"
+
+
+def test_lora_on_an_int4_kernel_is_made_anew_too(tmp_path):
+    """Dense(9) on 16 inputs in int4, lora_rank 2: live Keras 3.15 counts 173 once loaded.
+
+    bias 9 + kernel 16*5 bytes + scale 9 + zero 9 + g_idx 16 = 123; lora 16*2 + 2*9 = 50.
+    """
+    policy = {"class_name": "Int4DTypePolicy", "config": {"mode": "int4/128"}}
+    node = layer("Dense", "d", units=9, lora_rank=2, dtype=policy)
+    arrays = [((16, 5), "int8"), (9,), (1, 9), ((1, 9), "int8"), (16,)]
+    inner = store(tmp_path / "w.h5", {"layers/dense": arrays})
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+        file.writestr("config.json", json.dumps(sequential(node)))
+        file.write(inner, "model.weights.h5")
+    _, totals = roles(str(path))
+    assert (totals.count_params, totals.trainable) == (173, 59)
+
+
+def test_idf_weights_are_no_weights_to_keras_3(tmp_path):
+    """A StringLookup with tf_idf over 3 terms and a Dense(1): live Keras 3.15 counts 3 + 1."""
+    path = tmp_path / "w.h5"
+    store(path, {"layers/dense": [(3, 1), (1,)], "layers/string_lookup": []})
+    with h5py.File(path, "a") as file:
+        file["layers/string_lookup/vars/idf_weights"] = np.ones(3, F32)
+    found, totals = roles(str(path))
+    assert found["layers/string_lookup/vars/idf_weights"] == ("idf_weights", S)
+    assert (totals.stored_elements, totals.count_params) == (7, 4)

@@ -185,12 +185,19 @@ def _logical(layer: Layer, class_name: str, name: str, shapes: Mapping[str, Shap
     how = mode_of(layer, class_name)
     if stored is None or how is None or how.mode in ("int8", "float8"):
         return stored
-    found = unpacked_shape(layer, class_name, name, stored, shapes)
-    if found is None or class_name != "EinsumDense":
-        return found and found[0]
+    packing = _packing(layer, class_name, name, how, shapes)
+    if packing is None or len(stored) != 2:
+        return None
+    # `stored` may be unpacked already.
+    axis, size = packing
+    if stored[axis] not in (size, (size + 1) // 2):
+        return None
+    shape = (*stored[:axis], size, *stored[axis + 1 :])
+    if class_name != "EinsumDense":
+        return shape
     # An int4 kernel is kept flat, (reduced, kept): its last axis is one of the kept.
     last = _einsum_sizes(layer)[-1:]
-    total = prod(found[0])
+    total = prod(shape)
     return (total // last[0], last[0]) if last and last[0] and total % last[0] == 0 else None
 
 
@@ -223,6 +230,17 @@ def unpacked_shape(
     how = mode_of(layer, class_name)
     if how is None or len(stored) != 2:
         return None
+    packing = _packing(layer, class_name, name, how, shapes)
+    if packing is None or (packing[1] + 1) // 2 != stored[packing[0]]:
+        return None
+    axis, size = packing
+    return (*stored[:axis], size, *stored[axis + 1 :]), axis
+
+
+def _packing(
+    layer: Layer, class_name: str, name: str, how: Quantization, shapes: Mapping[str, Shape]
+) -> tuple[int, int] | None:
+    """The axis along which the variable is packed, and the size of that axis unpacked."""
     if name == "reverse_embeddings" and how.mode == "int4":
         axis, size = 0, layer.config.get("output_dim")
     elif name == "embeddings" and how.mode == "int4":
@@ -232,9 +250,7 @@ def unpacked_shape(
         axis, size = int(how.mode == "int4"), _outputs(layer, class_name, how, shapes)
     else:
         return None
-    if not isinstance(size, int) or (size + 1) // 2 != stored[axis]:
-        return None
-    return (*stored[:axis], size, *stored[axis + 1 :]), axis
+    return (axis, size) if isinstance(size, int) else None
 
 
 def _outputs(
