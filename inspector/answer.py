@@ -149,9 +149,9 @@ def _details(report: ArtifactReport, group: Group) -> str:
 def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """What the file holds, where that is not what Keras counts, and was not said yet."""
     total = report.totals.count_params
-    if total is None or sum(size for _, size in _counted_parts(facts)) != total:
+    if total is None:
         return
-    if report.totals.stored_elements != total:
+    if _all_stored(report, facts) and report.totals.stored_elements != total:
         yield from _stored_sentence(report)
     packed = sum(row.elements for row in report.roles.values()) - sum(facts.keras_elements.values())
     if packed > 0:
@@ -210,7 +210,7 @@ def _strip(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     sparse = f" ({percent(weights.zeros, weights.elements)} sparse)" if weights.zeros else ""
     whole = (
         "Of those"
-        if weights.elements == subject
+        if weights.elements == subject and _all_stored(report, facts)
         else f"Of {count(weights.elements, 'weight element')}"
     )
     if not weights.zeros:
@@ -221,12 +221,17 @@ def _strip(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         yield f"{whole}, {number(nonzero)} {verb} not zero{sparse}."
 
 
+def _all_stored(report: ArtifactReport, facts: Facts) -> bool:
+    """Whether Keras counts all that is stored of the model, and nothing else."""
+    return sum(size for _, size in _counted_parts(facts)) == report.totals.count_params
+
+
 def _is_qat(report: ArtifactReport, facts: Facts) -> bool:
     return bool(_QAT & facts.classes) or Role.QUANT_STEP in report.roles
 
 
 # What no dtype name says.
-_SAID = {"V2": "2-byte opaque values, probably bfloat16"}
+_SAID = {"V2": "2-byte opaque values, probably bfloat16, which are not measured"}
 
 
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -265,14 +270,34 @@ def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     cost = f"{count(nbytes, 'byte')} of copies" if nbytes else "at the cost of no byte"
     names = {tensor.variable for tensor in copies}
     originals = {tensor.alias_of for tensor in copies}
+    kinds = {tensor.role for tensor in report.tensors if tensor.name in originals}
     if len(copies) == 1:
-        what, verb = f"The {copies[0].variable or 'variable'}", "is"
+        name = copies[0].variable or "variable"
+        what, verb = f"The {'variable ' if '_' in name else ''}{name}", "is"
     elif len(names) == 1 and None not in names and len(originals) == len(copies):
         what, verb = f"{number(len(copies))} {names.pop()}s", "are"
     else:
-        what, verb = count(len(originals), "variable"), "is" if len(originals) == 1 else "are"
+        whose = " of the optimizer" if kinds and kinds <= set(_OPTIMIZER) else ""
+        what = f"{count(len(originals), 'variable')}{whose}"
+        verb = "is" if len(originals) == 1 else "are"
     times = "twice" if len(originals) == len(copies) else "more than once"
     yield f"{what} {verb} stored {times}: {cost}."
+
+
+def _finite(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    """NaN and infinity, wherever they are: such a model computes nothing of use."""
+    broken = [t for t in report.tensors if t.measure is not None and t.measure.nan + t.measure.inf]
+    if not broken:
+        return
+    nan = sum(t.measure.nan for t in broken if t.measure)
+    inf = sum(t.measure.inf for t in broken if t.measure)
+    what = [f"{number(nan)} NaN"] * (nan > 0) + [f"{number(inf)} infinite"] * (inf > 0)
+    more = f" and {count(len(broken) - 1, 'more tensor')}" if len(broken) > 1 else ""
+    verb = "is" if nan + inf == 1 else "are"
+    yield (
+        f"{count(nan + inf, 'value')} {verb} not finite ({', '.join(what)}), "
+        f"in {broken[0].name}{more}."
+    )
 
 
 def _patterns(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
@@ -291,13 +316,20 @@ def _patterns(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
                     holding.setdefault(name, []).append(tensor)
     for name, tensors in holding.items():
         groups = sum(t.measure.patterns[name].groups for t in tensors if t.measure)
+        held = sum(t.measure.patterns[name].held for t in tensors if t.measure)
         kind, _, axis = name.partition(" ")
-        along = "in blocks" if axis == "block" else f"along the {axis} axis"
         where = tensors[0].name if len(tensors) == 1 else count(len(tensors), "weight tensor")
-        yield (
-            f"{kind} sparsity {along} holds in {where}: "
-            f"{number(groups)} of {count(groups, 'group')}."
-        )
+        if axis == "block":
+            verb = "is" if held == 1 else "are"
+            yield (
+                f"The zeros of {where} come in whole {kind} blocks: "
+                f"{number(held)} of {count(groups, 'block')} {verb} zero."
+            )
+        else:
+            yield (
+                f"{kind} sparsity along the {axis} axis holds in {where}: "
+                f"{number(held)} of {count(groups, 'group')}."
+            )
 
 
 def _is_implied(name: str, measure: MeasureReport) -> bool:
@@ -361,6 +393,7 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _parameters,
     _config,
     _strip,
+    _finite,
     _patterns,
     _types,
     _stored,

@@ -21,6 +21,7 @@ _META_INFO = re.compile(
 )
 # A weight map names each variable once: far below this. Longer JSON is not parsed.
 _JSON_LIMIT = 64 << 20
+_MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
 _ONLY_KERAS = "only Keras files are read here so far"
 
 
@@ -46,6 +47,10 @@ def _directory(path: str) -> str:
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
         raise Unsupported(f"SavedModel directory: {_ONLY_KERAS}", path)
+    models = [name for name in names if name.endswith(_MODEL_NAMES)]
+    if models:
+        first = ", ".join(sorted(models)[:3]) + (", ..." if len(models) > 3 else "")
+        raise UnknownFormat(f"a folder, not a model: name the files in it ({first})", path)
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         raise Unsupported(f"checkpoint directory: {_ONLY_KERAS}", path)
     if not names:

@@ -248,3 +248,26 @@ def test_a_pattern_that_almost_holds_is_not_said_to():
 
 def test_a_pattern_along_the_outputs_may_be_chance():
     assert not any("2:4" in line for line in kernel_with(Pattern("2:4", "output", 32, 32, True)))
+
+
+def test_values_that_are_not_finite_are_said_with_their_place():
+    case = Case(counts=(8, 8, 0))
+    case.tensor("a", Role.WEIGHT, (4,), layer="d")
+    case.tensor("b", Role.WEIGHT, (4,), layer="d")
+    case.measured["a"] = Measurement(0, 1.0, 2.0, 1, 0)
+    assert "1 value is not finite (1 NaN), in a." in answer(case)
+    case.measured["b"] = Measurement(0, 1.0, 2.0, 1, 2)
+    assert "4 values are not finite (2 NaN, 2 infinite), in a and 1 more tensor." in answer(case)
+
+
+def test_blocks_are_said_with_those_that_are_zero():
+    lines = kernel_with(Pattern("4x4", "block", 4, 8, True))
+    assert "The zeros of k come in whole 4x4 blocks: 4 of 8 blocks are zero." in lines
+
+
+def test_copies_of_optimizer_variables_are_said_to_be_that():
+    case = artifacts.pruned()
+    slots = [t for t in case.tensors if case.verdicts[t.name].role is Role.OPTIMIZER_SLOT][:2]
+    for at, slot in enumerate(slots):
+        case.tensor(f"c{at}", Role.ALIAS, (2,), variable=f"m{at}", alias_of=slot.name)
+    assert "2 variables of the optimizer are stored twice: 16 bytes of copies." in answer(case)

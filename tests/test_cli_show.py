@@ -214,9 +214,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_an_output_folder_that_is_not_there_is_said(tmp_path):
-    result = call(PRUNED, "-o", str(tmp_path / "no" / "report.txt"))
+    path = tmp_path / "no" / "report.txt"
+    result = call(PRUNED, "-o", str(path))
     assert result.code == 2
-    assert "No such file" in result.err
+    assert result.err == f"inspect: {path}: cannot be written: No such file or directory\n"
 
 
 def test_an_unreadable_artifact_leaves_the_output_alone(tmp_path, pointer):

@@ -217,3 +217,10 @@ def test_a_weight_map_needs_no_telling_name(tmp_path):
     path = tmp_path / "w.h5"
     path.write_text(json.dumps({"metadata": {}, "weight_map": {}}))
     assert detect(str(path)) == "keras-shards"
+
+
+def test_a_folder_of_models_asks_for_one_of_them(tmp_path):
+    for name in ("b.h5", "a.keras", "model.index"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UnknownFormat, match=r"name the files in it \(a.keras, b.h5\)"):
+        detect(str(tmp_path))

@@ -56,7 +56,11 @@ class Environment:
         A reader of stdout that has gone away (`| head`) wants no more, which is no error.
         """
         if path is not None:
-            write_whole(path, text)
+            try:
+                write_whole(path, text)
+            except OSError as error:
+                # Not the temporary file's name, which says nothing to anybody.
+                raise OSError(error.errno, f"cannot be written: {error.strerror}", path) from error
             return
         try:
             self.stdout.write(encodable(text, self.stdout.encoding))

@@ -101,10 +101,13 @@ def _measure(measure: MeasureReport, elements: int) -> Iterable[tuple[str, str]]
         yield "not finite", f"{number(measure.nan)} NaN, {number(measure.inf)} infinite"
     for name, pattern in measure.patterns.items():
         verdict = "holds" if pattern.holds else "does not hold"
-        yield (
-            "pattern",
-            f"{name}: {verdict}, {number(pattern.held)}/{number(pattern.groups)} groups",
-        )
+        shares = f"{number(pattern.held)} of {number(pattern.groups)}"
+        kind, _, axis = name.partition(" ")
+        if axis == "block":
+            text = f"zeros in whole {kind} blocks: {verdict}, {shares} blocks are zero"
+        else:
+            text = f"{kind} along the {axis} axis: {verdict}, in {shares} groups"
+        yield "pattern", text
 
 
 def _mask(mask: MaskReport) -> Iterable[tuple[str, str]]:
