@@ -41,16 +41,16 @@ class Limits:
     inflate_ratio: int = 1032
     # NumPy's own default cap on the literal in an .npy header.
     npy_header_bytes: int = 10_000
-    # Fields of one protobuf message: half a minute of scanning; large SavedModels have millions.
+    # Fields of one protobuf message: half a minute of scanning. Large SavedModels have millions.
     message_fields: int = 20_000_000
     # Fields of one message that is turned into Python values whole: each costs some 100 bytes.
-    parsed_fields: int = 1_000_000
+    parsed_fields: int = 500_000
     # Packed varints become 8 bytes each; TensorFlow keeps large constants as raw bytes instead.
     packed_bytes: int = 16 * MIB
     # A key of a table: the longest paths of variables have some hundred bytes.
     key_bytes: int = 16 * KIB
     # Keys share prefixes in the file, and not in memory: all keys of a table, spelled out.
-    keys_bytes: int = 256 * MIB
+    keys_bytes: int = 128 * MIB
     # A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB.
     block_bytes: int = 64 * MIB
     # Data files of one checkpoint: a shard a parameter server.

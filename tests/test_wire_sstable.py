@@ -263,6 +263,21 @@ def test_keys_that_only_share_are_bounded():
     assert raised.value.name == "keys_bytes"
 
 
+def test_keys_of_the_index_that_only_share_are_bounded():
+    key, handle = b"k" * 10_000, varint(0) + varint(8)
+    index = b"\0" + varint(10_000) + varint(len(handle)) + key + handle
+    index += (varint(10_000) + b"\0" + varint(len(handle)) + handle) * 50_000
+    index += struct.pack("<II", 0, 1)
+    data = sealed(block([]))
+    whole = data + sealed(block([])) + sealed(index)
+    with pytest.raises(LimitExceeded) as raised:
+        table_of(
+            whole + footer((len(data), 8), (2 * len(data), len(index))),
+            Limits(keys_bytes=1 << 20),
+        )
+    assert raised.value.name == "keys_bytes"
+
+
 def test_keys_and_entries_are_bounded():
     with pytest.raises(LimitExceeded) as raised:
         list(table_of(table([(b"k" * 101, b"")]), Limits(key_bytes=100)).entries())

@@ -407,7 +407,7 @@ HALVES = [((0, 2), (0, 4)), ((2, 2), (0, 4))]
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda items: items[:2], "is not in the index"),
+        (lambda items: items[:2], "1 of its 2 slices are not in the index"),
         (lambda items: [_with(items[0], slices=items[0].slices[:1]), *items[1:2]], "make up"),
         (
             lambda items: sliced(b"w", SQUARE, [((0, 3), (0, 4)), ((2, 2), (0, 4))]),
@@ -707,6 +707,29 @@ def test_a_few_bytes_that_declare_much_cost_little():
         assert not found.verify(entry)
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
+
+
+def test_many_unsound_slices_of_many_axes_are_told_in_few_words():
+    # 2 bytes a slice, each unlike a shape of 254 axes.
+    items = [
+        Item(
+            b"%d" % n + b"k" * 1000,
+            b"",
+            FLOAT,
+            (1,) * 254,
+            crc=0,
+            slices=(slice_of((0, 1)),) * 9000,
+        )
+        for n in range(3)
+    ]
+    found = read(bundle(*items))
+    assert codes(found) == ["bundle-slices"] * 3
+    assert sum(len(problem.message) for problem in found.problems) < 10_000
+    wrong = Item(
+        b"w", b"", FLOAT, (9000,), crc=0, slices=tuple(slice_of((n, 1)) for n in range(9000))
+    )
+    (problem,) = read(bundle(wrong)).problems
+    assert "9,000 of its 9,000 slices are not in the index" in problem.message
 
 
 def test_the_builders_crc_is_the_published_one():

@@ -83,7 +83,8 @@ def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would do
 ) -> Iterator[Field]:
     """Each field of the message in `length` bytes at `offset` (all the rest where None).
 
-    Groups, which TensorFlow never writes, are passed over. Raises Truncated, Corrupt (a field
+    Of a memory map nothing is read but tags and numbers: payloads are passed over, and so are
+    groups, which TensorFlow never writes. Raises Truncated, Corrupt (a field
     number of 0 or over 2**29 - 1, an unknown wire type, a group that never ends or starts) and
     LimitExceeded (`message_fields`, `depth`), each with the absolute offset.
     """
@@ -111,7 +112,10 @@ def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would do
             place, at = at, at + size
         elif kind == _VARINT:
             place = at
-            value, at = read_varint(view, at, path, offset)
+            if at < stop and view[at] < 0x80:
+                value, at = view[at], at + 1
+            else:
+                value, at = read_varint(view, at, path, offset)
             size = at - place
         elif kind in FIXED_SIZES:
             place, size = at, 4 if kind == Wire.FIXED32 else 8

@@ -110,8 +110,8 @@ def parse(message: Message, schema: Schema) -> dict[str, Any]:
 
 
 def _fill(values: dict[str, Any], message: Message, schema: Schema, spent: list[int]) -> None:
-    for slot in schema.values():
-        values.setdefault(slot.name, _default(slot))
+    for known in schema.values():
+        values.setdefault(known.name, _default(known))
     for field in message.fields():
         slot = schema.get(field.number)
         if slot is None:

@@ -205,7 +205,7 @@ def _block_entries(source: ByteSource, block: Block, limits: Limits) -> Iterator
     inner, base, size = _inflated(source, block, limits)
     path, view = inner.path, inner.view(base, size)
     restarts, stop = _restarts(view, path, base)
-    due, key, at = 0, b"", 0
+    due, key, at, total = 0, b"", 0, 0
     while at < stop:
         start = at
         shared, at = _small(view, at, path, base)
@@ -220,6 +220,8 @@ def _block_entries(source: ByteSource, block: Block, limits: Limits) -> Iterator
         if at + fresh + length > stop:
             raise Corrupt("an entry runs past its block", path, base + start)
         _check_limit(limits, "key_bytes", shared + fresh, inner, base + start)
+        total += shared + fresh
+        _check_limit(limits, "keys_bytes", total, inner, base + start)
         key = key[:shared] + bytes(view[at : at + fresh])
         at += fresh + length
         yield Entry(key, inner, base + at - length, length)

@@ -26,6 +26,7 @@ from inspector.wire.tensor_strings import Order
 VERSION = 1  # of the format, as TensorFlow 2.21 reads and writes it
 _ORDERS: tuple[Order, ...] = ("little", "big")
 _NAMED = 3  # tensors named in a message that is about many
+_Extents = tuple[tuple[int, int], ...]  # (start, length) of each axis, as stored
 
 
 def shard_path(prefix: str, number: int, count: int) -> str:
@@ -38,10 +39,10 @@ def read_bundle(
 ) -> Bundle:
     """The tensors of the checkpoint `prefix`. Reads no value.
 
-    open_source: opens "{prefix}.index" and the shards, or raises ArtifactError. The index must
-    be sound: else raises what `read_table` raises, Corrupt (no header), Unsupported (a later
-    version of the format), LimitExceeded (`tensors`, `shards`). What is wrong with a shard or
-    with a tensor is a problem.
+    open_source: opens "{prefix}.index" and the shards, or raises ArtifactError; closing them is
+    the caller's. The index must be sound: else raises what `read_table` raises, Corrupt (no
+    header), Unsupported (a later version of the format), LimitExceeded (`tensors`, `shards`).
+    What is wrong with a shard or with a tensor is a problem.
     """
     table = read_table(open_source(f"{prefix}.index"), limits)
     records = table.entries()
@@ -113,7 +114,7 @@ class _Reader:
         self.limits = limits
         self.problems = list(table.problems)
         self.found: dict[bytes, BundleEntry] = {}
-        self.sliced: dict[bytes, list[dict[str, Any]]] = {}
+        self.sliced: dict[bytes, list[_Extents]] = {}
 
     def problem(
         self,
@@ -143,7 +144,7 @@ class _Reader:
         entry = self._entry(key, values, at)
         self.found[record.key] = entry
         if _is_sliced(values):
-            self.sliced[record.key] = values["slices"]
+            self.sliced[record.key] = self._extents(entry, values["slices"])
         elif self._check_place(entry):
             self.found[record.key] = replace(entry, payload=self._payload(entry))
 
@@ -226,49 +227,57 @@ class _Reader:
             {entry.key: entry for entry in reversed(entries)},
         )
 
-    def _assembled(
-        self, raw: bytes, slices: list[dict[str, Any]], parts: set[bytes]
-    ) -> BundleEntry:
-        """The entry of a tensor in slices, with them."""
-        whole = self.found[raw]
-        shape = whole.shape
-        if shape is None:
-            return whole
+    def _extents(self, entry: BundleEntry, slices: list[dict[str, Any]]) -> list[_Extents]:
+        """The extents of a tensor's slices; none where one of them cannot be."""
         if len(slices) > self.limits.slices:
-            message = f"{whole.key} is in {len(slices):,} slices, over {self.limits.slices:,}"
-            self.problem("bundle-slices", message, whole.at)
-            return whole
-        found: list[Slice] = []
-        for proto in slices:
-            extents = [
+            message = f"{entry.key} is in {len(slices):,} slices, over {self.limits.slices:,}"
+            self.problem("bundle-slices", message, entry.at)
+            return []
+        found = []
+        for number, proto in enumerate(slices):
+            extents = tuple(
                 (one["start"], WHOLE_AXIS if one["length"] is None else one["length"])
                 for one in proto["extent"]
-            ]
-            bounds = _resolve(extents, shape)
-            if bounds is None:
-                message = f"{whole.key}: slice {extents} lies outside its shape {shape}"
-                self.problem("bundle-slices", message, whole.at)
-                continue
+            )
+            if entry.shape is None or _resolve(extents, entry.shape) is None:
+                message = f"{entry.key}: slice {number} lies outside its shape {entry.shape}"
+                self.problem("bundle-slices", message, entry.at)
+                return []
+            found.append(extents)
+        return found
+
+    def _assembled(self, raw: bytes, slices: list[_Extents], parts: set[bytes]) -> BundleEntry:
+        """The entry of a tensor in slices, with them."""
+        whole = self.found[raw]
+        shape = whole.shape or ()
+        if not slices:
+            return whole
+        found: list[Slice] = []
+        for extents in slices:
             key = slice_key(raw, extents)
             entry = self.found.get(key)
-            starts, lengths = tuple(a for a, _ in bounds), tuple(b for _, b in bounds)
-            if entry is None:
-                message = f"{whole.key}: its slice from {starts} on is not in the index"
-                self.problem("bundle-slices", message, whole.at)
-            else:
+            if entry is not None:
                 parts.add(key)
-            found.append(Slice(starts, lengths, entry))
+            bounds = _resolve(extents, shape) or ()
+            found.append(Slice(tuple(a for a, _ in bounds), tuple(b for _, b in bounds), entry))
+        missing = [one for one in found if one.entry is None]
+        if missing:
+            message = (
+                f"{whole.key}: {len(missing):,} of its {len(found):,} slices are not in the index,"
+                f" the first from {missing[0].starts} on"
+            )
+            self.problem("bundle-slices", message, whole.at)
         found.sort(key=lambda one: one.starts)
         whole = replace(whole, slices=tuple(found))
-        return replace(whole, payload=self._sliced_payload(whole, len(slices)))
+        return replace(whole, payload=self._sliced_payload(whole))
 
-    def _sliced_payload(self, whole: BundleEntry, count: int) -> Payload | None:
+    def _sliced_payload(self, whole: BundleEntry) -> Payload | None:
         shape = whole.shape or ()
         boxes = [tuple(zip(one.starts, one.lengths, strict=True)) for one in whole.slices]
         tiled = tiles(boxes, shape)
         if not tiled:
             why = "are too intricate to tell" if tiled is None else "do not make up the whole"
-            message = f"{whole.key}: its {count:,} slices {why}, each value once"
+            message = f"{whole.key}: its {len(boxes):,} slices {why}, each value once"
             self.problem("bundle-slices", message, whole.at)
             return None
         pieces = []
@@ -344,9 +353,7 @@ def _is_sliced(values: dict[str, Any]) -> bool:
     return any(one["length"] is not None for proto in values["slices"] for one in proto["extent"])
 
 
-def _resolve(
-    extents: list[tuple[int, int]], shape: tuple[int, ...]
-) -> list[tuple[int, int]] | None:
+def _resolve(extents: _Extents, shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
     """The (start, length) of each axis, whole axes written out; None where they do not fit."""
     if len(extents) != len(shape):
         return None

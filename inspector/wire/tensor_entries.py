@@ -43,9 +43,9 @@ class BundleEntry:
     "string", "resource", "variant" ..., "unknown (99)" for a number that is none. values: the
     dtype that the stored values are read as, with ">" in a big-endian bundle; None for strings
     and the like. shape: None where the index gives none that a tensor can have. shard, offset,
-    size: where its bytes are; of a tensor in slices, where those of the slices are. crc32c:
-    masked, as stored. at: where its record is in the index. payload: None where there are no
-    values of a fixed size, or a problem says why they cannot be read.
+    size, crc32c (masked): as stored; of no meaning where there are slices, which have their own.
+    at: where its record is in the index. payload: None where there are no values of a fixed
+    size, or a problem says why they cannot be read.
     """
 
     key: str
@@ -64,6 +64,11 @@ class BundleEntry:
     def elements(self) -> int:
         """Number of values; 0 where the shape is unknown."""
         return 0 if self.shape is None else math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values in the shards, as the index gives them."""
+        return sum(max(one.size, 0) for one in self.stored())
 
     def stored(self) -> Iterator[BundleEntry]:
         """The entries that hold its bytes: itself, or its slices."""

@@ -15,6 +15,8 @@ import tensorflow as tf
 from inspector.storage import LocalFile
 from inspector.wire.tensor_bundle import read_bundle
 from inspector.wire.tensor_slices import SlicedPayload
+from tests.builders.bundles import Item, strings
+from tests.builders.bundles import bundle as built
 
 pytestmark = pytest.mark.live
 
@@ -237,6 +239,22 @@ def test_slices_of_any_cut_and_size_and_their_keys(tmp_path):
         assert values_of(bundle, bundle.get(name), 4096).tobytes() == whole.tobytes()
 
 
+def test_checkpoints_cut_to_a_size_of_shard_are_whole(tmp_path):
+    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=4000)
+    options = tf.train.CheckpointOptions(experimental_sharding_callback=policy)
+    rng = np.random.default_rng(8)
+    variables = {
+        "long": tf.Variable(rng.normal(size=(100, 33)).astype("f4")),
+        "wide": tf.Variable(rng.normal(size=(3, 2001)).astype("f4")),
+        "small": tf.Variable(1.5),
+        "word": tf.Variable("w" * 100),
+    }
+    written = tf.train.Checkpoint(**variables).write(str(tmp_path / "cut"), options)
+    bundle = assert_same(written, 512)
+    assert len(bundle.shards) > 5
+    assert any(len(entry.slices) > 2 for entry in bundle.entries)
+
+
 def test_merged_shards_are_found_by_number(tmp_path):
     parts = []
     for number in range(3):
@@ -279,6 +297,39 @@ def test_a_flipped_bit_is_told_wherever_tensorflow_tells_it(tmp_path):
                 refused = True
             assert bundle.verify(bundle.get(name)) is not refused
     assert math.prod(bundle.get("numbers").shape) == 20
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bundles_by_hand_read_as_tensorflow_reads_them_in_either_byte_order(tmp_path, order):
+    words, crc = strings(b"one", b"", b"w" * 300, order=order)
+    arrays = {
+        b"f4": np.array([[1.5, -0.0], [np.inf, 1e-40]], f"{order}f4"),
+        b"i8": np.array([-1, 1 << 40], f"{order}i8"),
+        b"c8": np.array([1 + 2j, -3j], f"{order}c8"),
+        b"f2": np.array([0.1, 65504], f"{order}f2"),
+        b"u1": np.array([1, 255], "u1"),
+    }
+    codes = {b"f4": 1, b"i8": 9, b"c8": 8, b"f2": 19, b"u1": 4}
+    files = built(
+        *(Item(key, one.tobytes(), codes[key], one.shape) for key, one in arrays.items()),
+        Item(b"words", words, 7, (3,), crc=crc),
+        endianness=int(order == ">"),
+        prefix=str(tmp_path / "hand"),
+    )
+    for path, content in files.items():
+        with open(path, "wb") as file:
+            file.write(content)
+    reader = tf.train.load_checkpoint(str(tmp_path / "hand"))
+    found = read_bundle(str(tmp_path / "hand"), LocalFile)
+    assert found.problems == ()
+    for key in arrays:
+        entry = found.get(key.decode())
+        expected = reader.get_tensor(entry.key)
+        values = values_of(found, entry)
+        assert values.astype(values.dtype.newbyteorder("=")).tobytes() == expected.tobytes()
+        assert found.verify(entry)
+    assert values_of(found, found.get("words")).tolist() == reader.get_tensor("words").tolist()
+    assert found.verify(found.get("words"))
 
 
 def test_variants_have_their_running_crc(tmp_path):
