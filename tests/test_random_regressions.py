@@ -433,3 +433,25 @@ def test_idf_weights_are_no_weights_to_keras_3(tmp_path):
     found, totals = roles(str(path))
     assert found["layers/string_lookup/vars/idf_weights"] == ("idf_weights", S)
     assert (totals.stored_elements, totals.count_params) == (7, 4)
+
+
+def test_inner_layers_of_one_name_are_told_by_their_parents():
+    attention = {"num_heads": 2, "key_dim": 1, "use_bias": True}
+    node = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "inner",
+            "layers": [
+                {
+                    "class_name": "MultiHeadAttention",
+                    "config": {"name": name, **attention},
+                }
+                for name in ("one", "two")
+            ],
+        },
+    }
+    tree = parse_model({"class_name": "Sequential", "config": {"layers": [node]}}, Flavor.KERAS3)
+    inner = tree.children[0]
+    for name in ("one", "two"):
+        found = by_name(inner, f"inner/{name}/query/kernel")
+        assert (found.layer, found.variable) == (f"inner/{name}/query", "kernel")

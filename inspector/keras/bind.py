@@ -108,14 +108,25 @@ def fits(variables: Sequence[Variable], entries: Sequence[Entry]) -> bool:
 def by_name(layer: Layer, stored_name: str) -> Bound:
     """Bind by the stored name alone: "dense/kernel:0" inside `layer`."""
     parts, variable = parts_of(stored_name)
-    inner = {one.name: one.path for one in layer.walk()}
+    inner: dict[str, list[str]] = {}
+    for one in layer.walk():
+        inner.setdefault(one.name, []).append(one.path)
     for end in range(len(parts), 0, -1):
         # A name may hold "/" itself ("conv1/bn"): the longest one counts.
         for start in range(max(0, end - _DEEPEST_NAME), end):
             found = inner.get("/".join(parts[start:end]))
             if found is not None:
-                return Bound(found, variable, Naming.STORED)
+                # Of several layers of one name (every attention has a "query"), the one whose
+                # own parents the stored name tells too.
+                place = max(found, key=lambda path: _shared(path, parts))
+                return Bound(place, variable, Naming.STORED)
     return Bound(layer.path, variable, Naming.STORED)
+
+
+def _shared(path: str, parts: Sequence[str]) -> tuple[int, int]:
+    """How many of a layer's parents a stored name tells, and how few it does not."""
+    places = path.split("/")
+    return len(set(places) & set(parts)), -len(places)
 
 
 def variable_of(stored_name: str) -> str:

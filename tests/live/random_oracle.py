@@ -24,6 +24,7 @@ from inspector.limits import DEFAULT
 from inspector.measure import measure_all
 from inspector.model import Naming, Role, Section, Tensor
 from inspector.read import read
+from inspector.ties import find_ties
 
 SUFFIXES3 = (".keras", ".weights.h5", ".h5", "npz", "shards")
 SUFFIXES2 = (".keras", ".weights.h5", ".h5", "weights-only.h5", "npz")
@@ -318,7 +319,8 @@ def differences(
         artifact = opened.artifact
         verdicts = classify(artifact).verdicts
         measured, unread = measure_all(artifact.tensors, DEFAULT, threads=1)
-        counted = count(artifact, verdicts, measured)
+        ties = find_ties(artifact, verdicts, measured)
+        counted = count(artifact, verdicts, measured, ties)
         values = {t.name: _payload(t) for t in artifact.tensors}
     totals, skipped = counted.totals, ""
     with_config = suffix in (".keras", ".h5", "npz")
