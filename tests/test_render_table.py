@@ -44,3 +44,23 @@ def test_no_line_is_wider_than_the_width(rows, width):
     lines, _ = layout([NAMES, CLASSES, PARAMS, STEPS], rows, width)
     assert max(map(len, lines)) <= width
     assert len(lines) == 2 + len(rows)
+
+
+def test_characters_of_two_columns_keep_the_columns_in_line():
+    # 数 and 据 take two columns each: "数据" four, as "long" does.
+    lines, _ = layout([NAMES, PARAMS], [("数据", "1"), ("long", "2"), ("🤖 r", "3")], 100)
+    assert lines[2:] == ["数据        1", "long        2", "🤖 r        3"]
+
+
+def test_a_cut_through_wide_characters_keeps_the_width():
+    for width in range(20, 30):
+        lines, _ = layout([NAMES, PARAMS], [("数据" * 12, "1"), ("x" + "数据" * 12, "2")], width)
+        columns = [sum(2 if char in "数据" else 1 for char in line) for line in lines]
+        assert len(set(columns[1:])) == 1
+
+
+def test_names_that_differ_at_their_ends_are_cut_to_stay_apart():
+    # 18 characters: with the beginning kept, both would read "mobile…epthwise_bn".
+    rows = [("mobilenet/block_1_depthwise_bn", "1"), ("mobilenet/block_2_depthwise_bn", "2")]
+    lines, _ = layout([NAMES, PARAMS], rows, 26)
+    assert [line.split()[0] for line in lines[2:]] == ["…ck_1_depthwise_bn", "…ck_2_depthwise_bn"]

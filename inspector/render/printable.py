@@ -26,16 +26,17 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def shorten(text: str, width: int) -> str:
+def shorten(text: str, width: int, head: int | None = None) -> str:
     """`text` in at most `width` characters, its middle left out.
 
-    Both ends of a path tell, the last part most: it keeps two thirds of the room.
+    Both ends of a path tell, the last part most: it keeps two thirds of the room, or all that
+    `head` characters of the beginning leave.
     """
     if len(text) <= width:
         return text
     if width <= 1:
         return ELLIPSIS[:width]
-    tail = (width - 1) * 2 // 3
+    tail = (width - 1) * 2 // 3 if head is None else width - 1 - head
     head = width - 1 - tail
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from inspector.render.printable import shorten
+from inspector.render.printable import ELLIPSIS, shorten
 
 GAP = 2
+# Stands behind a character that takes two columns, so that lengths are columns; no cell has it,
+# since private-use characters are escaped.
+_FILLER = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ def layout(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> tuple[list[str], list[str]]:
     """The table as lines (head, rule, rows), none longer than `width`, and the heads left out."""
+    rows = [[_widened(cell) for cell in row] for row in rows]
     kept = list(range(len(columns)))
     widths = [
         max([len(column.head), *(len(row[at]) for row in rows)])
@@ -42,10 +47,10 @@ def layout(
     while _least(columns, widths, kept) > width and len(kept) > 1:
         kept.remove(min(kept, key=lambda at: (columns[at].keep, at)))
     _squeeze(columns, widths, kept, width)
-    cells = [
-        [_fit(columns[at], row[at], widths[at]) for at in kept]
-        for row in ([column.head for column in columns], *rows)
+    fitted = [
+        [columns[at].head, *_fit(columns[at], [row[at] for row in rows], widths[at])] for at in kept
     ]
+    cells = list(zip(*fitted, strict=True))
     # The head is a row like the others: tabulate would pad it by two columns more.
     lines = tabulate(
         cells,
@@ -55,7 +60,7 @@ def layout(
     ).split("\n")
     rule = (" " * GAP).join("-" * widths[at] for at in kept)
     dropped = [column.head for at, column in enumerate(columns) if at not in kept]
-    head, *body = (line[:width].rstrip() for line in lines)
+    head, *body = (line[:width].rstrip().replace(_FILLER, "") for line in lines)
     return [head, rule[:width], *body], dropped
 
 
@@ -81,5 +86,33 @@ def _squeeze(columns: Sequence[Column], widths: list[int], kept: Sequence[int], 
         over -= 1
 
 
-def _fit(column: Column, cell: str, width: int) -> str:
-    return shorten(cell, width) if column.least else cell
+def _fit(column: Column, cells: Sequence[str], width: int) -> list[str]:
+    """A column's cells in this width, cut where most of them stay apart: names of a nested model
+    begin alike, and only their ends tell them from each other.
+    """
+    if not column.least:
+        return list(cells)
+    middle = [_cut(cell, shorten(cell, width)) for cell in cells]
+    ends = [_cut(cell, shorten(cell, width, head=0)) for cell in cells]
+    return ends if len(set(ends)) > len(set(middle)) else middle
+
+
+def _cut(cell: str, short: str) -> str:
+    """`short`, with the halves that a cut made of wide characters left out."""
+    if short == cell or _FILLER not in cell:
+        return short
+    head, _, tail = short.partition(ELLIPSIS)
+    if _widened(head[-1:]) != head[-1:]:
+        head = head[:-1] + ELLIPSIS
+    if tail.startswith(_FILLER):
+        tail = ELLIPSIS + tail[1:]
+    return f"{head}{ELLIPSIS}{tail}"
+
+
+def _widened(text: str) -> str:
+    """`text` with a filler behind each character that a terminal gives two columns."""
+    if text.isascii():
+        return text
+    return "".join(
+        char + _FILLER if unicodedata.east_asian_width(char) in "WF" else char for char in text
+    )
