@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -135,7 +136,8 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
             rest = f"\n  and {more:,} more" if more > 0 else ""
             raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
     raise UsageError(
-        f"{wanted!r} names no tensor of {artifact.path}; `inspect show --tensors` lists them"
+        f"{wanted!r} names no tensor of {artifact.path}; "
+        f"`inspect {shlex.quote(artifact.path)} --tensors` lists them"
     )
 
 
@@ -306,6 +308,17 @@ def _ends_with(tensor: Tensor, wanted: str) -> bool:
     return any(name.endswith(f"/{wanted}") for name in spoken(tensor))
 
 
+def _lies_within(tensor: Tensor, wanted: str) -> bool:
+    """Whether it is called so by a layer around its own: a wrapper, as the table of layers has."""
+    layer, _, variable = wanted.rpartition("/")
+    same = tensor.variable is not None and tensor.variable == variable.removesuffix(":0")
+    return same and bool(layer) and _of_layer(tensor, layer)
+
+
+def _of_layer(tensor: Tensor, wanted: str) -> bool:
+    return tensor.layer is not None and f"/{wanted}/" in f"/{tensor.layer}/"
+
+
 def _globs(tensor: Tensor, wanted: str) -> bool:
     return any(fnmatch.fnmatchcase(name, wanted) for name in spoken(tensor))
 
@@ -315,5 +328,7 @@ _MATCHES: tuple[Callable[[Tensor, str], bool], ...] = (
     lambda tensor, wanted: tensor.name == wanted,
     lambda tensor, wanted: wanted in spoken(tensor),
     _ends_with,
+    _lies_within,
     _globs,
+    _of_layer,
 )

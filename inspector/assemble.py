@@ -118,22 +118,32 @@ def narrow(
 ) -> r.ArtifactReport:
     """Only rows of these layers and roles; counts and bytes stay those of the whole.
 
-    layers: globs, of which one must match the layer's path or that of a layer around it.
+    layers: globs, of which one must match the path or the name of the layer, of one around it, or
+    of one inside it.
     """
     if not artifact.readable or not (layers or roles):
         return artifact
 
     def named(layer: str | None) -> bool:
-        parts = (layer or "").split("/")
-        paths = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        path = layer or ""
         return not layers or any(
-            fnmatch.fnmatchcase(path, glob) for glob in layers for path in paths
+            fnmatch.fnmatchcase(one, glob)
+            for glob in layers
+            for one in (*_paths_to(path), *path.split("/"))
         )
 
+    # A wrapper has a row, and the layer inside it none.
+    around = {
+        path
+        for layer in {tensor.layer for tensor in artifact.tensors if tensor.layer}
+        if named(layer)
+        for path in _paths_to(layer)
+    }
     kept = tuple(
         row
         for row in artifact.layers
-        if named(row.name) and (not roles or any(row.roles.get(role) for role in roles))
+        if (named(row.name) or row.name in around)
+        and (not roles or any(row.roles.get(role) for role in roles))
     )
     kept_tensors = tuple(
         tensor
@@ -142,6 +152,12 @@ def narrow(
     )
     shown = r.Shown(len(kept), len(artifact.layers), len(kept_tensors), len(artifact.tensors))
     return replace(artifact, layers=kept, tensors=kept_tensors, shown=shown)
+
+
+def _paths_to(path: str) -> list[str]:
+    """All paths on the way: of "a/b", "a" and "a/b"."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 def _quantization(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:

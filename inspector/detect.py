@@ -32,6 +32,8 @@ def detect(path: str) -> str:
     """
     if os.path.isdir(path):
         return _directory(path)
+    if path == "-" and not os.path.lexists(path):
+        raise UnknownFormat("a model is not read from stdin: give its file", path)
     with LocalFile(path) as source:
         return _file(source)
 

@@ -66,3 +66,15 @@ def test_an_unreadable_artifact_is_one_line():
     result = call("explain", "missing.h5", "x")
     assert (result.code, result.out) == (2, "")
     assert result.err == "inspect: missing.h5: no such file\n"
+
+
+def test_a_tensor_may_be_named_by_the_wrapper_around_its_layer():
+    out = call("explain", PRUNED, "prune_low_magnitude_dense/kernel").out
+    assert out.startswith("model_weights/prune_low_magnitude_dense/dense/kernel:0\n")
+
+
+def test_the_name_of_a_layer_lists_its_tensors():
+    result = call("explain", PRUNED, "prune_low_magnitude_dense")
+    assert (result.code, result.out) == (2, "")
+    # kernel, bias, mask, threshold, step
+    assert "names 5 tensors" in result.err

@@ -224,3 +224,11 @@ def test_a_folder_of_models_asks_for_one_of_them(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(UnknownFormat, match=r"name the files in it \(a.keras, b.h5\)"):
         detect(str(tmp_path))
+
+
+def test_stdin_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownFormat, match="not read from stdin"):
+        detect("-")
+    v3_store("-", {})
+    assert detect("-") == "hdf5"

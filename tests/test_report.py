@@ -238,3 +238,15 @@ def test_a_layer_brings_those_inside_it():
         narrowed = narrow(case.build(), layers=(glob,))
         assert [tensor.name for tensor in narrowed.tensors] == ["a"]
         assert [row.name for row in narrowed.layers] == ["inner/wrapper"]
+
+
+def test_a_layer_is_found_by_its_name_inside_a_wrapper_or_a_model():
+    case = Case(counts=(8, 8, 0))
+    case.tensor("a", Role.WEIGHT, (4,), layer="prune_dense/dense")
+    case.tensor("b", Role.WEIGHT, (4,), layer="backbone/conv")
+    case.row("prune_dense", "PruneLowMagnitude", 4)
+    case.row("backbone/conv", "Conv2D", 4)
+    for glob, row, tensor in (("dense", "prune_dense", "a"), ("conv", "backbone/conv", "b")):
+        narrowed = narrow(case.build(), layers=(glob,))
+        assert [one.name for one in narrowed.layers] == [row]
+        assert [one.name for one in narrowed.tensors] == [tensor]

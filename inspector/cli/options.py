@@ -79,7 +79,7 @@ _FILTERS = (
         "layers",
         multiple=True,
         metavar="GLOB",
-        help="Only rows of layers whose path matches, and of those inside. Repeatable.",
+        help="Only rows of layers whose path or name matches, and of those inside. Repeatable.",
     ),
     click.option(
         "--role",
