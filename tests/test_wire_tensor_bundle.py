@@ -531,8 +531,11 @@ def test_tensors_that_claim_the_same_bytes_are_told():
     found = read(files)
     assert codes(found) == ["bundle-overlap", "bundle-gaps"]
     assert found.problems[0].message == (
-        "bytes of a are claimed by b too, and so for 1 more tensors"
+        "bytes of a are claimed by b too, and so for 1 more tensors: not read again"
     )
+    assert values_of(found.get("a")) == [1, 2, 3]
+    assert (found.get("b").payload, found.get("c").payload) == (None, None)
+    assert not found.verify(found.get("b"))
     assert_accounted(found, files)
 
 
@@ -614,6 +617,36 @@ def test_the_number_of_tensors_and_slices_is_bounded():
         read(bundle(floats(b"a", 1), floats(b"b", 1)), Limits(tensors=1))
     found = read(bundle(*sliced(b"w", SQUARE, HALVES)), Limits(slices=1))
     assert "bundle-slices" in codes(found)
+
+
+def test_many_tensors_of_the_same_bytes_cost_no_more_than_one():
+    words, crc = strings(*[b""] * 100_000)
+    items = [Item(b"s", words, STRING, (100_000,), crc=crc)]
+    items += [
+        Item(b"s%03d" % n, b"", STRING, (100_000,), offset=0, size=len(words)) for n in range(500)
+    ]
+    found = read(bundle(*items))
+    started = time.process_time()
+    assert [found.verify(entry) for entry in found.entries].count(True) <= 1
+    for entry in found.entries[1:]:
+        with pytest.raises(Corrupt):
+            list(found.strings(entry))
+    assert time.process_time() - started < 5
+
+
+def test_slices_are_put_together_a_slab_at_a_time():
+    array = np.zeros((64, 1 << 16), "<f4")
+    half = 1 << 15
+    boxes = [((0, 64), (0, half)), ((0, 64), (half, half))]
+    pieces = tuple(
+        Piece((0, start), (64, half), MemorySource(bytes(64 * half * 4), "x"), 0)
+        for _, (start, _) in boxes
+    )
+    payload = SlicedPayload(pieces, array.shape, "float32")
+    tracemalloc.start()
+    assert sum(block.size for block in payload.blocks(1 << 16)) == array.size
+    assert tracemalloc.get_traced_memory()[1] < 1 << 18
+    tracemalloc.stop()
 
 
 # --- mutations ---

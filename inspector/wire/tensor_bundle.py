@@ -84,7 +84,7 @@ class _OpenShard:
     path: str
     source: ByteSource | None
     why: str = ""
-    entries: list[BundleEntry] = field(default_factory=list)
+    entries: dict[bytes, BundleEntry] = field(default_factory=dict)
 
 
 def _open_shards(
@@ -128,7 +128,8 @@ class _Reader:
 
     def add(self, record: Entry) -> None:
         """Take one record of the index in."""
-        path, at = self.table.source.path, record.offset
+        path = self.table.source.path
+        at = record.offset if record.source is self.table.source else None
         if len(self.found) >= self.limits.tensors:
             raise LimitExceeded("tensors", len(self.found) + 1, self.limits.tensors, path, at)
         key = key_name(record.key)
@@ -145,10 +146,10 @@ class _Reader:
         self.found[record.key] = entry
         if _is_sliced(values):
             self.sliced[record.key] = self._extents(entry, values["slices"])
-        elif self._check_place(entry):
+        elif self._check_place(record.key, entry):
             self.found[record.key] = replace(entry, payload=self._payload(entry))
 
-    def _entry(self, key: str, values: dict[str, Any], at: int) -> BundleEntry:
+    def _entry(self, key: str, values: dict[str, Any], at: int | None) -> BundleEntry:
         number = values["dtype"]
         dtype = DTYPES.get(number)
         if dtype is None:
@@ -176,7 +177,7 @@ class _Reader:
                 return replace(entry, values=None)
         return entry
 
-    def _check_place(self, entry: BundleEntry) -> bool:
+    def _check_place(self, raw: bytes, entry: BundleEntry) -> bool:
         """Note the entry with its shard; whether its bytes are there."""
         if not 0 <= entry.shard < len(self.shards):
             self.problem(
@@ -193,7 +194,7 @@ class _Reader:
             )
             return False
         shard = self.shards[entry.shard]
-        shard.entries.append(entry)
+        shard.entries[raw] = entry
         return shard.source is not None and entry.offset + entry.size <= shard.source.size
 
     def _payload(self, entry: BundleEntry) -> Payload | None:
@@ -203,7 +204,8 @@ class _Reader:
         return RawPayload(source, entry.offset, entry.elements, entry.values)
 
     def finish(self, prefix: str, producer: int) -> Bundle:
-        """Put slices together, and look at each shard as a whole."""
+        """Look at each shard as a whole, and put slices together."""
+        shards = tuple(self._shard(shard) for shard in self.shards)
         parts: set[bytes] = set()
         for raw, slices in self.sliced.items():
             self.found[raw] = self._assembled(raw, slices, parts)
@@ -211,7 +213,6 @@ class _Reader:
         for raw, entry in self.found.items():
             if raw.startswith(b"\0") and raw not in parts:
                 self.problem("bundle-stray-slice", f"{entry.key} is of no tensor", entry.at)
-        shards = tuple(self._shard(shard) for shard in self.shards)
         idle = [one.path for one in self.shards if one.source is None and not one.entries]
         if idle:
             message = f"{len(idle):,} shards that hold no tensor cannot be opened"
@@ -296,13 +297,14 @@ class _Reader:
         return SlicedPayload(tuple(pieces), shape, whole.values) if whole.values else None
 
     def _shard(self, shard: _OpenShard) -> Shard:
+        entries = list(shard.entries.values())
         if shard.source is None:
-            if shard.entries:
-                message = f"{shard.why}; it holds {_listed(shard.entries)}"
+            if entries:
+                message = f"{shard.why}; it holds {_listed(entries)}"
                 self.problem("bundle-shard-missing", message, None, shard.path)
             return Shard(shard.path, None, 0, 0)
         size = shard.source.size
-        beyond = [one for one in shard.entries if one.offset + one.size > size]
+        beyond = [one for one in entries if one.offset + one.size > size]
         if beyond:
             end = max(one.offset + one.size for one in beyond)
             self.problem(
@@ -313,7 +315,7 @@ class _Reader:
                 shard.path,
             )
         self._overlaps(shard)
-        extents = (clipped(one, shard.path, size) for one in shard.entries)
+        extents = (clipped(one, shard.path, size) for one in entries)
         tensors = covered(extents)
         if size > tensors:
             message = f"{size - tensors:,} bytes belong to no tensor"
@@ -321,24 +323,23 @@ class _Reader:
         return Shard(shard.path, shard.source, tensors, size - tensors)
 
     def _overlaps(self, shard: _OpenShard) -> None:
-        inside: list[tuple[BundleEntry, BundleEntry]] = []
+        """Let no byte be read for two tensors: a small file could cost as much as a large one."""
+        inside: list[tuple[bytes, BundleEntry]] = []
         last: BundleEntry | None = None
-        for one in sorted(shard.entries, key=lambda entry: (entry.offset, entry.size)):
+        for raw, one in sorted(shard.entries.items(), key=lambda it: (it[1].offset, it[1].size)):
             if not one.size:
                 continue
             if last is not None and one.offset < last.offset + last.size:
-                inside.append((one, last))
+                inside.append((raw, last))
+                self.found[raw] = replace(self.found[raw], payload=None, overlaps=True)
             if last is None or one.offset + one.size > last.offset + last.size:
                 last = one
         if inside:
-            first, other = inside[0]
-            self.problem(
-                "bundle-overlap",
-                f"bytes of {other.key} are claimed by {first.key} too"
-                + (f", and so for {len(inside) - 1:,} more tensors" if inside[1:] else ""),
-                first.offset,
-                shard.path,
-            )
+            raw, other = inside[0]
+            first = shard.entries[raw]
+            more = f", and so for {len(inside) - 1:,} more tensors" if inside[1:] else ""
+            message = f"bytes of {other.key} are claimed by {first.key} too{more}: not read again"
+            self.problem("bundle-overlap", message, first.offset, shard.path)
 
 
 def key_name(raw: bytes) -> str:

@@ -44,8 +44,9 @@ class BundleEntry:
     dtype that the stored values are read as, with ">" in a big-endian bundle; None for strings
     and the like. shape: None where the index gives none that a tensor can have. shard, offset,
     size, crc32c (masked): as stored; of no meaning where there are slices, which have their own.
-    at: where its record is in the index. payload: None where there are no values of a fixed
-    size, or a problem says why they cannot be read.
+    at: where its record is in the index, None in a compressed one. overlaps: whether an earlier
+    tensor claims some of its bytes, so that they are not read. payload: None where there are no
+    values of a fixed size, or a problem says why they cannot be read.
     """
 
     key: str
@@ -56,8 +57,9 @@ class BundleEntry:
     offset: int
     size: int
     crc32c: int
-    at: int
+    at: int | None
     slices: tuple[Slice, ...] = ()
+    overlaps: bool = False
     payload: Payload | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -134,14 +136,19 @@ class Bundle:
             )
         for one in parts:
             source = _source_of(one, self.shards)
+            if one.overlaps:
+                raise Corrupt(f"{one.key} has bytes of another tensor", source.path, one.offset)
             yield from string_values(source, one.offset, one.size, one.elements)
 
     def verify(self, entry: BundleEntry) -> bool:
         """Whether the bytes have the crc that the index gives. Raises NotFound, Truncated.
 
-        Bytes that are no strings or variants at all are False too. One pass over the bytes.
+        False too where the bytes are no strings or variants at all, and where they overlap those
+        of an earlier tensor. One pass over the bytes.
         """
         for one in entry.stored():
+            if one.overlaps:
+                return False
             source = _source_of(one, self.shards)
             compute = _CRCS.get(one.dtype, plain_crc)
             try:
