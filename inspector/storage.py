@@ -81,7 +81,9 @@ class LocalFile:
                     mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
                 )
         except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL in it
-            raise NotFound("no such file", self.path) from None
+            link = os.path.islink(self.path)
+            what = "a link to a file that is not there" if link else "no such file"
+            raise NotFound(what, self.path) from None
         except OSError as error:
             raise ArtifactError(f"cannot be read: {error.strerror}", self.path) from error
         self._view = memoryview(self._map) if self._map is not None else memoryview(b"")

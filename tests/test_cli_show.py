@@ -2,7 +2,10 @@ import csv
 import io
 import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -218,6 +221,45 @@ def test_an_output_folder_that_is_not_there_is_said(tmp_path):
     result = call(PRUNED, "-o", str(path))
     assert result.code == 2
     assert result.err == f"inspect: {path}: cannot be written: No such file or directory\n"
+
+
+def test_the_report_is_not_written_over_the_artifact(tmp_path):
+    model = tmp_path / "model.h5"
+    shutil.copyfile(PRUNED, model)
+    before = model.read_bytes()
+    (tmp_path / "link").symlink_to(model)
+    folder = tmp_path / "folder"
+    shutil.copytree(os.path.join(SAMPLES, "k3_dir"), folder)
+    for given, out in (
+        (model, model),
+        (model, tmp_path / "link"),
+        (folder, folder / "config.json"),
+    ):
+        result = call(str(given), "-o", str(out))
+        assert (result.code, result.out) == (2, "")
+        assert "would write the report over" in result.err
+    assert call("explain", str(model), "dense/kernel", "-o", str(model)).code == 2
+    assert model.read_bytes() == before
+
+
+def test_a_pipe_by_its_name_takes_the_report():
+    command = [sys.executable, "-m", "inspector", PRUNED, "--width", "100", "-o", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == call(PRUNED, "--width", "100").out
+
+
+def test_a_file_that_is_named_like_an_option_is_pointed_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.h5").write_bytes(b"")
+    assert "The file of that name is ./-x.h5\n" in call("-x.h5").err
+
+
+def test_a_full_disk_under_stdout_is_said():
+    command = [sys.executable, "-m", "inspector", PRUNED]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "inspect: stdout: cannot be written: No space left on device\n"
 
 
 def test_an_unreadable_artifact_leaves_the_output_alone(tmp_path, pointer):

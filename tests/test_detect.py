@@ -232,3 +232,9 @@ def test_stdin_is_not_read(tmp_path, monkeypatch):
         detect("-")
     v3_store("-", {})
     assert detect("-") == "hdf5"
+
+
+def test_a_link_to_nowhere_is_not_said_to_be_missing_itself(tmp_path):
+    (tmp_path / "link.h5").symlink_to(tmp_path / "gone.h5")
+    with pytest.raises(NotFound, match="a link to a file that is not there"):
+        detect(str(tmp_path / "link.h5"))

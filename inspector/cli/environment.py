@@ -67,9 +67,9 @@ class Environment:
             self.stdout.flush()
         except BrokenPipeError:
             self.let_go()
-        except OSError:
+        except OSError as error:
             self.let_go()
-            raise
+            raise OSError(error.errno, f"cannot be written: {error.strerror}", "stdout") from error
 
     def let_go(self) -> None:
         """Give up stdout, so that nothing is flushed to it at exit."""
@@ -101,13 +101,13 @@ def write_whole(path: str, text: str) -> None:
 
     The newlines are those of `text`; an existing file's permissions are kept. Raises OSError.
     """
-    # A link stays a link: what it points at is replaced.
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        # /dev/stdout, a pipe: there is nothing to replace.
-        with open(target, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A pipe, or /dev/stdout when it is one, whose real path is none: nothing to replace.
+        with open(path, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
             out.write(text)
         return
+    # A link stays a link: what it points at is replaced.
+    target = os.path.realpath(path)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
     try:
         with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:

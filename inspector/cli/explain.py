@@ -32,6 +32,7 @@ def command(
     from inspector import api
     from inspector.report import report
 
+    out.spare([artifact])
     explanation = api.explain(artifact, tensor, measure=measure)
     out.write(env, report("explain", explanation=explanation), tensors=True)
     return ExitCode.CLEAN

@@ -100,7 +100,7 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
         env.complain(error.format_message())
         return ExitCode.UNUSABLE
     except click.ClickException as error:
-        return _usage(error, env)
+        return _usage(error, env, sys.argv[1:] if arguments is None else arguments)
     except InspectorError as error:
         env.complain(f"inspect: {_clean(str(error))}")
         return ExitCode.UNUSABLE
@@ -120,8 +120,11 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
     return result if isinstance(result, int) else ExitCode.CLEAN
 
 
-def _usage(error: click.ClickException, env: Environment) -> ExitCode:
+def _usage(error: click.ClickException, env: Environment, arguments: Sequence[str]) -> ExitCode:
     env.complain(f"inspect: {_clean(error.format_message())}")
+    for name in arguments:
+        if isinstance(error, click.NoSuchOption) and name[:1] == "-" and os.path.exists(name):
+            env.complain(f"The file of that name is ./{_clean(name)}")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         env.complain(f"Try: {error.ctx.command_path} --help")
     return ExitCode.UNUSABLE

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from inspector.cli.environment import NARROWEST, Environment
+from inspector.errors import UsageError
 from inspector.model import Role
 from inspector.render import RENDERERS, RenderOptions
 
@@ -33,6 +35,12 @@ class Output:
         """Whether a person reads the report as it is written."""
         return self.format == "text" and self.path is None and env.is_terminal
 
+    def spare(self, paths: Sequence[str]) -> None:
+        """Raise UsageError where the report would be written over one of the artifacts."""
+        for path in paths:
+            if self.path is not None and _is_of(self.path, path):
+                raise UsageError(f"-o {self.path} would write the report over {path}")
+
     def write(self, env: Environment, report: Report, *, tensors: bool = False) -> None:
         """Render the report and put it where it was wanted. Raises OSError."""
         to_file = self.path is not None
@@ -40,6 +48,17 @@ class Output:
             env.width(self.width, to_file=to_file), env.color(self.color, to_file=to_file), tensors
         )
         env.write(RENDERERS[self.format](report, wanted), self.path)
+
+
+def _is_of(path: str, artifact: str) -> bool:
+    """Whether the file at `path` is the artifact, by whatever name, or lies in its folder."""
+    try:
+        return os.path.samefile(path, artifact) or (
+            os.path.isdir(artifact)
+            and os.path.realpath(path).startswith(os.path.join(os.path.realpath(artifact), ""))
+        )
+    except OSError:
+        return False
 
 
 _OUTPUT = (

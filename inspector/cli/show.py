@@ -45,6 +45,7 @@ def command(
     from inspector.cli.progress import progress
     from inspector.render.text import complaint
 
+    out.spare(paths)
     report = api.show(paths, measure=measure, progress=progress(env, out.quiet))
     failed = [artifact for artifact in report.artifacts if not artifact.readable]
     done = len(failed) < len(report.artifacts)

@@ -94,7 +94,8 @@ def _measure(measure: MeasureReport, elements: int) -> Iterable[tuple[str, str]]
         "zeros",
         f"{number(measure.zeros)} of {number(elements)} ({percent(measure.zeros, elements)})",
     )
-    yield "range", f"{value(measure.min)} to {value(measure.max)}"
+    ends = measure.min, measure.max
+    yield "range", "none" if None in ends else " to ".join(map(value, ends))
     if measure.distinct is not None:
         yield "distinct", count(measure.distinct, "value")
     if measure.nan or measure.inf:
