@@ -182,7 +182,7 @@ def _why_unknown(
 
 def _why_no_count(artifact: Artifact) -> str | None:
     if artifact.model is None and not artifact.tensors:
-        return "no variable is stored: the model has none, or was saved before it was built"
+        return "no variable is stored (the model has none, or was saved before it was built)"
     if not artifact.complete:
         return "parts of the model are missing or unreadable"
     if artifact.missing:

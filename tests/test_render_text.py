@@ -9,7 +9,7 @@ from inspector.model import Role
 from inspector.render import RENDERERS, RenderOptions
 from inspector.report import report
 from tests.builders import artifacts
-from tests.builders.artifacts import CASES
+from tests.builders.artifacts import CASES, Case
 
 
 def text(*built, **options):
@@ -104,3 +104,10 @@ def test_a_million_problems_are_cut_short():
     shown = text(case.build())
     assert shown.count("[stray-group]") == 50
     assert "... and 10 more problems (all in --format json)." in shown
+
+
+def test_a_model_without_weights_has_no_columns_of_zeros():
+    case = Case(counts=(0, 0, 0))
+    case.row("flatten", "Flatten", 0)
+    out = text(case.build(), width=100)
+    assert "layer    class    params  trainable\n" in out

@@ -39,7 +39,10 @@ class Table:
 def layer_table(artifact: ArtifactReport) -> Table:
     """One row a layer, its elements by role; the last row is what the whole artifact holds."""
     roles = [role for role in artifact.roles if any(role in row.roles for row in artifact.layers)]
-    measured = artifact.weights is not None or any(row.weights for row in artifact.layers)
+    measured = any(row.weights and row.weights.elements for row in artifact.layers) or (
+        # Where one weight is not measured, "?" says so.
+        artifact.weights is None and any(row.weights for row in artifact.layers)
+    )
     columns = (
         Column("layer", keep=100, words=True, least=20),
         Column("class", keep=60, words=True, least=17),
