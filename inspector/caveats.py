@@ -46,8 +46,9 @@ def tied(artifact: Artifact, params: int, ties: Sequence[Tie]) -> tuple[Problem,
     again = sum(keras_elements(tie.again) for tie in ties)
     size = sum(tie.again.nbytes for tie in ties)
     names = "; ".join(f"{tie.again.name} = {tie.first.name}" for tie in ties[:_NAMED])
+    more = " ..." if len(ties) > _NAMED else ""
     message = (
-        f"equal values that no rule tells from one variable saved twice: {names}{' ...' if len(ties) > _NAMED else ''}."
+        f"equal values that no rule tells from one variable saved twice: {names}{more}."
         f" If each pair is one variable, count_params is {params - again:,} and {size:,} bytes are"
         f" stored twice; if they are two, it is {params:,}"
     )
