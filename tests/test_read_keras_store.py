@@ -161,3 +161,13 @@ def test_a_shard_given_alone_says_that_it_may_be_a_part(tmp_path):
     artifact = opened(tmp_path / "m_00001.weights.h5")
     assert codes(artifact) == ["partial-shard"]
     assert "m.weights.json" in artifact.problems[0].message
+
+
+def test_objects_stand_in_the_order_of_their_numbers(tmp_path):
+    names = ["dense", *(f"dense_{n}" for n in range(1, 12))]
+    path = v3_store(
+        tmp_path / "m.weights.h5",
+        {f"layers/{name}": [np.ones((2, 3), "f4"), np.ones(3, "f4")] for name in names},
+    )
+    kernels = [t.name for t in opened(path).tensors if t.name.endswith("/0")]
+    assert kernels == [f"layers/{name}/vars/0" for name in names]

@@ -6,6 +6,7 @@ are rebuilt from the config by walking it as Keras' `saving_lib` walks the live 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -110,7 +111,8 @@ def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], li
         if isinstance(node, Group) and (node.path == VARS or node.path.endswith(f"/{VARS}")):
             groups[node.address] = (node.path[: -len(VARS)].rstrip("/"), node)
     placed: set[int] = set()
-    objects = [_object(file, *found, prefix, placed) for found in groups.values()]
+    ordered = sorted(groups.values(), key=lambda found: natural(found[0]))
+    objects = [_object(file, *found, prefix, placed) for found in ordered]
     others = [
         tensor_from_dataset(dataset, prefix, section=Section.OTHER)
         for dataset in file.datasets()
@@ -153,6 +155,12 @@ def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[in
 def number(key: str) -> tuple[int, int, str]:
     """Sort key: numbers by value, then other keys by name."""
     return (0, int(key), "") if key.isdecimal() else (1, 0, key)
+
+
+def natural(path: str) -> tuple[tuple[str, int], ...]:
+    """Sort key of a path: dense_2 before dense_10, where HDF5 lists names letter by letter."""
+    stems = (re.fullmatch(r"(.*?)(?:_(\d{1,18}))?", part) for part in path.split("/"))
+    return tuple((stem[1], int(stem[2] or 0)) for stem in stems if stem is not None)
 
 
 def flavor_of_store(objects: Sequence[StoredObject]) -> Flavor:
