@@ -61,12 +61,15 @@ def count(
 
     ties: weights that may be one variable saved twice (see `ties.find_ties`).
     """
-    extras = (*_made_on_load(artifact), *_referred(artifact))
+    placed = (*artifact.tensors, *artifact.references)
+    specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, placed, artifact.store)
+    extras = (*_made_on_load(artifact), *_referred(artifact, specs))
     strays = _strays(artifact)
     # A legacy file that stores layers which the config lacks is refused, whatever is tied in it.
     refused = bool(strays) and artifact.store is Store.LEGACY
-    ties = () if refused else (*ties, *_unexplained(artifact))
-    apart = _apart(artifact)
+    ties = () if refused else (*ties, *_unexplained(artifact, specs))
+    # What layers store without having it among their weights, and copies.
+    apart = frozenset(name for name, spec in specs.items() if not spec.variable.counted)
     counted = frozenset(
         t.name
         for t in artifact.tensors
@@ -108,13 +111,6 @@ def _is_counted(tensor: Tensor, verdict: Verdict, strays: Sequence[str]) -> bool
         and verdict.role not in _NOT_COUNTED
         and tensor.owner not in strays
     )
-
-
-def _apart(artifact: Artifact) -> frozenset[str]:
-    """Tensors that their layers store without having them among their weights, and copies."""
-    tensors = (*artifact.tensors, *artifact.references)
-    specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, tensors, artifact.store)
-    return frozenset(name for name, spec in specs.items() if not spec.variable.counted)
 
 
 def _strays(artifact: Artifact) -> tuple[str, ...]:
@@ -231,16 +227,8 @@ def _nonzero(
     )
 
 
-def _reference_specs(artifact: Artifact) -> dict[str, Spec]:
-    if not artifact.references:
-        return {}
-    tensors = (*artifact.tensors, *artifact.references)
-    return specs_of(artifact.model, artifact.guessed, artifact.flavor, tensors, artifact.store)
-
-
-def _referred(artifact: Artifact) -> tuple[Extra, ...]:
+def _referred(artifact: Artifact, specs: Mapping[str, Spec]) -> tuple[Extra, ...]:
     """Variables that Keras loads from a tensor which another variable is loaded from too."""
-    specs = _reference_specs(artifact)
     return tuple(
         Extra(
             one.layer or "",
@@ -254,14 +242,13 @@ def _referred(artifact: Artifact) -> tuple[Extra, ...]:
     )
 
 
-def _unexplained(artifact: Artifact) -> tuple[Tie, ...]:
+def _unexplained(artifact: Artifact, specs: Mapping[str, Spec]) -> tuple[Tie, ...]:
     """References in layers of unknown class: one variable, or two loaded from one place."""
-    specs = _reference_specs(artifact)
-    stored = {t.extents: t for t in artifact.tensors}
+    stored = {t.name: t for t in artifact.tensors}
     return tuple(
-        Tie(stored[one.extents], one)
+        Tie(stored[one.repeats], one)
         for one in artifact.references
-        if one.name not in specs and one.extents in stored
+        if one.name not in specs and one.repeats in stored
     )
 
 

@@ -277,7 +277,7 @@ class Artifact:
     variables the config promises and the file does not hold.
     guessed: layers told from the store's own paths, where no config has them. references: places of
     variables that lead to a tensor stored once, and held by another variable. vocabulary: number of
-    entries by name. training_config: whether an optimizer's config is stored.
+    entries by name.
     complete: False where parts of it are missing (one shard of several).
     """
 
@@ -293,7 +293,6 @@ class Artifact:
     flavor: Flavor = Flavor.TF_KERAS
     guessed: tuple[Layer, ...] = ()
     references: tuple[Tensor, ...] = ()
-    training_config: bool = False
     complete: bool = True
     missing: tuple[str, ...] = ()
     vocabulary: Mapping[str, int] = field(default_factory=dict)

@@ -117,3 +117,14 @@ def test_two_opaque_bytes_without_a_word_are_probably_bfloat16(tmp_path):
     found = api.show(str(path)).artifacts[0]
     assert "probably bfloat16" in found.tensors[0].storage
     assert any("probably bfloat16" in sentence for sentence in found.answer)
+
+
+def test_a_link_is_named_with_the_tensor_it_leads_to_even_where_no_bytes_are_stored(tmp_path):
+    path = tmp_path / "w.h5"
+    c.legacy(path, {name: {f"{name}/kernel:0": None} for name in "abc"})
+    with h5py.File(path, "a") as file:
+        for name in "ac":
+            file.create_dataset(f"{name}/{name}/kernel:0", (4, 4), "f4")  # never written
+        file["b/b/kernel:0"] = file["a/a/kernel:0"]
+    _, reasons, _ = _totals(path)
+    assert "holds the values of a/a/kernel:0" in reasons["count_params"]

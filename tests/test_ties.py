@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 
 from inspector import api
-from inspector.limits import DEFAULT
 
 KERNEL = np.arange(24, dtype="f4").reshape(6, 4)
 
@@ -47,13 +46,12 @@ def test_different_values_are_two_variables(tmp_path):
 def test_values_that_differ_only_far_behind_are_two_when_measured(tmp_path):
     first = np.arange(4096, dtype="f4").reshape(64, 64)
     second = first.copy()
-    second[63, 63] = 0.5  # the same minimum, maximum and number of zeros
+    # Two values change places: the minimum, the maximum and the zeros are the same.
+    second[40, 0], second[40, 1] = first[40, 1], first[40, 0]
     path = str(tmp_path / "m.weights.h5")
     with h5py.File(path, "w") as file:
         file["layers/dense/vars/0"] = first
         file["layers/tied/vars/0"] = second
-    second_max = np.sort(second.reshape(-1))[-1]
-    assert second_max == 4094
     assert _show(path).totals.count_params == 8192
 
 
@@ -69,7 +67,3 @@ def test_known_classes_are_two_layers_even_with_equal_values(tmp_path):
     found = _show(_store(tmp_path / "m.weights.h5", names=("dense", "dense_1")))
     assert found.totals.count_params == 48
     assert not [p for p in found.problems if p.code == "equal-tensors"]
-
-
-def test_the_limits_are_the_callers(tmp_path):
-    assert api.show(_store(tmp_path / "m.weights.h5"), limits=DEFAULT).artifacts[0].readable

@@ -222,7 +222,6 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
         flavor=config.flavor,
         guessed=assigned.guessed,
         references=assigned.references,
-        training_config=config.optimizer is not None,
         complete=held is not None
         and not any(p.code == "weights-unreadable" for p in parts.problems),
         missing=assigned.missing if held is not None else (),

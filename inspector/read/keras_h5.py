@@ -118,7 +118,7 @@ class _Legacy:
             self.tensors[dataset.address] = tensor
         elif tensor.section is Section.MODEL and tensor.owner is not None:
             name = f"{tensor.owner}/{tensor.stored_name}"
-            self.references.append(dataclasses.replace(tensor, name=name))
+            self.references.append(dataclasses.replace(tensor, name=name, repeats=tensor.name))
 
     def named(self, group: Group, names: list[str]) -> Iterator[tuple[str, Dataset]]:
         """(stored name, dataset) for each name of a list, problems noted for the others."""
@@ -181,7 +181,6 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         store=Store.LEGACY,
         flavor=config.flavor,
         references=tuple(reading.references),
-        training_config=training is not None,
         missing=_missing(config, listed, tensors),
         problems=(*file.problems, *reading.problems),
     )

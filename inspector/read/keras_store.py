@@ -138,7 +138,7 @@ def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[in
             file.problems.append(soft_link(place, dataset.path, file.source.path))
         if linked or dataset.address in placed:
             # Stored once, under two names: this place only leads there.
-            tensor = replace(tensor, name=f"{prefix}{place}")
+            tensor = replace(tensor, name=f"{prefix}{place}", repeats=tensor.name)
             again.add(tensor.name)
         else:
             placed.add(dataset.address)
