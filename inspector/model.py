@@ -78,6 +78,7 @@ class Section(enum.StrEnum):
     OPTIMIZER = "optimizer"
     METRICS = "metrics"
     OTHER = "other"
+    GRAPH = "graph"  # constants of a graph and of its functions
 
 
 class Naming(enum.StrEnum):
@@ -87,6 +88,8 @@ class Naming(enum.StrEnum):
     CONFIG = "config"  # its place, counted through the config: the file stores no name, or another
     CLASS = "class"  # its place, under a group named after a class; no config to check against
     STORED = "stored"  # the stored name alone
+    OBJECTS = "objects"  # the attribute by which its object holds it, in the file's object graph
+    NODES = "nodes"  # the graph: the operators that read it, and the names of their nodes
     NONE = "none"
 
 
@@ -117,6 +120,26 @@ class Payload(Protocol):
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]: ...
 
 
+class Check(Protocol):
+    """A checksum that the file has of a tensor's stored bytes.
+
+    holds: one pass over the bytes; whether they have it. Raises ArtifactError when bytes cannot be
+    read. watch: the tensor's payload, which sums up what is read of it; None where that would not
+    sum up the bytes as they are stored.
+    """
+
+    def holds(self) -> bool: ...
+
+    def watch(self) -> Watched | None: ...
+
+
+class Watched(Payload, Protocol):
+    """A payload that is read once, to its end, and then knows whether the checksum holds."""
+
+    @property
+    def held(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Where bytes of a tensor are: `length` bytes at `offset` of `file` (a path in Artifact.files).
@@ -129,6 +152,21 @@ class Extent:
     offset: int
     length: int
     codec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One place where a graph reads a tensor.
+
+    op: the operator that does ("Conv2D"); input: at which of its inputs, from 0; node: that
+    operator's own name; through: operators that the value passed on its way, in order, each of
+    which hands it on as it is, or in another shape or dtype ("Identity", "Cast", "Reshape").
+    """
+
+    op: str
+    input: int
+    node: str
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +188,9 @@ class Tensor:
     links: further paths in the file that lead to the same stored object.
     centred: values less their zero points, where those are not 0: what counts as zero.
     owner, position: the layer whose ordered list of variables holds it, and its place there.
+    uses: where a graph reads it, where the artifact has a graph; empty where nothing does.
+    trainable: as the file itself says of this variable; None where it says nothing.
+    check: what the file has to check the stored bytes with; None where it has nothing.
     """
 
     name: str
@@ -169,6 +210,9 @@ class Tensor:
     links: tuple[str, ...] = ()
     owner: str | None = None
     position: int | None = None
+    uses: tuple[Use, ...] = ()
+    trainable: bool | None = None
+    check: Check | None = field(default=None, compare=False, repr=False)
     payload: Payload | None = field(default=None, compare=False, repr=False)
     centred: Payload | None = field(default=None, compare=False, repr=False)
 
@@ -247,6 +291,8 @@ class Store(enum.StrEnum):
 
     LEGACY = "legacy"  # a list of names a layer, as `layer.weights` orders them
     V3 = "v3"  # numbered variables under the path of each object
+    OBJECTS = "objects"  # an object graph: variables under the attributes that hold them
+    NAMES = "names"  # variables or graph nodes by name, with nothing behind the names
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +314,44 @@ class Producer:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a signature.
+
+    tensor: its name in the graph, where it has one; dtype: None where the file does not say.
+    shape: a side that is not fixed is None; None where not even the rank is known.
+    """
+
+    name: str
+    dtype: str | None
+    shape: tuple[int | None, ...] | None
+    tensor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A way to call the model.
+
+    method: "tensorflow/serving/predict" or the like; tags: of the meta graph that has it.
+    """
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    method: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator that the graph uses `count` times. custom: it is none of TensorFlow's own."""
+
+    name: str
+    count: int
+    custom: bool = False
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A saved model as read: no roles, no measures.
 
@@ -279,6 +363,11 @@ class Artifact:
     variables that lead to a tensor stored once, and held by another variable. vocabulary: number of
     entries by name.
     complete: False where parts of it are missing (one shard of several).
+    tags: of each meta graph; signatures: how the model is called; operators: what its graphs use,
+    the most used first.
+    listed: names of the tensors that the file itself lists as the model's weights -> whether they
+    are among the trainable ones; None where it has no such list.
+    uncounted: why Keras would count nothing here; None where it would.
     """
 
     path: str
@@ -296,6 +385,11 @@ class Artifact:
     complete: bool = True
     missing: tuple[str, ...] = ()
     vocabulary: Mapping[str, int] = field(default_factory=dict)
+    tags: tuple[tuple[str, ...], ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    listed: Mapping[str, bool] | None = None
+    uncounted: str | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
