@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inspector.api import explain, open, show
     from inspector.errors import (
         ArtifactError,
+        ChecksumMismatch,
         Corrupt,
         InspectorError,
         LimitExceeded,
@@ -47,6 +48,7 @@ _HOME = {
     "inspector.api": ("explain", "open", "show"),
     "inspector.errors": (
         "ArtifactError",
+        "ChecksumMismatch",
         "Corrupt",
         "InspectorError",
         "LimitExceeded",
@@ -75,6 +77,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "ChecksumMismatch",
     "Corrupt",
     "Extent",
     "InspectorError",

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from inspector.errors import ArtifactError, UsageError
+from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
 from inspector.storage import numpy_dtype
@@ -280,7 +280,9 @@ def _mask_check(
 
 def _unreadable(what: str, error: ArtifactError) -> Problem:
     message = f"{what}: {error.message}"
-    return Problem("unreadable-values", Severity.ERROR, message, error.path, error.offset)
+    wrong = isinstance(error, ChecksumMismatch)
+    code = "checksum-mismatch" if wrong else "unreadable-values"
+    return Problem(code, Severity.ERROR, message, error.path, error.offset)
 
 
 def _differs(copy: Tensor, original: Tensor, path: str) -> Problem:

@@ -57,7 +57,7 @@ def tied(artifact: Artifact, params: int, ties: Sequence[Tie]) -> tuple[Problem,
 
 def once_shared(artifact: Artifact) -> tuple[Problem, ...]:
     """Layers that the model shared, and which loading takes apart (or cannot load at all)."""
-    if artifact.model is None:
+    if artifact.model is None or artifact.store not in {Store.LEGACY, Store.V3}:
         return ()
     layers = layers_of(artifact.model, ())
     found: list[Problem] = []

@@ -37,6 +37,8 @@ _STRIPPED = frozenset(
 )
 # Roles that are no variable of the model to Keras.
 _NOT_COUNTED = frozenset({Role.ALIAS, Role.COUNTER, Role.LOOKUP})
+# Stores that Keras reads by the places that a config gives its variables.
+_BY_PLACE = frozenset({Store.LEGACY, Store.V3})
 # A member of the root model's list of layers in a v3 store.
 _LISTED = re.compile(r"(layers|_layer_checkpoint_dependencies)/[^/]+")
 
@@ -70,15 +72,12 @@ def count(
     ties = () if refused else (*ties, *_unexplained(artifact, specs))
     # What layers store without having it among their weights, and copies.
     apart = frozenset(name for name, spec in specs.items() if not spec.variable.counted)
-    counted = frozenset(
-        t.name
-        for t in artifact.tensors
-        if _is_counted(t, verdicts[t.name], strays) and t.name not in apart
-    )
-    why = _why_unknown(artifact, verdicts, measured, ties, counted)
+    trained = _trained(artifact, verdicts, strays, apart)
+    counted = frozenset(trained)
+    why = _why_unknown(artifact, verdicts, measured, ties, trained)
     model = [t for t in artifact.tensors if t.name in counted]
     params = sum(map(keras_elements, model)) + sum(one.elements for one in extras)
-    trainable = sum(keras_elements(t) for t in model if verdicts[t.name].trainable) + sum(
+    trainable = sum(keras_elements(t) for t in model if trained[t.name]) + sum(
         one.elements for one in extras if one.trainable
     )
     stripped = sum(
@@ -104,6 +103,36 @@ def count(
     return Counted(totals, rows, why, problems)
 
 
+def _trained(
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    strays: Sequence[str],
+    apart: frozenset[str],
+) -> dict[str, bool | None]:
+    """Names of the tensors that are counted, and whether each is trainable.
+
+    They are what the file itself lists as the model's weights; where it has no list, and is a
+    Keras model, the variables of its layers; else the variables that say whether they are trained.
+    """
+    if artifact.listed is not None:
+        return {
+            t.name: artifact.listed[t.name] for t in artifact.tensors if t.name in artifact.listed
+        }
+    if artifact.uncounted is not None:
+        return {
+            t.name: t.trainable
+            for t in artifact.tensors
+            if t.section is Section.MODEL
+            and t.trainable is not None
+            and verdicts[t.name].role is not Role.ALIAS
+        }
+    return {
+        t.name: verdicts[t.name].trainable
+        for t in artifact.tensors
+        if _is_counted(t, verdicts[t.name], strays) and t.name not in apart
+    }
+
+
 def _is_counted(tensor: Tensor, verdict: Verdict, strays: Sequence[str]) -> bool:
     return (
         tensor.section is Section.MODEL
@@ -118,6 +147,8 @@ def _strays(artifact: Artifact) -> tuple[str, ...]:
 
     What lies deeper may belong to a layer whose class is not known, and is left alone.
     """
+    if artifact.store not in _BY_PLACE:
+        return ()
     if artifact.model is None or artifact.model.child("layers") is None:
         return ()
     known = layers_of(artifact.model, ())
@@ -144,17 +175,16 @@ def _why_unknown(
     verdicts: Mapping[str, Verdict],
     measured: Mapping[str, Measurement] | None,
     ties: Sequence[Tie],
-    counted: frozenset[str],
+    trained: Mapping[str, bool | None],
 ) -> dict[str, str]:
     why: dict[str, str] = {}
-    uncounted = _why_no_count(artifact) or _why_tied(ties)
+    broken = _why_no_count(artifact) or _why_tied(ties)
+    uncounted = broken or artifact.uncounted
     if uncounted is not None:
-        why |= dict.fromkeys(
-            ("count_params", "trainable", "non_trainable", "after_strip"), uncounted
-        )
-    open_ = [
-        t.name for t in artifact.tensors if t.name in counted and verdicts[t.name].trainable is None
-    ]
+        why |= dict.fromkeys(("count_params", "after_strip"), uncounted)
+    if uncounted is not None and (broken is not None or not trained):
+        why |= dict.fromkeys(("trainable", "non_trainable"), uncounted)
+    open_ = [name for name, one in trained.items() if one is None]
     if open_ and uncounted is None:
         reason = (
             "no model config: trainability is unknown"
@@ -177,7 +207,7 @@ def _why_unknown(
 
 
 def _why_no_count(artifact: Artifact) -> str | None:
-    if artifact.model is None and not artifact.tensors:
+    if artifact.model is None and not artifact.tensors and artifact.uncounted is None:
         return "no variable is stored (the model has none, or was saved before it was built)"
     if not artifact.complete:
         return "parts of the model are missing or unreadable"
@@ -195,12 +225,16 @@ def _why_no_count(artifact: Artifact) -> str | None:
         "virtual-dataset",
         "unreadable-object",
         "partial-shard",
+        "bundle-shard-missing",
+        "bundle-shard-short",
     }
     if artifact.flavor is Flavor.KERAS3:
         broken.add("soft-link")
     found = next((p for p in artifact.problems if p.code in broken), None)
     if found is not None:
         return found.message
+    if artifact.store not in _BY_PLACE:
+        return None
     tensors = (*artifact.tensors, *artifact.references)
     wrong = misfits(artifact.model, artifact.flavor, tensors, artifact.store)
     return f"{wrong[0]}: Keras refuses to load this file" if wrong else None
@@ -254,7 +288,7 @@ def _unexplained(artifact: Artifact, specs: Mapping[str, Spec]) -> tuple[Tie, ..
 
 def _made_on_load(artifact: Artifact) -> tuple[Extra, ...]:
     """Variables that the config makes anew on loading, such as LoRA's."""
-    if artifact.model is None:
+    if artifact.model is None or artifact.store not in _BY_PLACE:
         return ()
     shapes = stored_shapes(artifact.tensors)
     repeats = shared_layers(artifact.model)

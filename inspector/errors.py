@@ -50,6 +50,10 @@ class Corrupt(ArtifactError):
     """The file breaks the rules of its own format."""
 
 
+class ChecksumMismatch(Corrupt):
+    """A tensor's bytes are not those that were written: their checksum in the file says so."""
+
+
 class Unsupported(ArtifactError):
     """A known format, in a form that this version does not read."""
 

@@ -18,6 +18,8 @@ from inspector.model import (
     Verdict,
 )
 
+_OF_LAYERS = frozenset({Section.MODEL, Section.GRAPH})
+
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
@@ -62,12 +64,16 @@ def layer_rows(
     extras: Sequence[Extra],
     names: frozenset[str],
 ) -> tuple[LayerRow, ...]:
-    """The rows, in the config's order; `names`: tensors that count_params has."""
+    """The rows, in the config's order; `names`: tensors that count_params has.
+
+    Where Keras would count nothing (`artifact.uncounted`) no row has a count.
+    """
     layers = layers_of(artifact.model, artifact.guessed)
+    known = None if artifact.uncounted is not None else names
     places = _row_places(artifact)
     grouped: dict[str, list[Tensor]] = {path: [] for path in _config_rows(artifact)}
     for tensor in artifact.tensors:
-        if tensor.section is not Section.MODEL or tensor.owner is None:
+        if tensor.section not in _OF_LAYERS or tensor.owner is None:
             continue
         path = tensor.layer if tensor.layer is not None else tensor.owner
         grouped.setdefault(places.get(path, path), []).append(tensor)
@@ -75,7 +81,7 @@ def layer_rows(
     for extra in extras:
         made.setdefault(places.get(extra.layer, extra.layer), []).append(extra)
     return tuple(
-        _row(path, layers.get(path), tensors, verdicts, made.get(path, []), names)
+        _row(path, layers.get(path), tensors, verdicts, made.get(path, []), known)
         for path, tensors in grouped.items()
     )
 
@@ -129,9 +135,9 @@ def _row(
     tensors: Sequence[Tensor],
     verdicts: Mapping[str, Verdict],
     extras: Sequence[Extra],
-    names: frozenset[str],
+    names: frozenset[str] | None,
 ) -> LayerRow:
-    counted = [t for t in tensors if t.name in names]
+    counted = [t for t in tensors if names is not None and t.name in names]
     roles: dict[Role, int] = {}
     for tensor in tensors:
         role = verdicts[tensor.name].role
@@ -143,7 +149,9 @@ def _row(
         class_name=layer.class_name if layer is not None else "",
         wraps=inner,
         trainable=None if not flags or None in flags else True in flags,
-        count_params=sum(map(keras_elements, counted)) + sum(e.elements for e in extras),
+        count_params=None
+        if names is None
+        else sum(map(keras_elements, counted)) + sum(e.elements for e in extras),
         overhead=sum(
             keras_elements(t)
             for t in counted

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inspector.errors import ArtifactError, UsageError
+from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
-from inspector.model import Measurement, Tensor
+from inspector.model import Measurement, Tensor, Watched
 from inspector.patterns import find_patterns
 from inspector.storage import FilledPayload
 from inspector.values import (
@@ -49,16 +49,22 @@ def measure(
     half once the patterns are known. outputs_first: a kernel's first dimension is its outputs
     (TFLite), not the last one (Keras); it names the patterns' axes.
 
-    Memory is a few slices (limits.slice_bytes). Raises ArtifactError when bytes cannot be read.
+    Where the file has a checksum of the bytes it is held against them, in the first look where it
+    can be.
+
+    Memory is a few slices (limits.slice_bytes). Raises ArtifactError when bytes cannot be read, and
+    ChecksumMismatch.
     """
     payload, dtype = tensor.payload, declared_dtype(tensor)
     if payload is None or dtype is None or family_of(dtype) is None:
+        _check(tensor, None)
         return None
     family: Family | None = None
     owed = 0
+    watched = None if tensor.check is None else tensor.check.watch()
     # NaN is looked for: NumPy's warning about it would say nothing new.
     with np.errstate(invalid="ignore"):
-        for values, times in slices(payload, limits):
+        for values, times in slices(watched or payload, limits):
             # Values may come wider than the tensor's own dtype (int4 as int8).
             family = family or family_of(values.dtype)
             if family is None:
@@ -68,6 +74,7 @@ def measure(
                 half = times * values.nbytes // 2
                 owed += times * values.nbytes - half
                 on_bytes(half)
+    _check(tensor, watched)
     if family is None:
         return Measurement(0, None, None, 0, 0, 0)
     seen, nonzero = family.tally(), family.nonzero
@@ -91,6 +98,23 @@ def measure(
     if distinct is not None and distinct > DISTINCT:
         distinct = None
     return Measurement(zeros, seen.minimum, seen.maximum, seen.nan, seen.inf, distinct, patterns)
+
+
+def _check(tensor: Tensor, watched: Watched | None) -> None:
+    """Raise ChecksumMismatch unless the bytes are those that the file's checksum was made of.
+
+    watched: the payload as it was read to its end, where that summed the bytes up.
+    """
+    if tensor.check is None:
+        return
+    if not (tensor.check.holds() if watched is None else watched.held):
+        place = tensor.extents[0] if tensor.extents else None
+        raise ChecksumMismatch(
+            "its bytes do not have the checksum that the file gives: they were changed after"
+            " saving, and TensorFlow would refuse to load them",
+            place.file if place else "",
+            place.offset if place else None,
+        )
 
 
 def _blocks(tensor: Tensor, limits: Limits) -> Iterator[Array]:
