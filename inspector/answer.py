@@ -38,7 +38,8 @@ class Facts:
     keras_elements: elements by role as Keras counts them (packed int4 values two a byte);
     classes: of every layer; lora: a layer's config names a lora_rank; quantizes_8_bit: a
     quantization wrapper was given one of the toolkit's 8-bit schemes; vocabulary: entries by
-    name; copied_bytes: bytes that each copy takes of the file.
+    name; copied_bytes: bytes that each copy takes of the file. is_keras: Keras could load it, and
+    would count; frozen: it has no variables, and weights among the constants of its graph.
     """
 
     keras_elements: Mapping[str, int]
@@ -46,6 +47,8 @@ class Facts:
     lora: bool
     quantizes_8_bit: bool
     has_config: bool
+    is_keras: bool
+    frozen: bool
     complete: bool
     vocabulary: Mapping[str, int]
     copied_bytes: Mapping[str, int]
@@ -64,6 +67,9 @@ def _partial(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
 
 def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     total = report.totals.count_params
+    if not facts.is_keras:
+        yield from _uncounted(report, facts)
+        return
     if total is None:
         reason = report.totals_reasons.get("count_params")
         yield "What Keras would count is unknown" + (f": {reason.rstrip('.')}." if reason else ".")
@@ -94,6 +100,23 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         ]
         yield f"{head}: {' + '.join(words)}."
         yield from _trained(report)
+
+
+def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    """What is here instead of Keras' count."""
+    yield from _stored_sentence(report)
+    trainable, fixed = report.totals.trainable, report.totals.non_trainable
+    if trainable is not None and fixed is not None and trainable + fixed:
+        verb = "is" if trainable == 1 else "are"
+        yield (
+            f"Of the variables {number(trainable)} {verb} trainable and {number(fixed)} "
+            f"{'is' if fixed == 1 else 'are'} not, as the file says."
+        )
+    if facts.frozen:
+        yield "There are no variables: freezing made the weights constants of the graph."
+    reason = report.totals_reasons.get("count_params")
+    if reason:
+        yield f"Keras' own count does not apply: {reason.rstrip('.')}."
 
 
 def _counted_parts(facts: Facts) -> list[tuple[Group, int]]:
@@ -183,8 +206,8 @@ def _stored_as(role: str) -> str:
     return _OF_GROUP[group]
 
 
-def _config(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
-    if not facts.has_config:
+def _config(report: ArtifactReport, facts: Facts) -> Iterable[str]:
+    if not facts.has_config and facts.is_keras and report.totals.trainable is None:
         yield "There is no model config: what is trainable is unknown."
 
 

@@ -15,7 +15,17 @@ from inspector import report as r
 from inspector.answer import Facts, sentences
 from inspector.errors import ArtifactError
 from inspector.layer_rows import keras_elements
-from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.model import (
+    Artifact,
+    Measurement,
+    Problem,
+    Role,
+    Section,
+    Severity,
+    Signature,
+    Tensor,
+    Verdict,
+)
 from inspector.words import ROLE_LABELS
 
 if TYPE_CHECKING:
@@ -83,6 +93,12 @@ def build_show(
         totals_reasons=dict(counted.reasons),
         in_no_layer=_elements(tensor for tensor in tensors if tensor.name not in held),
         weights=_weights(tensors) if measured is not None else None,
+        tags=artifact.tags,
+        signatures=tuple(map(_signature, artifact.signatures)),
+        operators=tuple(
+            r.OperatorReport(one.name, one.count, one.custom, one.version)
+            for one in artifact.operators
+        ),
     )
     return replace(result, answer=sentences(result, _facts(artifact, verdicts, stored)))
 
@@ -235,6 +251,14 @@ def _extreme(value: float | None) -> r.Extreme:
     return value
 
 
+def _signature(signature: Signature) -> r.SignatureReport:
+    inputs, outputs = (
+        tuple(r.PortReport(one.name, one.dtype, one.shape, one.tensor) for one in ports)
+        for ports in (signature.inputs, signature.outputs)
+    )
+    return r.SignatureReport(signature.name, inputs, outputs, signature.method, signature.tags)
+
+
 def _producer(artifact: Artifact) -> r.ProducerReport | None:
     producer = artifact.producer
     if producer is None:
@@ -358,6 +382,9 @@ def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict], stored: Mapping[
         lora=lora,
         quantizes_8_bit=quantizes_8_bit,
         has_config=artifact.model is not None,
+        is_keras=artifact.uncounted is None,
+        frozen=Role.WEIGHT in counted
+        and all(tensor.section is Section.GRAPH for tensor in artifact.tensors),
         complete=artifact.complete,
         vocabulary=dict(artifact.vocabulary),
         copied_bytes={

@@ -14,24 +14,38 @@ from inspector.errors import ArtifactError, UnknownFormat, Unsupported
 from inspector.storage import ByteSource, LocalFile
 
 _HEAD = 4096
+_FOOTER = 48  # bytes at the end of a table
+_SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
-# MetaInfoDef.stripped_op_list (2) > OpList.op (1) > OpDef.name (1), "Add" or the like.
-_META_INFO = re.compile(
-    rb"(\n.{0,63})?\x12[\x80-\xff]*[\0-\x7f]\n[\x80-\xff]*[\0-\x7f]\n.[A-Z]\w", re.DOTALL
-)
 # A weight map names each variable once: far below this. Longer JSON is not parsed.
 _JSON_LIMIT = 64 << 20
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
-_ONLY_KERAS = "only Keras files are read here so far"
+_NOT_YET = "this version does not read it"
+# What protobuf's text format begins with, comments left out: which message it is.
+_TEXT = re.compile(rb"(?:\s+|#[^\n]*\n)*(\w+)\s*[:{<]")
+_TEXTS = {
+    b"node": "graph-text",
+    b"versions": "graph-text",
+    b"library": "graph-text",
+    b"meta_info_def": "graph-text",
+    b"graph_def": "graph-text",
+    b"saved_model_schema_version": "saved-model",
+    b"meta_graphs": "saved-model",
+    b"model_checkpoint_path": "checkpoint",
+    b"all_model_checkpoint_paths": "checkpoint",
+}
 
 
 def detect(path: str) -> str:
-    """The container at `path`: "hdf5", "zip", "keras-dir" or "keras-shards".
+    """The container at `path`: one of the words that the readers' `containers` have.
 
-    Raises NotFound, UnknownFormat (no model) or Unsupported (a model of a kind not read here).
+    A checkpoint's path may be a prefix, where there is no file of that name. Raises NotFound,
+    UnknownFormat (no model) or Unsupported (a model of a kind not read here).
     """
     if os.path.isdir(path):
         return _directory(path)
+    if not os.path.lexists(path) and os.path.isfile(f"{path}.index"):
+        return "checkpoint"
     if path == "-" and not os.path.lexists(path):
         raise UnknownFormat("a model is not read from stdin: give its file", path)
     with LocalFile(path) as source:
@@ -48,13 +62,17 @@ def _directory(path: str) -> str:
     ):
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
-        raise Unsupported(f"SavedModel directory: {_ONLY_KERAS}", path)
+        return "saved-model"
+    if "checkpoint" in names:
+        return "checkpoint"
     models = [name for name in names if name.endswith(_MODEL_NAMES)]
     if models:
         first = ", ".join(sorted(models)[:3]) + (", ..." if len(models) > 3 else "")
         raise UnknownFormat(f"a folder, not a model: name the files in it ({first})", path)
-    if "checkpoint" in names or any(name.endswith(".index") for name in names):
-        raise Unsupported(f"checkpoint directory: {_ONLY_KERAS}", path)
+    if any(name.endswith(".index") for name in names):
+        return "checkpoint"
+    if os.path.isfile(f"{path.rstrip(os.sep)}.index"):
+        return "checkpoint"
     if not names:
         raise UnknownFormat("an empty folder", path)
     raise UnknownFormat(
@@ -74,11 +92,35 @@ def _file(source: ByteSource) -> str:
         return "zip"
     if _is_weight_map(source, head):
         return "keras-shards"
-    for error, describe in _FOREIGN:
+    _refuse(_STAND_INS, source, head)
+    # A shard's first bytes are values, which may look like anything.
+    if _index_of_shard(source.path):
+        return "checkpoint"
+    _refuse(_FOREIGN, source, head)
+    found = _of_tensorflow(source, head)
+    if found is not None:
+        return found
+    raise UnknownFormat(_unknown(source, head), source.path)
+
+
+def _refuse(known: _Known, source: ByteSource, head: bytes) -> None:
+    """Raise the sentence of the first that knows what the file is."""
+    for error, describe in known:
         sentence = describe(source, head)
         if sentence is not None:
             raise error(sentence, source.path)
-    raise UnknownFormat(_unknown(source, head), source.path)
+
+
+def _of_tensorflow(source: ByteSource, head: bytes) -> str | None:
+    """The container where it is one of TensorFlow's own files."""
+    from inspector.wire.graph_kind import graph_kind
+
+    if source.size >= _FOOTER and source.view(source.size - 8, 8) == _TABLE_MAGIC:
+        return "checkpoint"
+    text = _TEXT.match(head)
+    if text is not None and text[1] in _TEXTS:
+        return _TEXTS[text[1]]
+    return graph_kind(source)
 
 
 def _is_weight_map(source: ByteSource, head: bytes) -> bool:
@@ -115,79 +157,34 @@ def _web_page(source: ByteSource, head: bytes) -> str | None:
     return f"an HTML page{said}, not a model: the download fetched a web page"
 
 
-def _table_index(source: ByteSource, head: bytes) -> str | None:
-    if source.size < 48 or source.view(source.size - 8, 8) != _TABLE_MAGIC:
-        return None
-    folder, name = os.path.split(source.path)
-    stem = name.removesuffix(".index")
-    try:
-        shards = [one for one in os.listdir(folder or ".") if one.startswith(f"{stem}.data-")]
-    except OSError:
-        shards = []
-    where = (
-        f"beside it: {', '.join(sorted(shards))}"
-        if shards
-        else f"missing: {stem}.data-00000-of-0000N"
-    )
-    return f"the TensorBundle index of a TensorFlow checkpoint; its data shard is {where}"
-
-
-def _protobuf(source: ByteSource, head: bytes) -> str | None:
-    # SavedModel: field 1 (schema version, a varint), then field 2 (a meta graph).
-    if re.match(rb"\x08[\x01-\x02]\x12", head):
-        return f"a SavedModel protobuf (saved_model.pb): {_ONLY_KERAS}"
-    first = _first_field(head)
-    # GraphDef: field 1 is a node, whose field 1 is the node's name.
-    if first[:1] == b"\n" and _is_node_name(first):
-        return f"a GraphDef protobuf (frozen graph): {_ONLY_KERAS}"
-    # MetaGraphDef: field 1 is the meta info, whose field 2 lists the operators, each with a name.
-    if _META_INFO.match(first):
-        return f"a MetaGraphDef protobuf (.meta of a TensorFlow 1 checkpoint): {_ONLY_KERAS}"
-    return None
-
-
-def _first_field(head: bytes) -> bytes:
-    """The content of field 1, as far as it is in the head; empty where that is no message."""
-    found = re.match(rb"\n[\x80-\xff]{0,9}[\x00-\x7f]", head)
-    return head[found.end() :] if found else b""
-
-
-def _is_node_name(message: bytes) -> bool:
-    size = message[1] if len(message) > 1 else 0
-    name = message[2 : 2 + size]
-    return size > 0 and re.fullmatch(rb"[A-Za-z0-9_.\-/>:^]+", name) is not None
+def _index_of_shard(path: str) -> str | None:
+    """The index beside a data shard; None where the path is no shard's, or the index is missing."""
+    found = _SHARD.fullmatch(os.path.basename(path))
+    index = os.path.join(os.path.dirname(path), f"{found[1]}.index") if found else ""
+    return index if os.path.isfile(index) else None
 
 
 def _keras_metadata(source: ByteSource, head: bytes) -> str | None:
     # SavedMetadata: field 1 is a node, whose field 3 is its path and field 4 its kind.
     if b"_tf_keras_" in head[:256] and head[:1] == b"\n":
-        return f"the keras_metadata.pb of a SavedModel: {_ONLY_KERAS}"
+        return "the keras_metadata.pb of a SavedModel: open the folder that it is in"
     return None
 
 
 def _data_shard(source: ByteSource, head: bytes) -> str | None:
     # Values and nothing else: only the name can tell.
-    found = re.fullmatch(r"(.*)\.data-\d{5}-of-\d{5}", os.path.basename(source.path))
-    if found is None:
+    found = _SHARD.fullmatch(os.path.basename(source.path))
+    if found is None or _index_of_shard(source.path):
         return None
-    return f"a data shard of a TensorFlow checkpoint: open {found[1]}.index; {_ONLY_KERAS}"
-
-
-def _text_graph(source: ByteSource, head: bytes) -> str | None:
-    if re.match(rb"\s*(node|versions|library|model_graph)\s*\{", head):
-        return f"a text GraphDef (protobuf text format): {_ONLY_KERAS}"
-    return None
-
-
-def _checkpoint_state(source: ByteSource, head: bytes) -> str | None:
-    if head.lstrip().startswith(b"model_checkpoint_path:"):
-        return f"the state file of a checkpoint folder: {_ONLY_KERAS}"
-    return None
+    return (
+        f"a data shard of a TensorFlow checkpoint: {found[1]}.index, which says what its values"
+        " are, is not beside it"
+    )
 
 
 def _tflite(source: ByteSource, head: bytes) -> str | None:
     if head[4:8] == b"TFL3":
-        return f"a TFLite model: {_ONLY_KERAS}"
+        return f"a TFLite model: {_NOT_YET}"
     return None
 
 
@@ -242,21 +239,21 @@ def _safetensors(source: ByteSource, head: bytes) -> str | None:
     return None
 
 
-_FOREIGN: tuple[
+_Known = tuple[
     tuple[type[UnknownFormat | Unsupported], Callable[[ByteSource, bytes], str | None]], ...
-] = (
+]
+# What lies where a file should be, whatever its name.
+_STAND_INS: _Known = (
     (UnknownFormat, _lfs_pointer),
     (UnknownFormat, _web_page),
+)
+_FOREIGN: _Known = (
     (Unsupported, _tflite),
-    (Unsupported, _table_index),
     (UnknownFormat, _magic),
-    (Unsupported, _checkpoint_state),
-    (Unsupported, _text_graph),
     (UnknownFormat, _json),
     (UnknownFormat, _safetensors),
     (Unsupported, _keras_metadata),
-    (Unsupported, _data_shard),
-    (Unsupported, _protobuf),
+    (UnknownFormat, _data_shard),
 )
 
 

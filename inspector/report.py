@@ -160,6 +160,36 @@ class ProblemReport(Struct, frozen=True):
     offset: int | None
 
 
+class PortReport(Struct, frozen=True):
+    """One input or output of a signature. A side of the shape that is not fixed is null; the shape
+    is null where not even the rank is known. tensor: its name in the graph.
+    """
+
+    name: str
+    dtype: str | None
+    shape: tuple[int | None, ...] | None
+    tensor: str | None
+
+
+class SignatureReport(Struct, frozen=True):
+    """A way to call the model. tags: of the meta graph that has it."""
+
+    name: str
+    inputs: tuple[PortReport, ...]
+    outputs: tuple[PortReport, ...]
+    method: str | None
+    tags: tuple[str, ...]
+
+
+class OperatorReport(Struct, frozen=True):
+    """An operator that the graphs use `count` times. custom: it is none of TensorFlow's own."""
+
+    name: str
+    count: int
+    custom: bool
+    version: int | None
+
+
 class Shown(Struct, frozen=True):
     """What a filter left of an artifact's rows; every count and byte is still of the whole."""
 
@@ -175,7 +205,8 @@ class ArtifactReport(Struct, frozen=True):
     readable: False where reading failed; then `problems` says why, format and nbytes may be None
     and every count is None. totals_reasons: why a total is None. bytes: by label, sums exactly to
     nbytes. in_no_layer: elements by role of tensors that no entry of `layers` holds. weights:
-    zeros among all weights, None when not measured.
+    zeros among all weights, None when not measured. tags: of each meta graph of a SavedModel;
+    operators: of all its graphs and functions, the most used first.
     """
 
     path: str
@@ -195,6 +226,9 @@ class ArtifactReport(Struct, frozen=True):
     totals_reasons: dict[str, str]
     in_no_layer: dict[str, int]
     weights: WeightsReport | None
+    tags: tuple[tuple[str, ...], ...] = ()
+    signatures: tuple[SignatureReport, ...] = ()
+    operators: tuple[OperatorReport, ...] = ()
     shown: Shown | UnsetType = UNSET
 
 

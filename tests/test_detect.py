@@ -60,7 +60,7 @@ HTML = b"<!DOCTYPE html>\n<html><head><title>404: Not Found</title></head></html
 TFLITE = b"\x1c\0\0\0TFL3" + bytes(100)
 TABLE = bytes(40) + 0xDB4775248B80FB57.to_bytes(8, "little")
 NODE = message(1, message(1, b"input") + message(2, b"Placeholder"))
-SAVED_MODEL = b"\x08\x01" + message(2, message(1, b"\x0a\x00"))
+SAVED_MODEL = b"\x08\x01" + message(2, message(1, message(4, b"serve")) + message(2, NODE))
 META_GRAPH = message(1, message(2, message(1, message(1, b"Add"))) + message(4, b"serve"))
 KERAS_METADATA = message(1, b"\x1a\x04root" + message(4, b"_tf_keras_sequential"))
 SAFETENSORS = (8).to_bytes(8, "little") + b'{"a":{}}' + bytes(8)
@@ -77,13 +77,7 @@ FILES = {
     "a web page": (HTML, UnknownFormat, 'an HTML page titled "404: Not Found"'),
     "a web page after blank lines": (b"\r\n\n <html>", UnknownFormat, "an HTML page"),
     "TFLite": (TFLITE, Unsupported, "TFLite"),
-    "a table": (TABLE, Unsupported, "TensorBundle index"),
-    "SavedModel": (SAVED_MODEL, Unsupported, "SavedModel protobuf"),
-    "GraphDef": (NODE, Unsupported, "GraphDef protobuf"),
-    "GraphDef as text": (GRAPH_TEXT, Unsupported, "text GraphDef"),
-    "MetaGraphDef": (META_GRAPH, Unsupported, "MetaGraphDef"),
     "Keras metadata": (KERAS_METADATA, Unsupported, "keras_metadata.pb"),
-    "a checkpoint's state": (STATE, Unsupported, "state file of a checkpoint"),
     "safetensors": (SAFETENSORS, UnknownFormat, "safetensors"),
     "a pickle": (pickle.dumps({"a": [1]}), UnknownFormat, "Python pickle"),
     "an old pickle": (pickle.dumps([1], protocol=2), UnknownFormat, "Python pickle"),
@@ -139,25 +133,46 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
     assert "cannot be read" in refused(path)
 
 
-@pytest.mark.parametrize(
-    ("shards", "words"),
-    [
-        ((), "missing: model.hdf5.data-00000-of-0000N"),
-        (("model.hdf5.data-00000-of-00001",), "beside it: model.hdf5.data-00000-of-00001"),
-    ],
-)
-def test_a_renamed_checkpoint_index_names_its_data_shard(tmp_path, shards, words):
-    for name in ("model.hdf5", *shards):
-        (tmp_path / name).write_bytes(TABLE)
-    assert words in refused(tmp_path / "model.hdf5", Unsupported)
+CONTAINERS = {
+    "a table": (TABLE, "checkpoint"),
+    "a checkpoint's state": (STATE, "checkpoint"),
+    "SavedModel": (SAVED_MODEL, "saved-model"),
+    "SavedModel as text": (b"saved_model_schema_version: 1\n", "saved-model"),
+    "GraphDef": (NODE, "graph-def"),
+    "GraphDef as text": (GRAPH_TEXT, "graph-text"),
+    "GraphDef as text, after a comment": (b"# made by hand\n\n" + GRAPH_TEXT, "graph-text"),
+    "MetaGraphDef": (META_GRAPH, "meta-graph"),
+}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.pb", "model"])
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_knows_files_of_tensorflow_whatever_their_name(tmp_path, kind, name):
+    content, container = CONTAINERS[kind]
+    (tmp_path / name).write_bytes(content)
+    assert detect(str(tmp_path / name)) == container
+
+
+def test_a_prefix_is_a_checkpoint_where_its_index_is(tmp_path):
+    (tmp_path / "ckpt-1.index").write_bytes(TABLE)
+    assert detect(str(tmp_path / "ckpt-1")) == "checkpoint"
+    with pytest.raises(NotFound):
+        detect(str(tmp_path / "ckpt-2"))
+    # The prefix may be a folder's name as well.
+    (tmp_path / "ckpt-1").mkdir()
+    assert detect(str(tmp_path / "ckpt-1")) == "checkpoint"
 
 
 def test_a_data_shard_is_told_by_its_name_as_its_content_says_nothing(tmp_path):
-    path = tmp_path / "variables.data-00000-of-00001"
-    path.write_bytes(np.arange(9, dtype="f4").tobytes() + b"\x9e\x01")
-    assert "data shard of a TensorFlow checkpoint: open variables.index" in refused(
-        path, Unsupported
-    )
+    shard = tmp_path / "v.data-00000-of-00001"
+    shard.write_bytes(np.arange(9, dtype="f4").tobytes() + b"\x9e\x01")
+    assert "its values are, is not beside it" in refused(shard, UnknownFormat)
+    # With the index beside it any bytes will do, those of a pickle too.
+    (tmp_path / "v.index").write_bytes(TABLE)
+    shard.write_bytes(b"\x80\x02" + bytes(9))
+    assert detect(str(shard)) == "checkpoint"
+    shard.write_bytes(LFS)
+    assert "Git LFS pointer" in refused(shard, UnknownFormat)
 
 
 def test_a_huge_file_that_begins_like_json_is_not_read_whole(tmp_path):
@@ -173,19 +188,14 @@ def test_a_message_is_one_short_line_whatever_the_names_in_it(tmp_path):
     folder.mkdir()
     for index in range(9):
         (folder / f"a\n\x1b{index}{'x' * 200}.index.data-00000").write_bytes(b"")
-    (folder / "a").write_bytes(TABLE)
-    (folder / f"a\n\x1b{'y' * 200}.index").write_bytes(TABLE)
-    assert "TensorBundle index" in refused(folder / f"a\n\x1b{'y' * 200}.index", Unsupported)
+    (folder / f"a\n\x1b{'y' * 200}.h5").write_bytes(b"x")
+    assert "a folder, not a model" in refused(folder, UnknownFormat)
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("b\n" + "z" * 60_000, b"")
     assert "zip without" in refused(tmp_path / "m.keras", UnknownFormat)
 
 
 FOLDERS = {
-    "SavedModel": ({"saved_model.pb": SAVED_MODEL}, Unsupported, "SavedModel directory"),
-    "SavedModel as text": ({"saved_model.pbtxt": b""}, Unsupported, "SavedModel directory"),
-    "checkpoint": ({"checkpoint": STATE}, Unsupported, "checkpoint directory"),
-    "index": ({"ckpt-1.index": TABLE}, Unsupported, "checkpoint directory"),
     "empty": ({}, UnknownFormat, "an empty folder"),
     "unrelated": ({"a.txt": b"x", "b.txt": b"y"}, UnknownFormat, "no model in it"),
     "config of something else": ({"config.json": b"{}"}, UnknownFormat, "no model in it"),
@@ -199,6 +209,24 @@ def test_says_what_a_folder_is(tmp_path, kind):
     folder.mkdir()
     keras_folder(folder, parts)
     assert words in refused(folder, error)
+
+
+OPENED_FOLDERS = {
+    "SavedModel": ({"saved_model.pb": SAVED_MODEL}, "saved-model"),
+    "SavedModel as text": ({"saved_model.pbtxt": b""}, "saved-model"),
+    "SavedModel beside other models": ({"saved_model.pb": b"", "a.h5": b""}, "saved-model"),
+    "checkpoint": ({"checkpoint": STATE}, "checkpoint"),
+    "checkpoint beside other models": ({"checkpoint": STATE, "a.h5": b""}, "checkpoint"),
+    "index": ({"ckpt-1.index": TABLE}, "checkpoint"),
+}
+
+
+@pytest.mark.parametrize("kind", OPENED_FOLDERS)
+def test_knows_folders_of_tensorflow(tmp_path, kind):
+    parts, container = OPENED_FOLDERS[kind]
+    folder = tmp_path / "model.keras"
+    folder.mkdir()
+    assert detect(keras_folder(folder, parts)) == container
 
 
 def test_knows_what_it_reads_by_content(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from inspector.render.calls import calls
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
@@ -54,6 +55,7 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
         prose(table.note),
         prose(filtered(artifact, options)),
         prose(f"bytes: {byte_line(artifact)}"),
+        "\n".join(f"- {prose(label)}: {prose(text)}" for label, text in calls(artifact)),
         "\n".join(
             f"- **{problem.severity.value}**: {prose(problem.message)} ({code(problem.code)})"
             for problem in artifact.problems[:PROBLEMS]

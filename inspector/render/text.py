@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
+from inspector.render.calls import calls
 from inspector.render.explanation import explain
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe, shorten
@@ -80,6 +81,8 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) ->
     if artifact.shown:
         lines += [style.dim(line) for line in wrap(filtered(artifact, options), options.width)]
     lines += ["", *wrap(f"bytes: {byte_line(artifact)}", prose)]
+    called = [f"{label}: {shorten(safe(text), _MESSAGE)}" for label, text in calls(artifact)]
+    lines += ["", *(line for text in called for line in wrap(text, prose, "  "))] if called else []
     if artifact.problems:
         lines.append("")
         for problem in artifact.problems[:PROBLEMS]:

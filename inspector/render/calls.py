@@ -1,0 +1,73 @@
+"""How a model is called and which operators it needs, as lines: label and text, unescaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.report import ArtifactReport, PortReport, SignatureReport
+from inspector.words import count, listing, number
+
+_SIGNATURES = 20  # signatures that are written out
+_PORTS = 40  # inputs or outputs of one signature
+_CUSTOM = 20  # custom operators that are named
+_KINDS = 6  # of the most used operators
+
+
+def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
+    """(label, text) of tags, signatures and operators; empty where the artifact has none."""
+    lines: list[tuple[str, str]] = []
+    graphs = [", ".join(tags) or "no tag" for tags in artifact.tags]
+    if graphs:
+        lines.append(("tags", " · ".join(graphs)))
+    several = len(artifact.tags) > 1
+    for signature in artifact.signatures[:_SIGNATURES]:
+        tags = f" [{', '.join(signature.tags)}]" if several and signature.tags else ""
+        lines.append(("signature", f"{_signature(signature)}{tags}"))
+    more = len(artifact.signatures) - _SIGNATURES
+    if more > 0:
+        lines.append(("signature", f"... and {number(more)} more (all in --format json)"))
+    if artifact.operators:
+        lines.append(("operators", _operators(artifact)))
+    custom = [one.name for one in artifact.operators if one.custom]
+    if custom:
+        named = listing([*custom[:_CUSTOM], *_rest(len(custom) - _CUSTOM)])
+        lines.append(
+            ("custom", f"{named}: not TensorFlow's own, so the runtime must register them")
+        )
+    return lines
+
+
+def _rest(more: int) -> list[str]:
+    return [f"{number(more)} more"] if more > 0 else []
+
+
+def _operators(artifact: ArtifactReport) -> str:
+    top = artifact.operators[:_KINDS]
+    total = sum(one.count for one in artifact.operators)
+    named = ", ".join(f"{one.name} {number(one.count)}" for one in top)
+    kinds = len(artifact.operators)
+    rest = f", and {count(kinds - len(top), 'more kind')}" if kinds > len(top) else ""
+    return f"{number(total)} in the graph: {named}{rest}"
+
+
+def _signature(signature: SignatureReport) -> str:
+    return (
+        f"{signature.name}({_ports(signature.inputs)}) → {_ports(signature.outputs) or 'nothing'}"
+    )
+
+
+def _ports(ports: Sequence[PortReport]) -> str:
+    words = [_port(port) for port in ports[:_PORTS]]
+    return ", ".join([*words, *(f"... {one}" for one in _rest(len(ports) - _PORTS))])
+
+
+def _port(port: PortReport) -> str:
+    tensor = f" ({port.tensor})" if port.tensor and port.tensor != port.name else ""
+    return f"{port.name}: {port.dtype or 'unknown'} {_shape(port.shape)}{tensor}"
+
+
+def _shape(sides: tuple[int | None, ...] | None) -> str:
+    """(None, 10) -> "?×10"; unknown rank "of any shape"."""
+    if sides is None:
+        return "of any shape"
+    return "×".join("?" if side is None else str(side) for side in sides) or "scalar"
