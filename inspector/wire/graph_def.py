@@ -1,0 +1,298 @@
+"""GraphDef: nodes and functions of a graph; their attributes are read when asked.
+
+Sources, of TensorFlow 2.21: graph.proto, node_def.proto, function.proto, op_def.proto and
+attr_value.proto of tensorflow/core/framework. Functions as TensorFlow wrote them before 0.12
+(a node's results have names of their own) come in the form of later ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from inspector.errors import LimitExceeded
+from inspector.limits import Limits
+from inspector.wire.protobuf import Message, Wire, signed
+from inspector.wire.protobuf_schema import numbers as packed_numbers
+from inspector.wire.protobuf_schema import packed, parse
+from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, VERSION_DEF
+
+ATTRIBUTES = 5  # of a node of either kind, and of a function
+REFERENCE = 100  # added to a dtype's number for a reference to one
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node. scope: the name of the function it is in, "" in the graph itself.
+
+    inputs: as written: "node", "node:1", in a function "node:output:1"; "^node" waits for it only.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    scope: str
+    message: Message = field(compare=False, repr=False)
+
+    def attr(self, name: str) -> Message | None:
+        """The AttrValue of a name. Raises what `protobuf.fields` raises."""
+        found = None
+        for key, value in attributes(self.message):
+            if key == name:
+                found = value
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the graph's library.
+
+    arguments, outputs: names of its signature's; returns: by output, which node's output it is.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    returns: Mapping[str, str]
+    message: Message = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph. producer, min_consumer: versions of TensorFlow's graphs; None where not said."""
+
+    nodes: tuple[Node, ...]
+    functions: Mapping[str, Function]
+    producer: int | None
+    min_consumer: int | None
+    message: Message = field(compare=False, repr=False)
+
+    def walk(self) -> Iterator[Node]:
+        """The nodes of the graph, then those of each function."""
+        yield from self.nodes
+        for function in self.functions.values():
+            yield from function.nodes
+
+
+class _Budget:
+    """Nodes and their inputs: each is a Python value, and may be two bytes of the file."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.nodes
+        self._spent = 0
+
+    def spend(self, count: int, message: Message) -> None:
+        self._spent += count
+        if self._spent > self._limit:
+            path, offset = message.source.path, message.offset
+            raise LimitExceeded("nodes", self._spent, self._limit, path, offset)
+
+
+def read_graph(message: Message) -> Graph:
+    """The graph that a GraphDef is.
+
+    Raises what `protobuf.fields` raises, and LimitExceeded (`nodes`: those of all functions too,
+    and their inputs).
+    """
+    budget = _Budget(message.limits)
+    nodes = tuple(_nodes(message, 1, "", budget))
+    functions = (
+        _function(found, budget) for library in message.each(2) for found in library.each(1)
+    )
+    versions = message.find(4)
+    said = None if versions is None else parse(versions, VERSION_DEF)
+    if said is None:
+        old = message.last(3, Wire.VARINT)
+        producer = None if old is None else signed(old.value, 32)
+        minimum = None
+    else:
+        producer, minimum = said["producer"], said["min_consumer"]
+    return Graph(nodes, {one.name: one for one in functions}, producer, minimum, message)
+
+
+def _nodes(message: Message, number: int, scope: str, budget: _Budget) -> Iterator[Node]:
+    """The nodes in a message's field of this number."""
+    source = message.source
+    whole = source.view(message.offset, message.length)
+    base = message.offset
+    for found in message.fields(number):
+        if found.wire != Wire.BYTES:
+            continue
+        child = message.child(found)
+        head = _quick(whole, found.offset - base, found.length)
+        name, op, inputs = head if head is not None else _slow(child)
+        budget.spend(1 + len(inputs), child)
+        yield Node(name, sys.intern(op), inputs, scope, child)
+
+
+def _quick(  # noqa: C901 - one flat loop: a call more a field would double its time
+    view: memoryview, at: int, length: int
+) -> tuple[str, str, tuple[str, ...]] | None:
+    """A NodeDef's name, operator and inputs; None for one that is written in an unusual way.
+
+    A graph has ten thousands of nodes, all written by the same few writers.
+    """
+    name = op = ""
+    inputs: list[str] = []
+    stop = at + length
+    try:
+        while at < stop:
+            tag, size = view[at], view[at + 1]
+            at += 2
+            if size >= 0x80:
+                size, shift = size & 0x7F, 7
+                while shift < 64:
+                    more = view[at]
+                    at += 1
+                    size |= (more & 0x7F) << shift
+                    shift += 7
+                    if more < 0x80:
+                        break
+            end = at + size
+            if end > stop:
+                return None
+            if tag == 0x1A:
+                inputs.append(str(view[at:end], "utf-8"))
+            elif tag == 0x12:
+                op = str(view[at:end], "utf-8")
+            elif tag == 0x0A:
+                name = str(view[at:end], "utf-8")
+            elif tag not in (0x22, 0x2A, 0x32, 0x3A):
+                return None
+            at = end
+    except (IndexError, UnicodeDecodeError):
+        return None
+    return name, op, tuple(inputs)
+
+
+def _slow(message: Message) -> tuple[str, str, tuple[str, ...]]:
+    """The same, of any message, or the error that says what is wrong with it."""
+    return message.text(1), message.text(2), tuple(message.texts(3))
+
+
+def _function(message: Message, budget: _Budget) -> Function:
+    signature = message.find(1)
+    name = "" if signature is None else signature.text(1)
+    arguments = () if signature is None else tuple(one.text(1) for one in signature.each(2))
+    outputs = () if signature is None else tuple(one.text(1) for one in signature.each(3))
+    budget.spend(1 + len(arguments) + len(outputs), message)
+    nodes = tuple(_nodes(message, 3, name, budget))
+    returns = {entry.text(1): entry.text(2) for entry in message.each(4)}
+    if not nodes:
+        nodes = tuple(_early_nodes(message, name, budget))
+        returns = returns or {one: one for one in outputs}
+    return Function(name, arguments, outputs, nodes, returns, message)
+
+
+def _early_nodes(message: Message, scope: str, budget: _Budget) -> Iterator[Node]:
+    """Nodes of a function before TensorFlow 0.12: ret = 1, op = 2, arg = 3, dep = 4, attr = 5.
+
+    A node is called what its first result is called; its other results are outputs of it.
+    """
+    renamed: dict[str, str] = {}
+    for child in message.each(2):
+        results = tuple(child.texts(1))
+        name = results[0] if results else ""
+        renamed |= {other: f"{name}:{at}" for at, other in enumerate(results[1:], 1)}
+        inputs = tuple(renamed.get(one, one) for one in child.texts(3))
+        inputs += tuple(f"^{renamed.get(one, one)}" for one in child.texts(4))
+        budget.spend(len(results) + len(inputs), child)
+        yield Node(name, sys.intern(child.text(2)), inputs, scope, child)
+
+
+def attributes(message: Message, number: int = ATTRIBUTES) -> Iterator[tuple[str, Message]]:
+    """Name and AttrValue of each attribute of a node or function, as they are written.
+
+    Of two with one name the last one counts.
+    """
+    for entry in message.each(number):
+        value = entry.find(2)
+        empty = Message(entry.source, entry.offset, 0, entry.limits, entry.depth)
+        yield entry.text(1), empty if value is None else value
+
+
+def attr_text(value: Message) -> str | None:
+    """The string of an AttrValue (`s`); None where it is of another kind, as for all of these."""
+    return None if value.last(2) is None else value.text(2)
+
+
+def attr_int(value: Message) -> int | None:
+    """The integer (`i`)."""
+    found = value.last(3, Wire.VARINT)
+    return None if found is None else signed(found.value)
+
+
+def attr_bool(value: Message) -> bool | None:
+    """The truth value (`b`)."""
+    found = value.last(5, Wire.VARINT)
+    return None if found is None else bool(found.value)
+
+
+def attr_type(value: Message) -> str | None:
+    """The dtype (`type`), as `type_name` gives it."""
+    found = value.last(6, Wire.VARINT)
+    return None if found is None else type_name(signed(found.value, 32))
+
+
+def attr_shape(value: Message) -> tuple[int | None, ...] | None:
+    """The shape (`shape`), as `sides` gives it; None also where not even the rank is known."""
+    return sides(value.find(7))
+
+
+def attr_tensor(value: Message) -> Message | None:
+    """The TensorProto (`tensor`)."""
+    return value.find(8)
+
+
+def attr_func(value: Message) -> str | None:
+    """The name of the function (`func`)."""
+    found = value.find(10)
+    return None if found is None else found.text(1)
+
+
+def attr_funcs(value: Message) -> tuple[str, ...]:
+    """The names of the functions of a list (`list.func`): a Case's branches."""
+    return tuple(one.text(1) for part in value.each(1) for one in part.each(9))
+
+
+def attr_types(value: Message) -> tuple[str, ...]:
+    """The dtypes of a list (`list.type`)."""
+    found: list[str] = []
+    for part in value.each(1):
+        kinds = packed_numbers(part.source, packed(part, 6, "enum"), part.limits)
+        found += [type_name(int(kind)) for kind in kinds]
+    return tuple(found)
+
+
+def attr_shapes(value: Message) -> tuple[tuple[int | None, ...] | None, ...]:
+    """The shapes of a list (`list.shape`)."""
+    return tuple(sides(one) for part in value.each(1) for one in part.each(7))
+
+
+def attr_texts(value: Message) -> tuple[str, ...]:
+    """The strings of a list (`list.s`)."""
+    return tuple(text for part in value.each(1) for text in part.texts(2))
+
+
+def type_name(number: int) -> str:
+    """TensorFlow's own name of a dtype: "float32", "qint8", "float32_ref"; "unknown (99)"."""
+    known = DTYPES.get(number)
+    if known is not None:
+        return known.name
+    known = DTYPES.get(number - REFERENCE)
+    return f"unknown ({number})" if known is None else f"{known.name}_ref"
+
+
+def sides(shape: Message | None) -> tuple[int | None, ...] | None:
+    """The sides of a TensorShapeProto, None for one that is not fixed.
+
+    None where there is no shape, or not even the rank is known.
+    """
+    if shape is None:
+        return None
+    found = parse(shape, TENSOR_SHAPE)
+    if found["unknown_rank"]:
+        return None
+    return tuple(dim["size"] if dim["size"] >= 0 else None for dim in found["dim"])
