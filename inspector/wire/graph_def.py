@@ -10,20 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
-from inspector.wire.protobuf import Message, Wire, signed
+from inspector.wire.protobuf import Message, Wire, decode, signed
 from inspector.wire.protobuf_schema import numbers as packed_numbers
 from inspector.wire.protobuf_schema import packed, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, VERSION_DEF
 
 ATTRIBUTES = 5  # of a node of either kind, and of a function
+_KEY = 0x0A  # the tag of a map entry's key
 REFERENCE = 100  # added to a dtype's number for a reference to one
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One node. scope: the name of the function it is in, "" in the graph itself.
 
     inputs: as written: "node", "node:1", in a function "node:output:1"; "^node" waits for it only.
@@ -33,15 +34,11 @@ class Node:
     op: str
     inputs: tuple[str, ...]
     scope: str
-    message: Message = field(compare=False, repr=False)
+    message: Message
 
     def attr(self, name: str) -> Message | None:
         """The AttrValue of a name. Raises what `protobuf.fields` raises."""
-        found = None
-        for key, value in attributes(self.message):
-            if key == name:
-                found = value
-        return found
+        return attribute(self.message, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +170,35 @@ def _slow(message: Message) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _function(message: Message, budget: _Budget) -> Function:
-    signature = message.find(1)
-    name = "" if signature is None else signature.text(1)
-    arguments = () if signature is None else tuple(one.text(1) for one in signature.each(2))
-    outputs = () if signature is None else tuple(one.text(1) for one in signature.each(3))
-    budget.spend(1 + len(arguments) + len(outputs), message)
+    returned: dict[str, str] = {}
+    names: dict[int, list[str]] = {1: [""], 2: [], 3: []}
+    for found in message.fields(1, 4):
+        if found.wire != Wire.BYTES:
+            continue
+        child = message.child(found)
+        if found.number == 1:
+            _add_signature(names, child)
+        else:
+            returned[child.text(1)] = child.text(2)
+    name, arguments, outputs = names[1][-1], tuple(names[2]), tuple(names[3])
+    budget.spend(1 + len(returned) + len(arguments) + len(outputs), message)
     nodes = tuple(_nodes(message, 3, name, budget))
-    returns = {entry.text(1): entry.text(2) for entry in message.each(4)}
     if not nodes:
         nodes = tuple(_early_nodes(message, name, budget))
-        returns = returns or {one: one for one in outputs}
-    return Function(name, arguments, outputs, nodes, returns, message)
+        returned = returned or {one: one for one in outputs}
+    return Function(name, arguments, outputs, nodes, returned, message)
+
+
+def _add_signature(names: dict[int, list[str]], message: Message) -> None:
+    """Add an OpDef's name (1), and the names of its arguments (2) and outputs (3)."""
+    for found in message.fields(*names):
+        if found.wire == Wire.BYTES:
+            is_name = found.number == 1
+            names[found.number].append(
+                decode(message.source, found, message.limits)
+                if is_name
+                else message.child(found).text(1)
+            )
 
 
 def _early_nodes(message: Message, scope: str, budget: _Budget) -> Iterator[Node]:
@@ -208,9 +223,31 @@ def attributes(message: Message, number: int = ATTRIBUTES) -> Iterator[tuple[str
     Of two with one name the last one counts.
     """
     for entry in message.each(number):
-        value = entry.find(2)
-        empty = Message(entry.source, entry.offset, 0, entry.limits, entry.depth)
-        yield entry.text(1), empty if value is None else value
+        yield entry.text(1), _value(entry)
+
+
+def attribute(message: Message, name: str, number: int = ATTRIBUTES) -> Message | None:
+    """The AttrValue of a name, of a node or function."""
+    key = name.encode()
+    usual = bytes((_KEY, len(key))) + key if len(key) < 0x80 else b""
+    source, found = message.source, None
+    for one in message.fields(number):
+        if one.wire != Wire.BYTES:
+            continue
+        start = source.view(one.offset, min(len(usual), one.length))
+        # Writers put the key first; only what may be another writer's is looked at in full.
+        if start == usual or not start or start[0] != _KEY or not usual:
+            entry = message.child(one)
+            if entry.text(1) == name:
+                found = _value(entry)
+    return found
+
+
+def _value(entry: Message) -> Message:
+    """The value in a map's entry: an empty message where there is none."""
+    value = entry.find(2)
+    empty = Message(entry.source, entry.offset, 0, entry.limits, entry.depth)
+    return empty if value is None else value
 
 
 def attr_text(value: Message) -> str | None:
