@@ -13,11 +13,10 @@ from typing import Any
 
 from inspector.errors import LimitExceeded
 from inspector.model import Port, Signature
+from inspector.wire.graph_def import REFERENCE
 from inspector.wire.protobuf import Field, Message, Wire
 from inspector.wire.protobuf_schema import Schema, many, mapping, one, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, VERSION_DEF
-
-_REF = 100  # a reference to a tensor of dtype N has dtype N + 100
 
 TENSOR_INFO: dict[int, Any] = {
     1: one("name", "string"),
@@ -328,7 +327,7 @@ def _signature(entry: Message) -> Signature:
 
 def _port(name: str, info: Mapping[str, Any]) -> Port:
     number = info["dtype"]
-    dtype = DTYPES.get(number - _REF if number > _REF else number)
+    dtype = DTYPES.get(number - REFERENCE if number > REFERENCE else number)
     shape: tuple[int | None, ...] | None = ()
     proto = info["tensor_shape"]
     if proto is not None:
