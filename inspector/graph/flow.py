@@ -1,0 +1,389 @@
+"""Who reads a constant or a variable: values followed to the operators that work on them.
+
+A value is followed through the operators of `passing`, through calls of functions, and out of a
+function again where it returns what it was given. Every body (the graph, and each function) is
+indexed once; what becomes of an argument is worked out once for each function, callees first, so
+that calls cost what they are and no more. A function that calls itself is not followed into.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inspector.errors import LimitExceeded
+from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, Call, To
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Use
+from inspector.wire.graph_def import Graph, Node, attr_func, attr_funcs
+
+# Operators whose node holds a value of its own.
+CONSTANTS = frozenset({"Const", "HostConst", "ImmutableConst"})
+VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
+
+RETURNED = "_Retval"  # TensorFlow's own name for what a function's result goes to
+
+_LONGEST = 16  # operators on a value's way that are named
+
+Value = tuple[str, int]  # an output of a node, or (argument's name, 0)
+
+
+class _Reader(NamedTuple):
+    """An input of a node that reads a value."""
+
+    node: int
+    at: int
+
+
+@dataclass(slots=True)
+class _Reach:
+    """Where a value goes: uses, in the order found, and the results that it is returned as."""
+
+    uses: dict[Use, None] = field(default_factory=dict)
+    returned: set[int] = field(default_factory=set)
+
+
+class _Body:
+    """The graph, or a function: who reads which value in it."""
+
+    def __init__(
+        self,
+        name: str,
+        nodes: Sequence[Node],
+        arguments: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        returns: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.nodes = nodes
+        self.arguments = arguments
+        self.by_name = {node.name: at for at, node in enumerate(nodes)}
+        self.counts: list[int] = []
+        self.inputs: list[list[Value]] = []
+        self.readers: dict[str, dict[int, list[_Reader]]] = {}
+        self.returned: dict[str, dict[int, list[int]]] = {}
+        self.static: frozenset[int] = frozenset()
+        self._outputs = tuple(outputs)
+        self._returns = returns or {}
+
+    def index(self, functions: Mapping[str, _Body]) -> None:
+        """Find the readers of each value. functions: outputs may be called by their names."""
+        for at, node in enumerate(self.nodes):
+            values = [
+                self._value(text, functions) for text in node.inputs if not text.startswith("^")
+            ]
+            self.counts.append(len(values))
+            self.inputs.append(values)
+            for place, (name, output) in enumerate(values):
+                outputs = self.readers.setdefault(name, {})
+                outputs.setdefault(output, []).append(_Reader(at, place))
+        for place, output_name in enumerate(self._outputs):
+            if output_name in self._returns:
+                name, output = self._value(self._returns[output_name], functions)
+                self.returned.setdefault(name, {}).setdefault(output, []).append(place)
+
+    def _value(self, text: str, functions: Mapping[str, _Body]) -> Value:
+        """What an input refers to: "node", "node:1", "node:output:1", "argument"."""
+        if ":" not in text:
+            return text, 0
+        name, *rest = text.split(":")
+        number = int(rest[-1]) if rest[-1].isdecimal() and len(rest[-1]) < 10 else 0
+        if rest[0].isdecimal():
+            return name, number
+        at = self.by_name.get(name)
+        if at is None:
+            return name, number
+        op = self.nodes[at].op
+        called = functions.get(op)
+        named = called.output_names if called is not None else OUTPUTS.get(op, ())
+        return name, number + (named.index(rest[0]) if rest[0] in named else 0)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self._outputs
+
+    def leads_on(self, name: str, output: int) -> bool:
+        """Whether anything takes this value."""
+        return output in self.readers.get(name, ()) or output in self.returned.get(name, ())
+
+    def outputs_taken(self, name: str) -> list[int]:
+        """The outputs of a node that anything takes."""
+        return [*self.readers.get(name, ()), *self.returned.get(name, ())]
+
+    def find_static(self, given: Iterable[int]) -> None:
+        """Find the nodes whose value comes from constants and variables alone.
+
+        given: the arguments that are a constant or a variable of the model's.
+        """
+        known = deque[str](self.arguments[at] for at in given if at < len(self.arguments))
+        waiting: dict[int, int] = {}
+        static: set[int] = set()
+        for at, node in enumerate(self.nodes):
+            if node.op in CONSTANTS or node.op in VARIABLES or node.op == "ReadVariableOp":
+                static.add(at)
+                known.append(node.name)
+        while known:
+            for readers in self.readers.get(known.popleft(), {}).values():
+                for at, place in readers:
+                    if at in static or not self._counts(at, place):
+                        continue
+                    if at not in waiting:
+                        waiting[at] = sum(self._counts(at, one) for one in range(self.counts[at]))
+                    waiting[at] -= 1
+                    if not waiting[at]:
+                        static.add(at)
+                        known.append(self.nodes[at].name)
+        self.static = frozenset(static)
+
+    def _counts(self, at: int, place: int) -> bool:
+        """Whether a node's output is made of this input."""
+        op = self.nodes[at].op
+        way = PASSING.get(op)
+        return op in ARITHMETIC if way is None else way.takes(place, self.counts[at])
+
+
+class _Site(NamedTuple):
+    """A node that calls functions."""
+
+    body: _Body
+    node: int
+    call: Call
+    functions: tuple[str, ...]
+
+
+_BY_NAME = Call(())  # a node whose operator is a function's name
+
+
+class _Tracer:
+    def __init__(
+        self, graph: Graph, captured: Mapping[tuple[str, int], Hashable], limits: Limits
+    ) -> None:
+        self._steps = 0
+        self._limits = limits
+        self._path = graph.message.source.path
+        self.top = _Body("", graph.nodes)
+        # "" stands for the graph itself; no node can call a function of that name.
+        self.functions = {
+            name: _Body(name, one.nodes, one.arguments, one.outputs, one.returns)
+            for name, one in graph.functions.items()
+            if name
+        }
+        given: dict[str, list[int]] = {}
+        for function, argument in captured:
+            given.setdefault(function, []).append(argument)
+        self.sites: dict[str, dict[int, _Site]] = {}
+        self._callers: dict[str, list[_Site]] = {}
+        for body in self.bodies():
+            body.index(self.functions)
+            body.find_static(given.get(body.name, ()))
+            self._find_calls(body)
+        self.inward: dict[tuple[str, int], _Reach] = {}
+        self.outward: dict[tuple[str, int], _Reach] = {}
+        order = self._callees_first()
+        for body in order:
+            for at, name in enumerate(body.arguments):
+                self.inward[body.name, at] = self.walk(body, [(name, 0)])
+        for body in reversed(order):
+            for at, name in enumerate(body.output_names):
+                self.outward[body.name, at] = self._after(body, at, name)
+
+    def bodies(self) -> Iterator[_Body]:
+        yield self.top
+        yield from self.functions.values()
+
+    def _find_calls(self, body: _Body) -> None:
+        sites = self.sites[body.name] = {}
+        for at, node in enumerate(body.nodes):
+            call = _BY_NAME if node.op in self.functions else CALLS.get(node.op)
+            if call is None:
+                continue
+            named = [node.op] if call is _BY_NAME else _called(node, call)
+            known = tuple(name for name in named if name in self.functions)
+            if known:
+                site = sites[at] = _Site(body, at, call, known)
+                for name in known:
+                    self._callers.setdefault(name, []).append(site)
+
+    def _callees_first(self) -> list[_Body]:
+        """The functions, each behind those that it calls; a ring of them is cut somewhere."""
+        order: list[_Body] = []
+        seen: set[str] = set()
+        for start in self.functions:
+            path = [(start, self._calls(start))] if start not in seen else []
+            seen.add(start)
+            while path:
+                name, calls = path[-1]
+                callee = next((one for one in calls if one not in seen), None)
+                if callee is None:
+                    path.pop()
+                    order.append(self.functions[name])
+                else:
+                    seen.add(callee)
+                    path.append((callee, self._calls(callee)))
+        return order
+
+    def _calls(self, name: str) -> Iterator[str]:
+        return (one for site in self.sites[name].values() for one in site.functions)
+
+    def walk(self, body: _Body, starts: Iterable[Value]) -> _Reach:
+        """Where values of a body go, inside it and the functions that it calls."""
+        reach = _Reach()
+        seen = set(starts)
+        waiting = deque[tuple[str, int, tuple[str, ...]]]((*value, ()) for value in seen)
+        while waiting:
+            name, output, through = waiting.popleft()
+            reach.returned.update(body.returned.get(name, {}).get(output, ()))
+            for at, place in body.readers.get(name, {}).get(output, ()):
+                self._spend(1)
+                node = body.nodes[at]
+                outputs, longer = self._onward(body, at, place, through, reach)
+                for one in outputs:
+                    if (node.name, one) not in seen:
+                        seen.add((node.name, one))
+                        waiting.append((node.name, one, longer))
+        return reach
+
+    def _onward(
+        self, body: _Body, at: int, place: int, through: tuple[str, ...], reach: _Reach
+    ) -> tuple[Iterable[int], tuple[str, ...]]:
+        """The outputs by which a node hands on its input `place`, and the way to there.
+
+        Adds the node to the uses where it works on the value, or where nothing takes it further.
+        """
+        node = body.nodes[at]
+        use = Use(node.op, place, node.name, through)
+        site = self.sites[body.name].get(at)
+        if site is not None and place >= site.call.first:
+            longer = _longer(through, node.op) if site.call.loop else through
+            inside = self._inside(site, place)
+            self._spend(len(inside.uses))
+            for one in inside.uses:
+                whole = (longer + one.through)[:_LONGEST]
+                reach.uses[Use(one.op, one.input, one.node, whole)] = None
+            outputs = [one for one in inside.returned if body.leads_on(node.name, one)]
+            if not inside.uses and not outputs:
+                reach.uses[use] = None
+            return outputs, longer
+        way = PASSING.get(node.op)
+        if way is None or not way.takes(place, body.counts[at]):
+            reach.uses[use] = None
+            on = way is None and node.op in ARITHMETIC and at in body.static
+            return ([0] if on else []), _longer(through, node.op)
+        outputs = body.outputs_taken(node.name)
+        if way.outputs is not To.EVERY:
+            outputs = [place if way.outputs is To.SAME else 0]
+        outputs = [one for one in outputs if body.leads_on(node.name, one)]
+        if not outputs:
+            reach.uses[use] = None
+        return outputs, _longer(through, node.op)
+
+    def _inside(self, site: _Site, place: int) -> _Reach:
+        """What the functions that a node calls do with its input `place`."""
+        call = site.call
+        first = place - call.first + call.argument
+        found = _Reach()
+        waiting, seen = [first], {first}
+        while waiting:
+            argument = waiting.pop()
+            for name in site.functions:
+                reach = self.inward.get((name, argument))
+                if reach is None:
+                    continue
+                self._spend(1 + len(reach.uses))
+                found.uses |= reach.uses
+                # The condition of a loop returns whether to go on, and none of its arguments.
+                if call.loop and name != site.functions[0]:
+                    continue
+                found.returned |= reach.returned
+                if call.loop:
+                    waiting += reach.returned - seen
+                    seen |= reach.returned
+        if call.loop:
+            found.returned |= seen  # it may go round no time at all
+        return found
+
+    def _after(self, body: _Body, at: int, output: str) -> _Reach:
+        """Where a function's result `at` goes in those that call it."""
+        found = _Reach()
+        for site in self._callers.get(body.name, ()):
+            if site.call.loop and body.name != site.functions[0]:
+                continue
+            caller = site.body
+            name = caller.nodes[site.node].name
+            reach = self.walk(caller, [(name, at)])
+            if site.call.loop:
+                reach.uses |= self._inside(site, at).uses
+            self._finish(caller, reach)
+            self._spend(len(reach.uses))
+            found.uses |= reach.uses
+        if body.name not in self._callers:
+            found.uses[Use(RETURNED, at, f"{body.name}:{output}")] = None
+        return found
+
+    def _finish(self, body: _Body, reach: _Reach) -> None:
+        """Follow what a body returns into its callers."""
+        for at in sorted(reach.returned):
+            after = self.outward.get((body.name, at))
+            if after is not None:
+                self._spend(len(after.uses))
+                reach.uses |= after.uses
+
+    def uses(self, body: _Body, name: str) -> tuple[Use, ...]:
+        """All uses of a value that a body makes, or is given as an argument."""
+        reach = self.walk(body, [(name, 0)])
+        if body is not self.top:
+            self._finish(body, reach)
+        return tuple(reach.uses)
+
+    def _spend(self, count: int) -> None:
+        self._steps += count
+        limit = self._limits.graph_steps
+        if self._steps > limit:
+            raise LimitExceeded("graph_steps", self._steps, limit, self._path)
+
+
+def _longer(through: tuple[str, ...], op: str) -> tuple[str, ...]:
+    return (*through, op) if len(through) < _LONGEST else through
+
+
+def _called(node: Node, call: Call) -> list[str]:
+    """Names of the functions that a node's attributes give."""
+    found: list[str] = []
+    for name in call.attrs:
+        attr = node.attr(name)
+        if attr is not None:
+            one = attr_func(attr)
+            found += attr_funcs(attr) if one is None else (one,)
+    return found
+
+
+def uses_of(
+    graph: Graph,
+    captured: Mapping[tuple[str, int], Hashable] | None = None,
+    limits: Limits = DEFAULT,
+) -> Mapping[Hashable, tuple[Use, ...]]:
+    """Where each constant and variable of a graph, and of its functions, is read.
+
+    Keys: (function's name or "", node's name) of each node of CONSTANTS and VARIABLES; empty where
+    nothing reads it. captured: (function's name, number of the argument) -> key of what is bound
+    to it, as a SavedModel does with variables and tensors; those keys have uses too. A graph may be
+    broken (inputs that are not there, names given twice, rings): what cannot be followed is left
+    out. Raises LimitExceeded (`graph_steps`), and what reading a node's attributes raises.
+    """
+    captured = captured or {}
+    tracer = _Tracer(graph, captured, limits)
+    found: dict[Hashable, dict[Use, None]] = {}
+    for body in tracer.bodies():
+        for node in body.nodes:
+            if node.op in CONSTANTS or node.op in VARIABLES:
+                uses = tracer.uses(body, node.name)
+                found.setdefault((body.name, node.name), {}).update(dict.fromkeys(uses))
+    for (name, argument), key in captured.items():
+        reached = found.setdefault(key, {})
+        function = tracer.functions.get(name)
+        if function is not None and 0 <= argument < len(function.arguments):
+            uses = tracer.uses(function, function.arguments[argument])
+            reached.update(dict.fromkeys(uses))
+    return {key: tuple(uses) for key, uses in found.items()}
