@@ -197,13 +197,20 @@ def read_tensor(message: Message) -> TensorValue:
     what `protobuf.fields` raises, and Corrupt for a packed field that ends within a value.
     """
     head = parse(message, _HEAD)
-    dtype = DTYPES.get(head["dtype"])
-    shape = shape_of(head["shape"])
+    return read_values(message, head["dtype"], shape_of(head["shape"]))
+
+
+def read_values(message: Message, number: int, shape: tuple[int, ...] | None) -> TensorValue:
+    """The same of a TensorProto whose dtype (by TensorFlow's number) and shape are told elsewhere.
+
+    Checkpoints of version 1 leave both out. Raises as `read_tensor`.
+    """
+    dtype = DTYPES.get(number)
     elements = 0 if shape is None else math.prod(shape)
     content, spans = _scan(message)
     nbytes = sum(length for _, length in spans)
     if dtype is None:
-        found = _Found(0, "", f"dtype {head['dtype']} is none")
+        found = _Found(0, "", f"dtype {number} is none")
     elif shape is None:
         found = _Found(0, "", "no tensor can have its shape")
     elif content is not None and content.length and elements:
@@ -214,7 +221,7 @@ def read_tensor(message: Message) -> TensorValue:
     else:
         found = _typed(message, dtype.values, elements, nbytes)
     return TensorValue(
-        f"unknown ({head['dtype']})" if dtype is None else dtype.name,
+        f"unknown ({number})" if dtype is None else dtype.name,
         None if dtype is None else dtype.values,
         shape,
         elements,
