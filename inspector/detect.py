@@ -14,6 +14,7 @@ from inspector.errors import ArtifactError, UnknownFormat, Unsupported
 from inspector.storage import ByteSource, LocalFile
 
 _HEAD = 4096
+_REPLACED = 3  # U+FFFD that no text of somebody's would have
 _FOOTER = 48  # bytes at the end of a table
 _SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -27,6 +28,10 @@ _TEXTS = {
     b"node": "graph-text",
     b"versions": "graph-text",
     b"library": "graph-text",
+    b"version": "graph-text",
+    b"saver_def": "graph-text",
+    b"collection_def": "graph-text",
+    b"signature_def": "graph-text",
     b"meta_info_def": "graph-text",
     b"graph_def": "graph-text",
     b"saved_model_schema_version": "saved-model",
@@ -164,6 +169,20 @@ def _index_of_shard(path: str) -> str | None:
     return index if os.path.isfile(index) else None
 
 
+def _re_encoded(source: ByteSource, head: bytes) -> str | None:
+    # What is no UTF-8 became U+FFFD: a copy or a checkout took a binary file for text.
+    if head[:1] != b"\n" or head.count(b"\xef\xbf\xbd") < _REPLACED:
+        return None
+    try:
+        head[:-4].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return (
+        "a protobuf that was re-encoded as text, which replaced its bytes: fetch the file anew, as"
+        " binary"
+    )
+
+
 def _keras_metadata(source: ByteSource, head: bytes) -> str | None:
     # SavedMetadata: field 1 is a node, whose field 3 is its path and field 4 its kind.
     if b"_tf_keras_" in head[:256] and head[:1] == b"\n":
@@ -252,6 +271,7 @@ _FOREIGN: _Known = (
     (UnknownFormat, _magic),
     (UnknownFormat, _json),
     (UnknownFormat, _safetensors),
+    (UnknownFormat, _re_encoded),
     (Unsupported, _keras_metadata),
     (UnknownFormat, _data_shard),
 )

@@ -5,10 +5,22 @@ from __future__ import annotations
 from inspector.detect import detect
 from inspector.errors import Unsupported
 from inspector.limits import DEFAULT, Limits
-from inspector.read import keras_archive, keras_h5, keras_shards
+from inspector.read import (
+    checkpoint,
+    keras_archive,
+    keras_h5,
+    keras_shards,
+    saved_model,
+)
 from inspector.read.formats import Format, Opened, Reader
 
-READERS: tuple[Reader, ...] = (keras_h5.READER, keras_archive.READER, keras_shards.READER)
+READERS: tuple[Reader, ...] = (
+    keras_h5.READER,
+    keras_archive.READER,
+    keras_shards.READER,
+    saved_model.READER,
+    checkpoint.READER,
+)
 FORMATS: tuple[Format, ...] = tuple(one for reader in READERS for one in reader.formats)
 
 

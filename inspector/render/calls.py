@@ -63,11 +63,13 @@ def _ports(ports: Sequence[PortReport]) -> str:
 
 def _port(port: PortReport) -> str:
     tensor = f" ({port.tensor})" if port.tensor and port.tensor != port.name else ""
-    return f"{port.name}: {port.dtype or 'unknown'} {_shape(port.shape)}{tensor}"
+    return f"{port.name}: {port.dtype or 'unknown'}{_shape(port.shape)}{tensor}"
 
 
 def _shape(sides: tuple[int | None, ...] | None) -> str:
-    """(None, 10) -> "?×10"; unknown rank "of any shape"."""
+    """(None, 10) -> "[?, 10]"; a scalar " scalar", an unknown rank " of any shape"."""
     if sides is None:
-        return "of any shape"
-    return "×".join("?" if side is None else str(side) for side in sides) or "scalar"
+        return " of any shape"
+    if not sides:
+        return " scalar"
+    return f"[{', '.join('?' if side is None else str(side) for side in sides)}]"
