@@ -1,8 +1,9 @@
 """What the readers of checkpoints and SavedModels share: the tensors of a TensorBundle.
 
 A bundle's values are variables for the most part. Some are records that only loading needs: the
-object graph, the configs of layers, the state of Python objects. Those have no shape worth the
-word and are bytes with a label; a string *variable* and what a lookup table holds are tensors.
+object graph, the configs of layers, the state of Python objects and of iterators over datasets.
+Those have no shape worth the word and are bytes with a label; a string *variable* and what a lookup
+table holds are tensors.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError
+from inspector.graph.names import Kind, Sense, senses, split
 from inspector.limits import Limits
 from inspector.model import (
     Extent,
     FileEntry,
+    Naming,
     Payload,
     Problem,
+    Section,
     Severity,
     Tensor,
+    Use,
     Watched,
 )
 from inspector.storage import LocalFile, RawPayload, covered
 from inspector.wire.crc32c import extend, mask
+from inspector.wire.object_graph import OBJECT_GRAPH_KEY
 from inspector.wire.protobuf import Message
 from inspector.wire.tensor_bundle import read_bundle
 from inspector.wire.tensor_entries import Bundle, BundleEntry
@@ -34,14 +40,14 @@ from inspector.wire.tensor_entries import Bundle, BundleEntry
 if TYPE_CHECKING:
     import numpy as np
 
-OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # Source: tensorflow/python/trackable/base.py, python_state.py and saving/ of Keras 2.
 _RECORDS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(re.escape(OBJECT_GRAPH)), "object graph"),
+    (re.compile(re.escape(OBJECT_GRAPH_KEY)), "object graph"),
     (re.compile(r".+/\.ATTRIBUTES/OBJECT_CONFIG_JSON"), "config"),
     (re.compile(r"(.+/)?\.ATTRIBUTES/py_state"), "Python state"),
+    (re.compile(r"(.+/)?\.ATTRIBUTES/ITERATOR_STATE"), "iterator state"),
 )
-_TABLE_KEYS = re.compile(r"(?P<table>.+)/\.ATTRIBUTES/(.+-|table-)keys")
+_TABLE_KEYS = re.compile(r"(?P<table>.+?)(/\.ATTRIBUTES/(.*-)?|-)keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class OpenBundle:
 
         Raises ArtifactError where its bytes are missing, or no string.
         """
-        entry = self.bundle.get(OBJECT_GRAPH)
+        entry = self.bundle.get(OBJECT_GRAPH_KEY)
         if entry is None:
             return None
         value = next(self.bundle.strings(entry), None)
@@ -143,6 +149,43 @@ def facts_of(places: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+_SECTIONS: Mapping[Kind, Section] = {
+    Kind.SLOT: Section.OPTIMIZER,
+    Kind.AVERAGE: Section.OPTIMIZER,
+    Kind.OPTIMIZER: Section.OPTIMIZER,
+    Kind.STEP: Section.OTHER,
+    Kind.TABLE: Section.OTHER,
+}
+
+
+def named_facts(
+    stored: Mapping[str, tuple[str, tuple[int, ...] | None]],
+    trained: Mapping[str, bool] | None = None,
+    uses: Mapping[str, tuple[Use, ...]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What `contents` takes, of variables that have names and no object graph (TF1).
+
+    trained: whether each key is trained, and uses: who reads it, as far as a graph tells.
+    """
+    trained, uses = trained or {}, uses or {}
+    said = senses(stored)
+    return {
+        key: _named(key, said.get(key)) | {"trainable": trained.get(key), "uses": uses.get(key, ())}
+        for key in stored
+    }
+
+
+def _named(key: str, sense: Sense | None) -> dict[str, Any]:
+    scope, variable = split(key)
+    section = Section.MODEL if sense is None else _SECTIONS.get(sense.kind, Section.MODEL)
+    facts: dict[str, Any] = {"variable": variable, "naming": Naming.STORED, "section": section}
+    if section is Section.MODEL:
+        facts |= {"layer": scope, "owner": scope}
+    elif sense is not None and sense.kind in {Kind.SLOT, Kind.AVERAGE}:
+        facts["slot_of"] = sense.of
+    return facts
+
+
 def unreadable_graph(error: ArtifactError) -> Problem:
     """The note on an object graph that cannot be read: names are then all there is."""
     message = f"its object graph cannot be read: {error.message}"
@@ -151,7 +194,7 @@ def unreadable_graph(error: ArtifactError) -> Problem:
 
 def _label(entry: BundleEntry) -> str | None:
     """What to call the bytes of a record; None for a tensor."""
-    if entry.dtype != "string" or entry.shape != ():
+    if entry.values is not None:
         return None
     return next((label for form, label in _RECORDS if form.fullmatch(entry.key)), None)
 
@@ -219,7 +262,8 @@ def _overhead(opened: OpenBundle, tensors: tuple[Tensor, ...]) -> dict[str, int]
 def _vocabulary(entries: tuple[BundleEntry, ...]) -> Iterator[tuple[str, int]]:
     for entry in entries:
         found = _TABLE_KEYS.fullmatch(entry.key)
-        if found is not None:
+        # A table that keeps empty places has a second axis: how many are taken, the values say.
+        if found is not None and len(entry.shape or ()) == 1:
             yield found["table"], entry.elements
 
 
