@@ -152,6 +152,7 @@ def facts_of(places: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 _SECTIONS: Mapping[Kind, Section] = {
     Kind.SLOT: Section.OPTIMIZER,
     Kind.AVERAGE: Section.OPTIMIZER,
+    Kind.DEBIASED: Section.OPTIMIZER,
     Kind.OPTIMIZER: Section.OPTIMIZER,
     Kind.STEP: Section.OTHER,
     Kind.TABLE: Section.OTHER,
@@ -179,9 +180,13 @@ def _named(key: str, sense: Sense | None) -> dict[str, Any]:
     scope, variable = split(key)
     section = Section.MODEL if sense is None else _SECTIONS.get(sense.kind, Section.MODEL)
     facts: dict[str, Any] = {"variable": variable, "naming": Naming.STORED, "section": section}
+    if sense is not None and sense.kind is Kind.RANGE and scope:
+        # The scope is the range's: conv1/weights_quant/min is of conv1.
+        scope, quant = split(scope)
+        facts["variable"] = f"{quant}/{variable}"
     if section is Section.MODEL:
         facts |= {"layer": scope, "owner": scope}
-    elif sense is not None and sense.kind in {Kind.SLOT, Kind.AVERAGE}:
+    elif sense is not None and sense.of is not None:
         facts["slot_of"] = sense.of
     return facts
 
