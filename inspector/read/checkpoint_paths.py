@@ -61,7 +61,10 @@ def find_checkpoint(path: str) -> Place:
     tell which of its checkpoints is meant.
     """
     if os.path.isdir(path):
-        return _in_folder(path)
+        prefix = path.rstrip(os.sep)
+        # A folder may be called what a checkpoint beside it is.
+        beside = _at(prefix) if os.path.isfile(f"{prefix}{_INDEX}") else None
+        return beside if beside is not None and not _holds_any(path) else _in_folder(path)
     folder, name = os.path.split(path)
     if name == STATE and os.path.isfile(path):
         return _in_folder(folder or ".")
@@ -91,12 +94,12 @@ def _at(prefix: str) -> Place | None:
 def _shards(prefix: str, count: str = r"\d{5}") -> tuple[str, ...]:
     """The shards of a V1 checkpoint that are there."""
     folder, name = os.path.split(prefix)
-    try:
-        found = sorted(os.listdir(folder or "."))
-    except OSError:
+    if not os.path.isdir(folder or "."):
         return ()
     ending = re.compile(rf"{re.escape(name)}-\d{{5}}-of-{count}")
-    return tuple(os.path.join(folder, one) for one in found if ending.fullmatch(one))
+    return tuple(
+        os.path.join(folder, one) for one in _listed(folder or ".") if ending.fullmatch(one)
+    )
 
 
 def _meta(prefix: str) -> str | None:
@@ -104,11 +107,19 @@ def _meta(prefix: str) -> str | None:
     return path if os.path.isfile(path) else None
 
 
-def _in_folder(folder: str) -> Place:
+def _holds_any(folder: str) -> bool:
+    return any(name == STATE or name.endswith(_INDEX) for name in _listed(folder))
+
+
+def _listed(folder: str) -> list[str]:
     try:
-        names = sorted(os.listdir(folder))
+        return sorted(os.listdir(folder))
     except OSError as error:
         raise ArtifactError(f"cannot be listed: {error.strerror}", folder) from error
+
+
+def _in_folder(folder: str) -> Place:
+    names = _listed(folder)
     held = [one.removesuffix(_INDEX) for one in names if one.endswith(_INDEX)]
     state = os.path.join(folder, STATE)
     latest, listed = _read_state(state) if STATE in names else (None, [])
