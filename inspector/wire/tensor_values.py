@@ -90,6 +90,7 @@ _WIRES: Mapping[int, tuple[Wire, ...]] = {
     CONTENT: (Wire.BYTES,),
     **{form.number: _wires(form.kind) for form in (*_FORMS.values(), *_OBJECTS.values())},
 }
+VALUE_FIELDS = frozenset(_WIRES)
 
 
 @dataclass(frozen=True, slots=True)
