@@ -42,13 +42,13 @@ def _by(
     def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
         if context.artifact.store not in stores:
             return {}
-        waiting = {tensor.name for tensor in undecided if tensor.section is not Section.GRAPH}
+        waiting = {t.name: t for t in undecided if t.section is not Section.GRAPH}
         found: dict[str, Verdict] = {}
         for name, sense in find(_stored(context)):
             if name in waiting:
-                role = _ROLES[sense.kind]
+                role, trained = _ROLES[sense.kind], bool(waiting[name].trainable)
                 found.setdefault(
-                    name, Verdict(role, code, "name", sense.why, trainable=False, about=sense.of)
+                    name, Verdict(role, code, "name", sense.why, trainable=trained, about=sense.of)
                 )
         return found
 
