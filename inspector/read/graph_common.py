@@ -1,0 +1,299 @@
+"""What readers of graphs share: constants as tensors, operators, and whose the bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from inspector.errors import ArtifactError, LimitExceeded
+from inspector.graph.flow import CONSTANTS, VARIABLES
+from inspector.graph.ops import is_core
+from inspector.model import (
+    Extent,
+    Layer,
+    Naming,
+    Operator,
+    Problem,
+    Section,
+    Severity,
+    Tensor,
+    Use,
+)
+from inspector.read.graph_layers import Place, Scopes, place
+from inspector.storage import covered
+from inspector.wire.graph_def import Graph, Node, attr_tensor
+from inspector.wire.protobuf import Message
+from inspector.wire.saved_model import MetaGraph, VariableDef
+from inspector.wire.tensor_values import TensorValue, read_tensor
+
+Uses = Mapping[Hashable, tuple[Use, ...]]
+Spans = tuple[tuple[int, int], ...]  # (offset, length) each
+
+# Fields of a GraphDef: what their bytes are called, values of constants left out.
+GRAPH, FUNCTIONS, UNKNOWN = "graph", "functions", "unknown fields"
+_LABELS: Mapping[int, str] = {1: GRAPH, 2: FUNCTIONS, 3: GRAPH, 4: GRAPH, 5: "debug info"}
+# And of a MetaGraphDef.
+_META_LABELS: Mapping[int, str] = {
+    1: "meta info",
+    2: GRAPH,
+    **dict.fromkeys((3, 4, 5, 6), "collections"),
+    7: "object graph",
+}
+_COPY_BYTES = 64  # fewer bytes are alike by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """The constants of a graph and of its functions, and the layers that read weights among them.
+
+    overhead: bytes of the GraphDef that are no values of theirs, by label.
+    """
+
+    tensors: tuple[Tensor, ...]
+    layers: tuple[Layer, ...]
+    overhead: Mapping[str, int]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    node: Node
+    value: TensorValue
+    tensor: Tensor
+    place: Place
+
+
+def read_constants(
+    graph: Graph, uses: Uses, in_text: Callable[[Spans], Spans] | None = None
+) -> Constants:
+    """The values that nodes of a graph and of its functions hold, as tensors.
+
+    uses: what `flow.uses_of` says of the graph; in_text: where the values are in the text that the
+    graph was made of, None where its source is the file. A constant of a function is called
+    "function/node"; one that repeats another function's, name and bytes, says so. What cannot be
+    read is a problem. Raises LimitExceeded (`tensors`).
+    """
+    reading = _Reading(graph, uses, in_text)
+    for node in graph.walk():
+        if node.op in CONSTANTS:
+            reading.add(node)
+    return reading.finish()
+
+
+class _Reading:
+    def __init__(self, graph: Graph, uses: Uses, in_text: Callable[[Spans], Spans] | None) -> None:
+        self.graph = graph
+        self.uses = uses
+        self.path = graph.message.source.path
+        self.in_text = in_text
+        self.scopes = Scopes(node.name for node in graph.walk())
+        self.found: dict[str, _Found] = {}
+        self.problems: list[Problem] = []
+
+    def problem(self, code: str, message: str, node: Node) -> None:
+        offset = node.message.offset if self.in_text is None else None
+        self.problems.append(Problem(code, Severity.ERROR, message, self.path, offset))
+
+    def add(self, node: Node) -> None:
+        limit = self.graph.message.limits.tensors
+        if len(self.found) >= limit:
+            raise LimitExceeded("tensors", len(self.found) + 1, limit, self.path)
+        name = self._name(node)
+        value = self._value(node, name)
+        if value is None:
+            return
+        uses = self.uses.get((node.scope, node.name), ())
+        where = place(node.name, uses, self.scopes)
+        extents = self._extents(value)
+        tensor = Tensor(
+            name=name,
+            dtype=value.values or value.dtype,
+            shape=value.shape,
+            nbytes=sum(one.length for one in extents),
+            extents=extents,
+            storage=_storage(value),
+            section=Section.GRAPH,
+            layer=where.layer,
+            variable=where.variable,
+            naming=Naming.NODES if uses else Naming.NONE,
+            owner=where.layer if where.op is not None else None,
+            uses=uses,
+            payload=value.payload,
+        )
+        self.found[name] = _Found(node, value, tensor, where)
+
+    def _name(self, node: Node) -> str:
+        name = whole = f"{node.scope}/{node.name}" if node.scope else node.name
+        count = 1
+        while name in self.found:
+            count += 1
+            name = f"{whole} ({count})"
+        if count > 1:
+            where = f"function {node.scope}" if node.scope else "the graph"
+            self.problem(
+                "duplicate-node", f"{where} has more than one node called {node.name}", node
+            )
+        return name
+
+    def _value(self, node: Node, name: str) -> TensorValue | None:
+        """The node's value; None, and a problem, where it has none that can be read."""
+        try:
+            attr = node.attr("value")
+            tensor = None if attr is None else attr_tensor(attr)
+            value = None if tensor is None else read_tensor(tensor)
+        except ArtifactError as error:
+            self.problem("constant-unreadable", f"{name}: {error.message}", node)
+            return None
+        if value is None:
+            self.problem("constant-unreadable", f"{name} is a constant without a value", node)
+        elif value.fault is not None:
+            self.problem("constant-unreadable", f"{name}: {value.fault}", node)
+        return value
+
+    def _extents(self, value: TensorValue) -> tuple[Extent, ...]:
+        if self.in_text is None:
+            return tuple(Extent(self.path, *span) for span in value.spans)
+        return tuple(Extent(self.path, *span, "text") for span in self.in_text(value.spans))
+
+    def finish(self) -> Constants:
+        found = list(self.found.values())
+        copies = _copies(found)
+        return Constants(
+            tuple(replace(one.tensor, repeats=copies.get(one.tensor.name)) for one in found),
+            _layers(found),
+            _overhead(self.graph, found),
+            tuple(self.problems),
+        )
+
+
+def _storage(value: TensorValue) -> str:
+    """How the values are stored, in words."""
+    words = value.storage
+    if value.stored == 1 and value.elements > 1:
+        words = f"{words.partition(',')[0]}, one value for all {value.elements:,} elements"
+    return words if value.values in {None, value.dtype} else f"{value.dtype} in {words}"
+
+
+def _overhead(graph: Graph, found: Sequence[_Found]) -> dict[str, int]:
+    """Bytes of a GraphDef by label, those of its constants' values left out. Adds up."""
+    sizes = sizes_by_field(graph.message, _LABELS, UNKNOWN)
+    for label, inner in ((GRAPH, False), (FUNCTIONS, True)):
+        spans = (
+            Extent("", *span)
+            for one in found
+            if bool(one.node.scope) is inner
+            for span in one.value.spans
+        )
+        sizes[label] = sizes.get(label, 0) - covered(spans)
+    if not graph.functions:
+        sizes[GRAPH] = sizes.get(GRAPH, 0) + sizes.pop(FUNCTIONS, 0)  # an empty list of them
+    return {label: size for label, size in sizes.items() if size}
+
+
+def sizes_by_field(message: Message, labels: Mapping[int, str], other: str) -> dict[str, int]:
+    """Bytes of a message's fields by label, tags included; they add up to the message's length."""
+    sizes: dict[str, int] = {}
+    end = message.offset
+    for field in message.fields():
+        label = labels.get(field.number, other)
+        sizes[label] = sizes.get(label, 0) + field.offset + field.length - end
+        end = field.offset + field.length
+    rest = message.offset + message.length - end
+    return {**sizes, other: sizes.get(other, 0) + rest} if rest else sizes
+
+
+def meta_overhead(meta: MetaGraph, constants: Constants | None) -> dict[str, int]:
+    """The same of a MetaGraphDef; constants: those of its graph, None where it has none."""
+    sizes = sizes_by_field(meta.message, _META_LABELS, UNKNOWN)
+    if meta.graph is not None and constants is not None:
+        sizes[GRAPH] -= meta.graph.length
+        for label, size in constants.overhead.items():
+            sizes[label] = sizes.get(label, 0) + size
+    return {label: size for label, size in sizes.items() if size}
+
+
+def _copies(found: Iterable[_Found]) -> dict[str, str]:
+    """Constants of functions that are another function's again -> the first one's name.
+
+    A function that is called from several places is often written once for each of them.
+    """
+    groups: dict[tuple[object, ...], list[_Found]] = {}
+    for one in found:
+        if one.value.nbytes >= _COPY_BYTES:
+            leaf = one.node.name.rpartition("/")[2]
+            key = (leaf, one.value.dtype, one.value.shape, one.value.nbytes)
+            groups.setdefault(key, []).append(one)
+    copies: dict[str, str] = {}
+    for group in groups.values():
+        if len({one.node.scope for one in group}) < 2:
+            continue
+        firsts: dict[bytes, list[_Found]] = {}
+        for one in group:
+            known = firsts.setdefault(_digest(one), [])
+            first = next((other for other in known if _is_copy(one.node, other.node)), None)
+            if first is None:
+                known.append(one)
+            else:
+                copies[one.tensor.name] = first.tensor.name
+    return copies
+
+
+def _is_copy(one: Node, other: Node) -> bool:
+    """Whether two nodes of different functions are called the same, scopes around them aside."""
+    if one.scope == other.scope:
+        return False
+    short, long = sorted((f"/{one.name}", f"/{other.name}"), key=len)
+    return long.endswith(short)
+
+
+def _digest(one: _Found) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    source = one.node.message.source
+    for offset, length in one.value.spans:
+        digest.update(source.view(offset, length))
+    return digest.digest()
+
+
+def _layers(found: Iterable[_Found]) -> tuple[Layer, ...]:
+    """A layer for each scope that has weights, called after what reads the largest of them."""
+    largest: dict[str, tuple[int, str]] = {}
+    for one in found:
+        layer, op, size = one.place.layer, one.place.op, one.value.elements
+        if layer is not None and op is not None and size > largest.get(layer, (-1, ""))[0]:
+            largest[layer] = (size, op)
+    return tuple(Layer(path, path.rpartition("/")[2], op) for path, (_, op) in largest.items())
+
+
+def operators_of(graphs: Iterable[Graph]) -> tuple[Operator, ...]:
+    """The operators of graphs and of their functions, the most used first.
+
+    A call of a function by its name is no operator.
+    """
+    counts = Counter(
+        node.op for graph in graphs for node in graph.walk() if node.op not in graph.functions
+    )
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Operator(name, count, not is_core(name)) for name, count in ordered)
+
+
+def variables_of(graph: Graph) -> Iterator[Node]:
+    """The nodes of the graph itself that are variables: their values are elsewhere."""
+    return (node for node in graph.nodes if node.op in VARIABLES)
+
+
+def variable_uses(
+    graph: Graph, uses: Uses, defined: Iterable[VariableDef] = ()
+) -> dict[str, tuple[Use, ...]]:
+    """Where each variable of a TensorFlow 1 graph is read, by its key in the checkpoint.
+
+    The key is the node's name; defined: the VariableDefs of the graph's collections, which say
+    which whole the parts of a partitioned variable belong to.
+    """
+    keys = {one.name: one.key for one in defined}
+    found: dict[str, dict[Use, None]] = {}
+    for node in variables_of(graph):
+        of_node = uses.get(("", node.name), ())
+        found.setdefault(keys.get(node.name, node.name), {}).update(dict.fromkeys(of_node))
+    return {key: tuple(of_key) for key, of_key in found.items()}

@@ -1,0 +1,110 @@
+"""Layers of a graph, told by the names of its nodes: "sequential/conv2d/Conv2D" is in a layer.
+
+Names are made by Keras, tf.layers, tf-slim and by people; what they share is that an operator, the
+weights that it reads, and the nodes between the two are in one scope. Freezing a variable names the
+constant after the node that read the variable: "dense/MatMul/ReadVariableOp/resource".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from inspector.graph.ops import reading
+from inspector.graph.passing import ARITHMETIC
+from inspector.model import Role, Use
+
+# What convert_variables_to_constants_v2 puts behind the name of the node that read a variable.
+_FROZEN = re.compile(r"(/ReadVariableOp(_\d+)?)?/resource(_\d+)?$|/ReadVariableOp(_\d+)?$")
+# Scopes that functions of TensorFlow and Keras open inside a layer, and that are no nodes.
+_INNER = re.compile(
+    r"(batchnorm|moments|while|cond|(Stateful)?PartitionedCall|Tensordot|embedding_lookup"
+    r"|TensorArray\w*|weights_quant|act_quant)(_\d+)?"
+)
+_BATCHNORM = re.compile(r"(^|/)batchnorm(_\d+)?/")  # tf.nn.batch_normalization: sums and products
+_DEEPEST = 16  # such scopes inside one another
+# What TensorFlow calls a constant that nobody named.
+_NAMELESS = re.compile(r"(\d+|[a-z]|Const|axis|shape|input)(_\d+)?")
+_WEIGHTS = frozenset({Role.WEIGHT, Role.STATISTIC})
+
+
+class Place(NamedTuple):
+    """Where a constant belongs.
+
+    layer: path of the layer; variable: what it is there ("kernel"), None where nothing tells;
+    op: the operator of the layer that it is a weight or another variable of, None where it is
+    neither.
+    """
+
+    layer: str | None
+    variable: str | None = None
+    op: str | None = None
+
+
+class Scopes:
+    """The scopes of a graph's nodes. Where a name is both, a node and a scope, it is the node's."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._nodes = frozenset(names)
+        self._around = {_parent(_FROZEN.sub("", name)) for name in self._nodes}
+
+    def has(self, name: str) -> bool:
+        """Whether nodes are in a scope of this name, those that read a variable aside."""
+        return name in self._around and name not in self._nodes
+
+    def layer(self, scope: str) -> str:
+        """The scope around those that are only a part of a layer."""
+        for _ in range(_DEEPEST):
+            around = _parent(scope)
+            own = scope.rpartition("/")[2]
+            if not around or not (scope in self._nodes or _INNER.fullmatch(own)):
+                break
+            scope = around
+        return scope
+
+
+def place(name: str, uses: Sequence[Use], scopes: Scopes) -> Place:
+    """The place of the constant that the node `name` is. uses: the operators that read it."""
+    frozen = _FROZEN.search(name) is not None
+    # Frozen by TensorFlow 1, a variable keeps its name, and an Identity is what read it.
+    was_variable = frozen or any(use.through[:1] == ("Identity",) for use in uses)
+    main = next((use for use in uses if _is_weight(use, was_variable)), None)
+    use = main if main is not None else next(iter(uses), None)
+    layer = _layer(name, use.node if use is not None else "", scopes) or None
+    if use is None or (main is None and not was_variable):
+        return Place(layer)
+    own = name.rpartition("/")[2]
+    named = not frozen and _NAMELESS.fullmatch(own) is None
+    variable = own if named else reading(use.op, use.input).variable
+    summed = main is None and _BATCHNORM.search(use.node) is not None
+    return Place(layer, variable, "batchnorm" if summed else use.op)
+
+
+def _is_weight(use: Use, was_variable: bool) -> bool:
+    """Whether an operator takes what it reads for a weight."""
+    how = reading(use.op, use.input)
+    if how.role not in _WEIGHTS or was_variable:
+        return how.role in _WEIGHTS
+    # What nobody trained is a setting where it is computed with, and data as the first matrix.
+    first_matrix = how.variable == "kernel" and how.axis is None
+    return not first_matrix and ARITHMETIC.isdisjoint(use.through)
+
+
+def _layer(name: str, reader: str, scopes: Scopes) -> str:
+    """The scope that a constant is in, together with the node `reader`, which reads it.
+
+    A node outside all scopes is a layer of its own.
+    """
+    bare = _FROZEN.sub("", name)
+    if reader and name.startswith(f"{reader}/"):
+        scope = _parent(reader)  # a constant that was made for its reader
+    elif bare != name and scopes.has(bare):
+        scope = bare  # the node that read the variable was called "bn/ReadVariableOp"
+    else:
+        scope = _parent(bare)
+    return scopes.layer(scope or _parent(reader)) or reader
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
