@@ -1,0 +1,74 @@
+"""Which weight each variable of a tensorflow-model-optimization wrapper serves, by the graph.
+
+Each wrapper keeps its weight and what it made for it side by side, in a tuple or under one key.
+Source: `pruning_wrapper`, `cluster_wrapper` and `quantize_wrapper` of tfmot 0.8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from inspector.keras.bind import parts_of
+from inspector.keras.objects_graph import Kind, Thing, Walked
+
+_RANGE = re.compile(r"(.+)_(min|max)$")
+
+
+def served(walked: Walked) -> Mapping[int, int]:
+    """Number of a mask, threshold, centroid ... -> number of its weight."""
+    found: dict[int, int] = {}
+    for thing in walked.things:
+        names = thing.names
+        if "pruning_vars" in names:
+            _tuples(walked, thing.child("pruning_vars"), found)
+        if "_weight_vars" in names:
+            _tuples(walked, thing.child("_weight_vars"), found)
+            _ranges(walked, thing, found)
+        if "original_clusterable_weights" in names:
+            _labelled(walked, thing, found)
+    return found
+
+
+def _tuples(walked: Walked, number: int | None, found: dict[int, int]) -> None:
+    """(weight, mask, threshold); (weight, quantizer, variables by name)."""
+    if number is None:
+        return
+    for child in walked.things[number].children:
+        group = walked.things[child.node]
+        weight = group.child("0")
+        if weight is None or walked.things[weight].kind is not Kind.VARIABLE:
+            continue
+        for part in group.children:
+            inside = walked.things[part.node]
+            made = [part.node] if inside.kind is Kind.VARIABLE else walked.variables(part.node)
+            found.update({one: weight for one in made if one != weight})
+
+
+def _ranges(walked: Walked, wrapper: Thing, found: dict[int, int]) -> None:
+    """kernel_min, kernel_max and what cluster-preserving quantization keeps of a weight."""
+    weights: dict[str, int] = {}
+    for child in walked.things[wrapper.child("_weight_vars") or 0].children:
+        weight = walked.things[child.node].child("0")
+        if weight is not None and walked.things[weight].kind is Kind.VARIABLE:
+            weights[parts_of(walked.things[weight].stored_name or "")[1]] = weight
+    for child in wrapper.children:
+        told = _RANGE.match(child.name)
+        if told is not None and told[1] in weights:
+            found.setdefault(child.node, weights[told[1]])
+        elif len(weights) == 1 and child.name.endswith("_tf"):
+            found.setdefault(child.node, next(iter(weights.values())))
+
+
+def _labelled(walked: Walked, wrapper: Thing, found: dict[int, int]) -> None:
+    """Clustering: dicts with the same keys, of weights, centroids and indices."""
+    weights = _dict(walked, wrapper, "original_clusterable_weights")
+    for name in ("cluster_centroids", "pulling_indices"):
+        for label, number in _dict(walked, wrapper, name).items():
+            if label in weights:
+                found[number] = weights[label]
+
+
+def _dict(walked: Walked, wrapper: Thing, name: str) -> Mapping[str, int]:
+    number = wrapper.child(name)
+    return {} if number is None else {c.name: c.node for c in walked.things[number].children}
