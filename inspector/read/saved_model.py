@@ -5,34 +5,87 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from inspector.errors import ArtifactError, Corrupt, NotFound, Unsupported
+from inspector.keras.objects import Placement, place
 from inspector.limits import Limits
-from inspector.model import Artifact, FileEntry, Problem, Producer, Severity, Store
-from inspector.read.bundle_common import OpenBundle, contents, open_bundle
+from inspector.model import (
+    Artifact,
+    FileEntry,
+    Flavor,
+    Layer,
+    Problem,
+    Producer,
+    Section,
+    Severity,
+    Store,
+)
+from inspector.read.bundle_common import (
+    OpenBundle,
+    contents,
+    facts_of,
+    named_facts,
+    open_bundle,
+    unreadable_graph,
+)
 from inspector.read.folder import Folder, list_folder
 from inspector.read.formats import Format, Opened, Reader
-from inspector.storage import LocalFile
+from inspector.read.graph_common import (
+    UNKNOWN,
+    meta_overhead,
+    operators_of,
+    sizes_by_field,
+)
+from inspector.read.keras_common import producer_of
+from inspector.read.saved_model_graphs import (
+    Found,
+    InText,
+    Part,
+    keys_by_object,
+    read_part,
+    read_parts,
+    trained,
+)
+from inspector.storage import LocalFile, covered
+from inspector.wire.object_graph import (
+    ObjectGraph,
+    read_keras_metadata,
+    read_saved_object_graph,
+    read_trackable_object_graph,
+)
 from inspector.wire.protobuf import message
-from inspector.wire.saved_model import read_saved_model
+from inspector.wire.saved_model import (
+    MetaGraph,
+    SavedModel,
+    read_fingerprint,
+    read_saved_model,
+)
+from inspector.wire.text_format import to_binary
 
 FORMAT = Format("saved-model", "SavedModel", ("/",), "saved-model")
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _PREFIX = "variables/variables"
-_METADATA, _FINGERPRINT = "keras_metadata.pb", "fingerprint.pb"
+_METADATA, _FINGERPRINT, _ASSETS = "keras_metadata.pb", "fingerprint.pb", "assets/"
 # Labels of the files that are neither the graphs nor the variables, by what their names begin with.
 _LABELS = (
     (_METADATA, "keras metadata"),
     (_FINGERPRINT, "fingerprint"),
-    ("assets/", "assets"),
+    (_ASSETS, "assets"),
     ("assets.extra/", "extra assets"),
     ("debug/", "debug info"),
 )
-_OTHERS = "other files"
+_META_INFO = "meta info"  # what is around the meta graphs, too
+_AS_TEXT, _UNREAD, _OTHERS = "graph as text", "variables, unread", "other files"
 # Written for the loader, not for callers.
 _LOADERS = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
+_BY_NAME = (
+    "a SavedModel of TensorFlow 1 has variables by name and no layers: which of them Keras would"
+    " count is not known"
+)
+_T = TypeVar("_T")
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -88,61 +141,130 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     complete: bool = True
 
-    def charge(self, label: str, size: int) -> None:
-        if size:
-            self.overhead[label] = self.overhead.get(label, 0) + size
+    def charge(self, sizes: Mapping[str, int]) -> None:
+        for label, size in sizes.items():
+            if size:
+                self.overhead[label] = self.overhead.get(label, 0) + size
 
-    def note(self, code: str, severity: Severity, message: str, offset: int | None = None) -> None:
-        self.problems.append(Problem(code, severity, message, self.folder.path, offset))
+    def note(self, code: str, severity: Severity, message: str) -> None:
+        self.problems.append(Problem(code, severity, message, self.folder.path))
 
     def lacking(self, code: str, message: str) -> None:
         """Note an error that leaves the artifact incomplete."""
         self.note(code, Severity.ERROR, message)
         self.complete = False
 
+    def open(self, name: str) -> LocalFile:
+        return self.stack.enter_context(LocalFile(self.folder.full(name)))
+
     def artifact(self) -> Artifact:
-        source = self.stack.enter_context(LocalFile(self.folder.full(self.main)))
-        saved = read_saved_model(message(source, self.limits))
-        if not saved.meta_graphs:
-            raise Corrupt(f"{self.main} holds no graph: the save was cut short", source.path)
-        bundle = self._bundle()
-        stored = contents(bundle) if bundle else None
-        self.charge("graph", source.size)
-        for label, size in (stored.overhead if stored else {}).items():
-            self.charge(label, size)
-        self._charge_others({self.main, *self._files_of(bundle)})
-        first = saved.meta_graphs[0]
-        version = first.tensorflow_version
+        saved, in_text = self._saved_model()
+        parts = [read_part(meta, self._objects(meta)) for meta in saved.meta_graphs]
+        bundle = self._bundle(parts)
+        checkpoint = self._checkpoint(bundle)
+        stored = bundle.stored if bundle is not None else {}
+        keys = keys_by_object(checkpoint) if checkpoint is not None else {}
+        found = read_parts(parts, keys, stored, self.limits, in_text)
+        placement = self._placement(parts, checkpoint, stored)
+        held = None
+        if bundle is not None:
+            held = contents(bundle, self._facts(parts, found, placement, stored))
+            self.charge(held.overhead)
+            self.complete &= held.complete
+        tensors = (*(held.tensors if held is not None else ()), *found.tensors)
+        self._charge_graphs(saved, found)
+        self._charge_others(bundle)
+        assets = self._assets(saved.meta_graphs)
+        version = saved.meta_graphs[0].tensorflow_version
         return Artifact(
             path=self.folder.path,
             format=FORMAT.name,
-            kind=FORMAT.title,
+            kind=_kind(parts, placement),
             files=tuple(
                 FileEntry(self.folder.full(name), size) for name, size in self.folder.sizes.items()
             ),
-            tensors=stored.tensors if stored else (),
+            tensors=tensors,
             overhead=self.overhead,
             producer=Producer("tensorflow", version) if version else None,
-            store=Store.OBJECTS,
-            complete=self.complete and (stored is None or stored.complete),
-            vocabulary=stored.vocabulary if stored else {},
-            tags=tuple(one.tags for one in saved.meta_graphs),
+            model=placement.model if placement else None,
+            store=Store.OBJECTS if placement else Store.NAMES,
+            flavor=placement.flavor if placement else Flavor.TF_KERAS,
+            guessed=_layers(placement, found),
+            complete=self.complete,
+            vocabulary={**(held.vocabulary if held is not None else {}), **assets},
+            tags=tuple(meta.tags for meta in saved.meta_graphs),
             signatures=tuple(
                 one
                 for meta in saved.meta_graphs
                 for one in meta.signatures
                 if one.name not in _LOADERS
             ),
-            problems=(*self.folder.problems, *self.problems, *(stored.problems if stored else ())),
+            operators=operators_of(part.graph for part in parts if part.graph is not None),
+            listed=placement.listed if placement else None,
+            uncounted=placement.uncounted if placement else _BY_NAME,
+            problems=(
+                *self.folder.problems,
+                *self.problems,
+                *(held.problems if held is not None else ()),
+                *found.problems,
+            ),
         )
 
-    def _bundle(self) -> OpenBundle | None:
+    # --- the graphs ---
+
+    def _saved_model(self) -> tuple[SavedModel, InText | None]:
+        """The meta graphs, and where in the text their values are, if it is one."""
+        source = self.open(self.main)
+        text = to_binary(source, "SavedModel", self.limits) if self.main == TEXT else None
+        saved = read_saved_model(message(source, self.limits) if text is None else text.message)
+        if not saved.meta_graphs:
+            raise Corrupt("holds no graph: the save was cut short", source.path)
+        return saved, None if text is None else text.spans
+
+    def _objects(self, meta: MetaGraph) -> ObjectGraph | None:
+        held = meta.objects
+        if held is None:
+            return None
+        return self._readable(lambda: read_saved_object_graph(held), unreadable_graph)
+
+    def _readable(
+        self, read: Callable[[], _T], problem: Callable[[ArtifactError], Problem]
+    ) -> _T | None:
+        """What `read` gives; None, and the problem noted, where it cannot be read."""
+        try:
+            return read()
+        except ArtifactError as error:
+            self.problems.append(problem(error))
+            return None
+
+    def _charge_graphs(self, saved: SavedModel, found: Found) -> None:
+        """Tell what the bytes of the protobuf are, those of constants' values left out."""
+        if self.main == TEXT:
+            extents = (extent for tensor in found.tensors for extent in tensor.extents)
+            self.charge({_AS_TEXT: self.folder.sizes[self.main] - covered(extents)})
+            return
+        around = sizes_by_field(saved.message, {1: _META_INFO, 2: _META_INFO}, UNKNOWN)
+        around[_META_INFO] -= sum(meta.message.length for meta in saved.meta_graphs)
+        self.charge(around)
+        for meta, constants in zip(saved.meta_graphs, found.constants, strict=True):
+            self.charge(meta_overhead(meta, constants))
+
+    # --- the variables ---
+
+    def _bundle(self, parts: Sequence[Part]) -> OpenBundle | None:
         """The variables; None where there are none, or they cannot be read."""
-        links = [name for name in self.folder.links if name.startswith(_PREFIX)]
+        links = [name for name in self.folder.links if name.startswith("variables")]
         if links:
             self.lacking("variables-unreadable", f"{links[0]} is a link: no variable is read")
             return None
         if f"{_PREFIX}.index" not in self.folder.sizes:
+            needed = max(part.variables for part in parts)
+            if needed:
+                self.lacking(
+                    "variables-missing",
+                    f"{_PREFIX}.index is not there: the values of the {needed:,}"
+                    f" variable{'' if needed == 1 else 's'} of the graph are missing",
+                )
             return None
         try:
             return open_bundle(self.folder.full(_PREFIX), self.stack, self.limits)
@@ -150,13 +272,126 @@ class _Reading:
             self.lacking("variables-unreadable", f"{_PREFIX}.index: {error.message}")
             return None
 
-    def _files_of(self, bundle: OpenBundle | None) -> Iterator[str]:
-        for entry in bundle.files if bundle else ():
-            yield os.path.relpath(entry.path, self.folder.path).replace(os.sep, "/")
+    def _checkpoint(self, bundle: OpenBundle | None) -> ObjectGraph | None:
+        """The checkpoint's own object graph, which has the variables' keys."""
+        if bundle is None:
+            return None
 
-    def _charge_others(self, told: set[str]) -> None:
-        """The files that are neither the graphs nor the variables."""
+        def read() -> ObjectGraph | None:
+            found = bundle.object_graph()
+            return None if found is None else read_trackable_object_graph(found)
+
+        return self._readable(read, unreadable_graph)
+
+    def _placement(
+        self, parts: Sequence[Part], checkpoint: ObjectGraph | None, stored: Mapping[str, Any]
+    ) -> Placement | None:
+        """What object holds each variable; None where no object graph tells."""
+        saved = next((part.objects for part in parts if part.objects is not None), None)
+        graph = checkpoint or saved
+        if graph is None or (stored and checkpoint is None):
+            return None
+        metadata = None
+        if _METADATA in self.folder.sizes:
+            source = self.open(_METADATA)
+            metadata = self._readable(
+                lambda: read_keras_metadata(message(source, self.limits)),
+                lambda error: self._unread(_METADATA, error),
+            )
+        return place(
+            graph,
+            stored,
+            saved=saved,
+            metadata=metadata or {},
+            limits=self.limits,
+        )
+
+    def _unread(self, name: str, error: ArtifactError) -> Problem:
+        message = f"{name} cannot be read: {error.message}"
+        return Problem("metadata", Severity.WARNING, message, self.folder.path, error.offset)
+
+    def _facts(
+        self,
+        parts: Sequence[Part],
+        found: Found,
+        placement: Placement | None,
+        stored: Mapping[str, Any],
+    ) -> dict[str, dict[str, Any]]:
+        """Fields of the variables' tensors, by key."""
+        if placement is None:
+            known, problems = trained([part.meta for part in parts], self.folder.path)
+            self.problems += problems
+            return named_facts(stored, known, found.uses)
+        # What no object has as its value is no variable of the model.
+        facts = {key: {"section": Section.OTHER} for key in stored} | facts_of(placement.places)
+        for key, uses in found.uses.items():
+            if key in facts:
+                facts[key]["uses"] = uses
+        return facts
+
+    # --- the other files ---
+
+    def _charge_others(self, bundle: OpenBundle | None) -> None:
+        """Tell what the files are that are neither the graphs nor the variables."""
+        told = {self.folder.full(self.main)}
+        told |= {entry.path for entry in bundle.files} if bundle is not None else set()
         for name, size in self.folder.sizes.items():
-            if name not in told:
-                found = (label for start, label in _LABELS if name.startswith(start))
-                self.charge(next(found, _OTHERS), size)
+            if self.folder.full(name) in told:
+                continue
+            unread = bundle is None and name.startswith(_PREFIX)
+            found = (label for start, label in _LABELS if name.startswith(start))
+            self.charge({_UNREAD if unread else next(found, _OTHERS): size})
+        if _FINGERPRINT in self.folder.sizes:
+            source = self.open(_FINGERPRINT)
+            self._readable(
+                lambda: read_fingerprint(message(source, self.limits)),
+                lambda error: self._unread(_FINGERPRINT, error),
+            )
+
+    def _assets(self, metas: Iterable[MetaGraph]) -> dict[str, int]:
+        """The lines of each text among the assets; what is missing of them is noted."""
+        lines: dict[str, int] = {}
+        for filename in dict.fromkeys(one.filename for meta in metas for one in meta.assets):
+            name = posixpath.normpath(_ASSETS + filename)
+            if filename.startswith("/") or not name.startswith(_ASSETS):
+                message = f"an asset leads out of the folder, to {filename}: it is not opened"
+                self.note("asset-outside", Severity.ERROR, message)
+            elif name not in self.folder.sizes:
+                self.note(
+                    "asset-missing", Severity.ERROR, f"{name}, which the graph needs, is missing"
+                )
+            elif name.endswith(".txt") and self.folder.sizes[name] <= self.limits.member_bytes:
+                count = _lines(self.open(name))
+                lines |= {name: count} if count else {}
+        return lines
+
+
+def _lines(source: LocalFile) -> int:
+    """How many lines a text has; 0 where it is none."""
+    try:
+        text = str(source.view(0, source.size), "utf-8")
+    except UnicodeDecodeError:
+        return 0
+    return 0 if "\0" in text else text.count("\n") + (not text.endswith("\n") and bool(text))
+
+
+def _kind(parts: Sequence[Part], placement: Placement | None) -> str:
+    """What kind of SavedModel it is, in words."""
+    if placement is None:
+        if any(part.objects is not None for part in parts):
+            return "SavedModel"
+        return "SavedModel of TensorFlow 1"
+    if placement.uncounted is not None:
+        return "SavedModel, tf.Module"
+    if placement.flavor is Flavor.KERAS3:
+        return "SavedModel, Keras 3 export"
+    keras = producer_of(placement.keras_version, None, placement.flavor)
+    version = f" ({keras.name} {keras.version})" if keras is not None else ""
+    return f"SavedModel, Keras model{version}"
+
+
+def _layers(placement: Placement | None, found: Found) -> tuple[Layer, ...]:
+    """Layers told from names: of objects, and of the graphs' nodes where nothing else tells."""
+    if placement is not None and (placement.model is not None or placement.guessed):
+        return placement.guessed
+    return found.layers

@@ -7,7 +7,7 @@ graph says which object each one is. In one of TensorFlow 1 they are nodes, by t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.graph.flow import uses_of
@@ -15,7 +15,7 @@ from inspector.limits import Limits
 from inspector.model import Layer, Problem, Severity, Tensor, Use
 from inspector.read.graph_common import (
     Constants,
-    Locate,
+    Spans,
     read_constants,
     variable_uses,
     variables_of,
@@ -24,6 +24,7 @@ from inspector.wire.graph_def import Graph, read_graph
 from inspector.wire.object_graph import ObjectGraph
 from inspector.wire.saved_model import VARIABLE_COLLECTIONS, MetaGraph, VariableDef
 
+InText = Callable[[Spans], Spans]  # where in a text the values of its binary form are
 _TRAINABLE = "trainable_variables"
 _VALUE = "VARIABLE_VALUE"  # of an object's values, the one that is the variable's
 _NAMED = 3  # variables named in a message that is about many
@@ -69,7 +70,7 @@ def read_parts(
     keys: Mapping[int, str],
     taken: Iterable[str],
     limits: Limits,
-    locate: Locate | None,
+    in_text: InText | None,
 ) -> Found:
     """The constants of all meta graphs, and the uses of their variables.
 
@@ -87,7 +88,7 @@ def read_parts(
             constants.append(None)
             continue
         flow = uses_of(part.graph, captured(part, keys), limits)
-        found = read_constants(part.graph, flow, locate)
+        found = read_constants(part.graph, flow, in_text)
         constants.append(found)
         tensors += _renamed(found.tensors, prefix, names)
         names |= {one.name for one in tensors}
