@@ -16,6 +16,7 @@ from inspector.model import (
     Operator,
     Problem,
     Producer,
+    Section,
     Severity,
     Signature,
     Store,
@@ -42,9 +43,7 @@ from inspector.wire.sstable import read_table
 CHECKPOINT = Format(
     "checkpoint", "TensorFlow checkpoint", (".index", ".ckpt", ".data-00000-of-00001"), "checkpoint"
 )
-_BY_NAME = (
-    "a Saver keeps variables by name and no model: which of them Keras would count is not known"
-)
+_BY_NAME = "a Saver keeps variables by name, and no model"
 _NAMED = 5  # checkpoints named in a message
 
 
@@ -186,10 +185,11 @@ def _of_objects(path: str, opened: OpenBundle, objects: Message, graph: _Graph) 
     placed = place(
         read_trackable_object_graph(objects),
         opened.stored,
-        path=opened.bundle.index.source.path,
         limits=opened.limits,
     )
-    found = contents(opened, facts_of(placed.places))
+    # What no object of the graph has as its value is no variable of the model.
+    loose = {key: {"section": Section.OTHER} for key in opened.stored}
+    found = contents(opened, {**loose, **facts_of(placed.places)})
     shards = len(opened.bundle.shards)
     cut = f", {shards:,} shards" if shards > 1 else ""
     producer = graph.producer
@@ -211,7 +211,7 @@ def _of_objects(path: str, opened: OpenBundle, objects: Message, graph: _Graph) 
         vocabulary=found.vocabulary,
         listed=placed.listed,
         uncounted=placed.uncounted,
-        problems=(*found.problems, *placed.problems, *graph.problems),
+        problems=(*found.problems, *graph.problems),
     )
 
 
@@ -276,6 +276,10 @@ def _with_folder(artifact: Artifact, place: Place) -> Artifact:
         if place.remark is not None:
             message = f"the `checkpoint` file {place.remark}; {name} is read"
             problems += (Problem("checkpoint-state", Severity.WARNING, message, place.state),)
+    inside = os.path.dirname(os.path.dirname(os.path.abspath(place.prefix)))
+    if name == "variables" and os.path.isfile(os.path.join(inside, "saved_model.pb")):
+        message = "variables of a SavedModel: its own folder, one up, tells more of them"
+        problems += (Problem("part-of-saved-model", Severity.INFO, message, artifact.path),)
     if place.others:
         more = len(place.others) - _NAMED
         rest = f" and {more:,} more" if more > 0 else ""
