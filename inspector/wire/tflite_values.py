@@ -118,7 +118,7 @@ def payload_of(
     `read_sparsity` raises.
     """
     span, bits, count = model.data(tensor), TYPE_BITS.get(tensor.dtype), elements(tensor)
-    if span is None or bits is None or (not span.length and count):
+    if span is None or bits is None:
         return None
     if tensor.sparsity is not None:
         sparsity = sparsity_of(model, tensor, limits)
@@ -126,6 +126,8 @@ def payload_of(
             raise Corrupt(f"a sparse tensor is {tensor.dtype}", model.source.path, tensor.offset)
         values = RawPayload(model.source, span.offset, sparsity.stored, tensor.dtype)
         return SparsePayload(sparsity, values, model.source.path, limits)
+    if not span.length and count:
+        return None
     _fits(model, tensor, span, count, bits)
     count = count or 0
     if bits < 8:
