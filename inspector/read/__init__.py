@@ -7,6 +7,7 @@ from inspector.errors import Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.read import (
     checkpoint,
+    frozen_graph,
     keras_archive,
     keras_h5,
     keras_shards,
@@ -20,6 +21,7 @@ READERS: tuple[Reader, ...] = (
     keras_shards.READER,
     saved_model.READER,
     checkpoint.READER,
+    frozen_graph.READER,
 )
 FORMATS: tuple[Format, ...] = tuple(one for reader in READERS for one in reader.formats)
 
