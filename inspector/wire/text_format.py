@@ -63,7 +63,9 @@ class Text:
             first = bisect.bisect_left(self._starts, offset)
             last = bisect.bisect_left(self._starts, offset + length) - 1
             if first <= last:
-                found.append((self._from[first], self._to[last] - self._from[first]))
+                # A variant's own fields are marked as well, and end before it does.
+                stop = max(self._to[first : last + 1])
+                found.append((self._from[first], stop - self._from[first]))
         return tuple(found)
 
 
