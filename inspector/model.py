@@ -181,6 +181,8 @@ class Tensor:
     variable: the variable's own name ("kernel"), None where unknown.
     slot_of: for optimizer slots, name of the tensor or variable that the slot belongs to.
     repeats: name of the tensor that it stores again, where the store's layout alone says so.
+    serves: name of the tensor that it was made for, where the store itself says so (a mask's
+        kernel).
     stored_name: the name that the file itself gives, where it gives one ("dense/kernel:0").
     keras_elements: elements of the variable as Keras counts it, where that differs from
         `elements` (int4 kernels are kept packed, two values a byte).
@@ -205,6 +207,7 @@ class Tensor:
     naming: Naming = Naming.NONE
     slot_of: str | None = None
     repeats: str | None = None
+    serves: str | None = None
     stored_name: str | None = None
     keras_elements: int | None = None
     links: tuple[str, ...] = ()

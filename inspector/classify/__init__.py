@@ -6,13 +6,20 @@ RULES is the order. A new rule is a function in a file here and a line in that f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from inspector.classify import catalog, fallback, structure, training
+from inspector.classify import catalog, fallback, objects, structure, training
 from inspector.classify.rule import Context, Rule
-from inspector.model import Artifact, Problem, Verdict
+from inspector.model import Artifact, Problem, Tensor, Verdict
 
-RULES: tuple[Rule, ...] = (*training.RULES, *catalog.RULES, *structure.RULES, *fallback.RULES)
+RULES: tuple[Rule, ...] = (
+    *objects.FIRST,
+    *training.RULES,
+    *catalog.RULES,
+    *structure.RULES,
+    *objects.OTHERS,
+    *fallback.RULES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,14 @@ def classify(artifact: Artifact) -> Classified:
         if not undecided:
             break
         verdicts |= rule.apply(context, undecided)
-    return Classified({t.name: verdicts[t.name] for t in artifact.tensors})
+    return Classified({t.name: _flagged(t, verdicts[t.name]) for t in artifact.tensors})
+
+
+def _flagged(tensor: Tensor, verdict: Verdict) -> Verdict:
+    """The verdict with the file's own word on training, where no rule has another."""
+    if verdict.trainable is not None or tensor.trainable is None:
+        return verdict
+    return replace(verdict, trainable=tensor.trainable)
 
 
 __all__ = ["RULES", "Classified", "Rule", "classify"]

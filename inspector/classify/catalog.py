@@ -13,6 +13,8 @@ _HOW: Mapping[Naming, tuple[str, str]] = {
     Naming.CONFIG: ("config", "by its place among the layer's variables, counted by the config"),
     Naming.CLASS: ("structure", "by the class that its group is named after, and its place there"),
     Naming.STORED: ("name", "by its stored name"),
+    Naming.OBJECTS: ("structure", "by its layer's class, and the object that holds it"),
+    Naming.NODES: ("structure", "by the nodes that read it"),
     Naming.NONE: ("structure", "by its place"),
 }
 
@@ -37,7 +39,7 @@ def _rule(role: Role) -> Apply:
         spec = context.specs.get(tensor.name)
         if spec is None or spec.variable.role is not role:
             return None
-        served = spec.about(context.by_variable)
+        served = context.by_name.get(tensor.serves or "") or spec.about(context.by_variable)
         return Verdict(
             role,
             _CODES[role],

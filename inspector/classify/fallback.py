@@ -70,7 +70,8 @@ def _other_toolkit(context: Context, tensor: Tensor) -> str | None:
     return None
 
 
-def _names(context: Context, tensor: Tensor) -> Verdict | None:
+def by_keras_name(context: Context, tensor: Tensor) -> Verdict | None:
+    """What a variable is by a name that Keras' own layers give, of a rank that fits it."""
     if tensor.section is not Section.MODEL or tensor.shape is None:
         return None
     name, rank = _bare(tensor), len(tensor.shape)
@@ -189,7 +190,7 @@ RULES: tuple[Rule, ...] = (
         "Only where the class is not known: the stored name is one that Keras' layers use, and the "
         "number of dimensions fits it.",
         "dense/kernel:0 in a weights-only file",
-        each(_names),
+        each(by_keras_name),
     ),
     Rule(
         "v3-shapes",

@@ -22,6 +22,7 @@ class Context:
     specs: Mapping[str, Spec]
     owners: Mapping[str, Sequence[Tensor]]
     layers: Mapping[str, Layer]
+    by_name: Mapping[str, Tensor] = field(repr=False)
     by_variable: Mapping[tuple[str | None, str | None], Tensor] = field(repr=False)
     places: Sequence[str] = field(repr=False)
 
@@ -43,7 +44,8 @@ class Context:
         for group in owners.values():
             group.sort(key=lambda t: -1 if t.position is None else t.position)
         layers = layers_of(artifact.model, artifact.guessed)
-        return cls(artifact, specs, owners, layers, variables, sorted(owners))
+        names = {tensor.name: tensor for tensor in artifact.tensors}
+        return cls(artifact, specs, owners, layers, names, variables, sorted(owners))
 
     def class_of(self, path: str | None) -> str:
         """A layer's class in words: "Dense", or what stands for it where it is not known."""

@@ -10,12 +10,14 @@ _BASIS = {
     Naming.CLASS: "structure",
     Naming.STORED: "name",
     Naming.POSITION: "position",
+    Naming.OBJECTS: "structure",
+    Naming.NODES: "structure",
     Naming.NONE: "structure",
 }
 
 
 def _copy(context: Context, tensor: Tensor) -> Verdict | None:
-    if tensor.repeats is None:
+    if tensor.repeats is None or tensor.section is Section.GRAPH:
         return None
     evidence = (
         f"{tensor.repeats}, stored once more under {tensor.owner}: the outer optimizer's list has"

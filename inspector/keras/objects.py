@@ -155,7 +155,8 @@ class _Placer:
                 links=self._links(number, key),
             )
         for key, origin in self._repeats().items():
-            places[key] = replace(places[key], repeats=origin)
+            flag = places[origin].trainable
+            places[key] = replace(places[key], repeats=origin, trainable=flag)
         places |= self._tables()
         return Placement(
             self.tree.model,

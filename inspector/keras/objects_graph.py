@@ -81,7 +81,9 @@ _LISTS = frozenset(
 )
 # Attributes that belong to the object that has them, whatever they are themselves.
 _PARTS = re.compile(
-    r"^(_functional|_random_generator|_generator|_?seed_generators?|input_spec|state_spec)$"
+    r"^(_functional|_random_generator|_generator|_?seed_generators?|input_spec|state_spec"
+    r"|original_clusterable_weights|cluster_centroids|pulling_indices|quantizer_vars"
+    r"|_output_quantizer_vars)$"
 )
 
 

@@ -7,12 +7,47 @@ Source: `pruning_wrapper`, `cluster_wrapper` and `quantize_wrapper` of tfmot 0.8
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from inspector.keras.bind import parts_of
+from inspector.keras.layers import Variable
 from inspector.keras.objects_graph import Kind, Thing, Walked
+from inspector.keras.tfmot import is_tfmot
+from inspector.model import Layer, Role
 
 _RANGE = re.compile(r"(.+)_(min|max)$")
+
+_CLUSTERS = (
+    (re.compile(r"cluster_centroids_.+"), Role.CENTROIDS, True, None),
+    (re.compile(r"pulling_indices_.+"), Role.CLUSTER_INDICES, False, None),
+    (re.compile(r"ori_weights_vars_.+"), Role.CLUSTER_ORIGINAL, True, None),
+)
+_RANGES = (
+    (re.compile(r"optimizer_step"), Role.QUANT_STEP, False, 0),
+    (re.compile(r".+_(min|max)"), Role.QUANT_PARAM, False, None),
+)
+_PRUNING = (
+    (re.compile(r"mask"), Role.MASK, False, None),
+    (re.compile(r"threshold"), Role.THRESHOLD, False, 0),
+    (re.compile(r"pruning_step"), Role.PRUNING_STEP, False, 0),
+)
+# Class -> names of its variables, each with role, whether trained, and rank.
+_OWN: Mapping[str, Sequence[tuple[re.Pattern[str], Role, bool, int | None]]] = {
+    "PruneLowMagnitude": _PRUNING,
+    **dict.fromkeys(("ClusterWeights", "ClusterWeightsRNN", "ClusterWeightsMHA"), _CLUSTERS),
+    **dict.fromkeys(("QuantizeWrapper", "QuantizeWrapperV2"), (*_RANGES, *_CLUSTERS)),
+    "QuantizeLayer": _RANGES,
+}
+
+
+def wrapper_variable(layer: Layer, name: str) -> Variable | None:
+    """The wrapper's own variable of this name; None for other layers, and for look-alikes."""
+    if layer.config and not is_tfmot(layer):
+        return None
+    for pattern, role, trainable, rank in _OWN.get(layer.class_name, ()):
+        if pattern.fullmatch(name):
+            return Variable(name, role, trainable, rank)
+    return None
 
 
 def served(walked: Walked) -> Mapping[int, int]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
-from inspector.keras.layers import Variable, made_on_load, trainable_on_load
+from inspector.keras.layers import Variable, made_on_load, own_variables, trainable_on_load
+from inspector.keras.objects_wrappers import wrapper_variable
 from inspector.keras.order import Slot, effective_trainable, legacy_order, stored_layers
 from inspector.keras.shapes import disagreement
 from inspector.model import Flavor, Layer, Section, Store, Tensor
+
+_COPIED = re.compile(r"_\d+$")  # the number that makes a repeated name unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ def specs_of(
     """Specs by tensor name, for the tensors whose owner's class is known and fits."""
     layers = layers_of(model, guessed)
     gates = effective_trainable(model, flavor) if model is not None else {}
+    if store is Store.OBJECTS:
+        return _by_names(layers, flavor, tensors, gates)
     wrapped = tfmot.wrappers(model) if model is not None else {}
     found: dict[str, Spec] = {}
     for owner, group in _groups(tensors).items():
@@ -76,6 +82,35 @@ def specs_of(
     return found
 
 
+def _by_names(
+    layers: Mapping[str, Layer],
+    flavor: Flavor,
+    tensors: Iterable[Tensor],
+    gates: Mapping[str, bool],
+) -> dict[str, Spec]:
+    """Specs where an object graph tells which layer has the variable, and its name: no order."""
+    lists: dict[str, Mapping[str, Variable]] = {}
+    found: dict[str, Spec] = {}
+    for tensor in tensors:
+        layer = layers.get(tensor.layer or "") if tensor.layer is not None else None
+        if layer is None or tensor.section is not Section.MODEL or tensor.variable is None:
+            continue
+        if layer.path not in lists:
+            lists[layer.path] = {v.name: v for v in own_variables(layer, flavor) or ()}
+        name = tensor.variable
+        own = lists[layer.path]
+        variable = own.get(name) or own.get(_COPIED.sub("", name)) or wrapper_variable(layer, name)
+        rank = None if tensor.shape is None or tensor.keras_elements else len(tensor.shape)
+        if variable is None or (None not in (variable.rank, rank) and variable.rank != rank):
+            continue
+        flag = tensor.trainable
+        if flag is None or not variable.trainable:
+            slot = Slot(layer.path, variable, variable.trainable)
+            flag = _trainable(layer, flavor, slot, gates)
+        found[tensor.name] = Spec(variable, layer, flavor, flag)
+    return found
+
+
 def misfits(
     model: Layer | None, flavor: Flavor, tensors: Iterable[Tensor], store: Store
 ) -> tuple[str, ...]:
@@ -84,7 +119,8 @@ def misfits(
     One sentence each: a wrong number, a wrong rank, or a shape that the config contradicts. Keras
     refuses to load such a file.
     """
-    if model is None or flavor is Flavor.KERAS1:
+    # Objects are found by their attributes: a variable more or less is no reason to refuse.
+    if model is None or flavor is Flavor.KERAS1 or store is Store.OBJECTS:
         return ()
     layers = layers_of(model, ())
     wrapped = tfmot.wrappers(model)

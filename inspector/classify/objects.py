@@ -1,0 +1,228 @@
+"""Rules for variables whose place is known by an object graph.
+
+FIRST comes before what classes say, OTHERS after it: for objects whose class nothing tells.
+"""
+
+from __future__ import annotations
+
+import re
+
+from inspector.classify.fallback import by_keras_name
+from inspector.classify.rule import Context, Rule, each
+from inspector.model import Role, Section, Store, Tensor, Verdict
+
+_TABLE = re.compile(r"/\.ATTRIBUTES/[^/]+-(?P<part>keys|values)$")
+_SEED = re.compile(r"(?:^|/)(seed_generator_state|StateVar)(_\d+)?$")
+_COUNTER = re.compile(
+    r"^(global_)?(step|steps|counter|epoch|iter|iteration|iterations|save_counter)(_\d+)?$"
+)
+_STATISTIC = re.compile(
+    r"(^|_)(moving|running|ema)_?(mean|var|variance|average|std|stddev)?(_\d+)?$|^(mean|variance)$"
+)
+_FLOATS = ("float", "bfloat", "complex")
+_INTEGERS = ("int", "uint")
+
+
+def _is_here(context: Context, tensor: Tensor) -> bool:
+    return context.artifact.store is Store.OBJECTS and tensor.section in {
+        Section.MODEL,
+        Section.OTHER,
+    }
+
+
+def _is_of_keras(context: Context, tensor: Tensor) -> bool:
+    """Whether the name says more than the file's flag: one that Keras gives, in a Keras model."""
+    return context.artifact.uncounted is None and by_keras_name(context, tensor) is not None
+
+
+def _holder(context: Context, tensor: Tensor) -> str:
+    """What holds the variable, in words."""
+    if tensor.section is Section.OTHER:
+        return "the checkpoint's root"
+    layer = context.layers.get(tensor.layer or "")
+    path = tensor.layer or "the root object"
+    if layer is not None and layer.class_name:
+        return f"{layer.class_name} {path}"
+    return f"{path}, whose class the file does not tell"
+
+
+def _copy(context: Context, tensor: Tensor) -> Verdict | None:
+    if context.artifact.store is not Store.OBJECTS or tensor.repeats is None:
+        return None
+    evidence = (
+        f"{tensor.repeats}, stored once more: the export lists it a second time as a variable of"
+        " the same name, dtype and shape"
+    )
+    return Verdict(
+        Role.ALIAS,
+        "export-copy",
+        "structure",
+        evidence,
+        about=tensor.repeats,
+        alias_of=tensor.repeats,
+    )
+
+
+def _table(context: Context, tensor: Tensor) -> Verdict | None:
+    found = _TABLE.search(tensor.name)
+    if context.artifact.store is not Store.OBJECTS or found is None:
+        return None
+    name = (tensor.variable or tensor.name).removesuffix(f"-{found['part']}")
+    evidence = f"the {found['part']} of the lookup table {name!r} of {_holder(context, tensor)}"
+    return Verdict(Role.LOOKUP, "lookup-table", "structure", evidence, trainable=False)
+
+
+def _generator(context: Context, tensor: Tensor) -> Verdict | None:
+    if not _is_here(context, tensor) or not tensor.dtype.startswith(_INTEGERS):
+        return None
+    if len(tensor.shape or ()) != 1 or not _SEED.search(tensor.stored_name or ""):
+        return None
+    evidence = f"{tensor.stored_name!r}: the state of a random generator, no parameter"
+    return Verdict(Role.COUNTER, "generator-state", "name", evidence, trainable=False)
+
+
+def _counter(context: Context, tensor: Tensor) -> Verdict | None:
+    if not _is_here(context, tensor) or tensor.shape != ():
+        return None
+    if tensor.trainable or not tensor.dtype.startswith(_INTEGERS):
+        return None
+    name = (tensor.variable or "").rpartition("/")[2]
+    if name == "save_counter":
+        said = "how often tf.train.Checkpoint has saved"
+    elif _COUNTER.match(name):
+        said = f"one integer called {name!r} of {_holder(context, tensor)}: a count"
+    else:
+        return None
+    return Verdict(Role.COUNTER, "object-counter", "name", said, trainable=False)
+
+
+def _setting(context: Context, tensor: Tensor) -> Verdict | None:
+    if not _is_here(context, tensor) or tensor.trainable:
+        return None
+    what = tensor.variable or "a variable"
+    if tensor.dtype == "string":
+        said = "text"
+    elif tensor.dtype == "bool":
+        said = "true or false"
+    elif tensor.shape == () and tensor.dtype.startswith(_INTEGERS):
+        said = "one integer"
+    else:
+        return None
+    evidence = f"{what} of {_holder(context, tensor)}: {said}, which is no weight"
+    return Verdict(Role.CONSTANT, "object-setting", "structure", evidence, trainable=False)
+
+
+def _statistic(context: Context, tensor: Tensor) -> Verdict | None:
+    if not _is_here(context, tensor) or tensor.trainable is not False:
+        return None
+    name = (tensor.variable or "").rpartition("/")[2]
+    if not tensor.dtype.startswith(_FLOATS) or not _STATISTIC.search(name):
+        return None
+    if _is_of_keras(context, tensor):
+        return None
+    evidence = (
+        f"called {name!r}, and the file marks it as not trained: a statistic of"
+        f" {_holder(context, tensor)}"
+    )
+    return Verdict(Role.STATISTIC, "object-statistic", "name", evidence, trainable=False)
+
+
+def _variable(context: Context, tensor: Tensor) -> Verdict | None:
+    if not _is_here(context, tensor) or tensor.shape is None or _is_of_keras(context, tensor):
+        return None
+    what = f"{tensor.variable or 'a variable'} of {_holder(context, tensor)}"
+    if tensor.trainable:
+        said = "a variable that the file marks as trainable"
+    elif tensor.dtype.startswith(_INTEGERS):
+        said = "an array of integers, which no optimizer trains; what it is for is not told"
+        return Verdict(Role.WEIGHT, "object-variable", "structure", f"{what}: {said}", False)
+    elif tensor.trainable is False:
+        said = "a variable that the file marks as not trained; what it is for is not told"
+    else:
+        return None
+    return Verdict(
+        Role.WEIGHT, "object-variable", "structure", f"{what}: {said}", trainable=tensor.trainable
+    )
+
+
+def _beside(context: Context, tensor: Tensor) -> Verdict | None:
+    """A variable of a checkpoint, with nothing that says whether it is trained."""
+    if not _is_here(context, tensor) or tensor.section is not Section.OTHER:
+        return None
+    if tensor.variable is None or not tensor.dtype.startswith(_FLOATS):
+        return None
+    evidence = (
+        f"{tensor.variable} of {_holder(context, tensor)}, beside the model: a variable, and the"
+        " file does not say what it is for"
+    )
+    return Verdict(Role.WEIGHT, "object-beside", "structure", evidence)
+
+
+FIRST: tuple[Rule, ...] = (
+    Rule(
+        "export-copy",
+        "a variable that an export stores twice",
+        "Keras 3's export writes the model's variables under `variables`, and again, as variables "
+        "of their own, under `_all_variables`. Name, dtype and shape pair them.",
+        "_all_variables/0/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_copy),
+    ),
+    Rule(
+        "lookup-table",
+        "the keys or values of a lookup table",
+        "A table that can change (of a lookup layer that counts, or of the program's own) is "
+        "stored as two tensors, its keys and its values. They are no parameters.",
+        "table/.ATTRIBUTES/table-keys",
+        each(_table),
+    ),
+    Rule(
+        "generator-state",
+        "the state of a random generator",
+        "Dropout, noise and augmentation layers and tf.random.Generator keep a few integers, known "
+        "by their name, dtype and rank. count_params leaves them out.",
+        "seed_generator/seed_generator_state",
+        each(_generator),
+    ),
+)
+
+OTHERS: tuple[Rule, ...] = (
+    Rule(
+        "object-counter",
+        "a count that a program saves with its model",
+        "An integer scalar that is called step, counter, epoch or the like, and the counter of "
+        "saves of tf.train.Checkpoint.",
+        "save_counter/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_counter),
+    ),
+    Rule(
+        "object-setting",
+        "a text, a flag or a number that is no weight",
+        "Variables of strings and of booleans, and single integers, of an object of unknown class.",
+        "_is_trained/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_setting),
+    ),
+    Rule(
+        "object-statistic",
+        "a variable that is not trained, and is called as a statistic is",
+        "The file says that it is not trained, and its name (moving_mean, running_var, ema ...) "
+        "says why. Only for objects of unknown class.",
+        "blocks/0/moving_mean",
+        each(_statistic),
+    ),
+    Rule(
+        "object-variable",
+        "a variable of an object whose class the file does not tell",
+        "A tf.Module's or a custom layer's variable: whether it is trained is the file's own word. "
+        "Variables of integers cannot be trained.",
+        "blocks/0/w/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_variable),
+    ),
+    Rule(
+        "object-beside",
+        "a variable that a checkpoint keeps beside its model",
+        "tf.train.Checkpoint saves whatever it is given: floating-point variables directly in its "
+        "root belong to no layer.",
+        "temperature/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_beside),
+    ),
+)
