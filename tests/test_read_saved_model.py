@@ -182,7 +182,9 @@ def test_a_constant_in_two_meta_graphs_is_two_tensors_of_different_names(tmp_pat
 
 
 def test_a_model_without_variables_needs_no_folder_of_them(tmp_path):
-    artifact = opened(build.write(tmp_path, build.meta_graph(build.graph())))
+    graph = build.graph([build.const("w", [1.0, 2.0])])
+    artifact = opened(build.write(tmp_path, build.meta_graph(graph)))
+    assert artifact.kind == "SavedModel of TensorFlow 1, frozen"
     assert artifact.complete
     assert artifact.problems == ()
 
@@ -200,6 +202,13 @@ def test_variables_of_a_graph_of_tensorflow_1_are_missed_too(tmp_path):
     artifact = opened(build.write(tmp_path, build.meta_graph(graph)))
     assert codes(artifact) == ["variables-missing"]
     assert "1 variable" in artifact.problems[0].message
+
+
+def test_a_local_variable_is_never_saved_and_not_missed(tmp_path):
+    graph = build.graph([build.node("total", "VariableV2"), build.const("w", [1.0])])
+    held = [build.collection("local_variables", build.variable_def("total"))]
+    artifact = opened(build.write(tmp_path, build.meta_graph(graph, collections=held)))
+    assert artifact.problems == ()
 
 
 def test_a_missing_shard_leaves_the_model_incomplete_and_its_tensors_told(tmp_path):
@@ -234,6 +243,53 @@ def test_a_flipped_bit_of_a_value_fails_that_tensors_check(tmp_path):
     with saved_model.read(str(tmp_path), DEFAULT) as result:
         held = {name: tensor(result.artifact, name).check.holds() for name in (W, B)}
     assert held == {W: False, B: True}
+
+
+def test_variables_of_objects_in_a_graph_of_tensorflow_1_are_found_by_their_names(tmp_path):
+    """As Keras of TensorFlow 1.14 exports: no object graph but the checkpoint's own."""
+    nodes = [
+        build.node("dense/kernel", "VarHandleOp"),
+        build.node("Read", "ReadVariableOp", "dense/kernel"),
+        build.node("x", "Placeholder"),
+        build.node("MatMul", "MatMul", "x", "Read"),
+    ]
+    held = [
+        build.collection(name, build.variable_def("dense/kernel"))
+        for name in ("variables", "trainable_variables")
+    ]
+    key = f"layer-0/kernel{build.VALUE}"
+    items = [
+        build.floats(key, [1.0, 2.0], (2, 1)),
+        build.trackable(({"layer-0": 1}, None), ({"kernel": 2}, None), ({}, ("dense/kernel", key))),
+    ]
+    meta = build.meta_graph(build.graph(nodes), collections=held)
+    artifact = opened(build.write(tmp_path, meta, items=items))
+    assert artifact.kind == "SavedModel of TensorFlow 1"
+    kernel = tensor(artifact, key)
+    assert [(use.op, use.input) for use in kernel.uses] == [("MatMul", 1)]
+    assert kernel.trainable is True
+
+
+@pytest.mark.parametrize("name", ["keras_metadata.pb", "fingerprint.pb"])
+def test_a_file_beside_the_graphs_that_cannot_be_read_is_a_warning(tmp_path, name):
+    artifact = opened(build.module(tmp_path, files={name: b"\x0a\xff"}))
+    assert codes(artifact) == ["metadata"]
+    assert name in artifact.problems[0].message
+    assert artifact.complete
+
+
+def test_without_the_checkpoints_object_graph_variables_go_by_their_keys(tmp_path):
+    build.module(tmp_path, items=[build.floats("w", [1.0]), build.floats("b", [2.0])])
+    artifact = opened(tmp_path)
+    assert artifact.kind == "SavedModel"
+    assert artifact.store is Store.NAMES
+    assert variables(artifact) == ["b", "w"]
+
+
+def test_an_object_graph_that_cannot_be_read_is_an_error_and_no_end(tmp_path):
+    meta = build.meta_graph(objects=b"\x0a\xff")
+    artifact = opened(build.write(tmp_path, meta))
+    assert codes(artifact) == ["object-graph"]
 
 
 # --- links, devices, depth ---
@@ -422,6 +478,13 @@ def test_meta_graphs_that_agree_raise_no_question(tmp_path):
     artifact = opened(tf1(tmp_path, held, held, tags=(("train",), ("serve",))))
     assert artifact.problems == ()
     assert len(tensor(artifact, "w").uses) == 1
+
+
+def test_a_constant_that_shares_a_variables_name_gets_one_of_its_own(tmp_path):
+    nodes = [build.const("w", [1.0, 2.0])]
+    path = tf1(tmp_path, nodes=nodes)
+    artifact = opened(path)
+    assert sorted(one.name for one in artifact.tensors) == ["emb", "graph:w", "w"]
 
 
 # --- damage ---

@@ -81,10 +81,7 @@ _META_INFO = "meta info"  # what is around the meta graphs, too
 _AS_TEXT, _UNREAD, _OTHERS = "graph as text", "variables, unread", "other files"
 # Written for the loader, not for callers.
 _LOADERS = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-_BY_NAME = (
-    "a SavedModel of TensorFlow 1 has variables by name and no layers: which of them Keras would"
-    " count is not known"
-)
+_BY_NAME = "a SavedModel of TensorFlow 1 has variables by name, and no layers"
 _T = TypeVar("_T")
 
 
@@ -179,7 +176,7 @@ class _Reading:
         return Artifact(
             path=self.folder.path,
             format=FORMAT.name,
-            kind=_kind(parts, placement),
+            kind=_kind(parts, placement, stored=bool(stored)),
             files=tuple(
                 FileEntry(self.folder.full(name), size) for name, size in self.folder.sizes.items()
             ),
@@ -318,15 +315,18 @@ class _Reading:
         stored: Mapping[str, Any],
     ) -> dict[str, dict[str, Any]]:
         """Fields of the variables' tensors, by key."""
+        known, problems = trained([part.meta for part in parts], self.folder.path)
+        self.problems += problems
         if placement is None:
-            known, problems = trained([part.meta for part in parts], self.folder.path)
-            self.problems += problems
             return named_facts(stored, known, found.uses)
         # What no object has as its value is no variable of the model.
         facts = {key: {"section": Section.OTHER} for key in stored} | facts_of(placement.places)
-        for key, uses in found.uses.items():
-            if key in facts:
-                facts[key]["uses"] = uses
+        for key, held in facts.items():
+            # Graphs of TensorFlow 1 know a variable by its name, whatever its key is.
+            name = held.get("stored_name")
+            held["uses"] = found.uses.get(key) or found.uses.get(name or key, ())
+            if held.get("trainable") is None:
+                held["trainable"] = known.get(name or key)
         return facts
 
     # --- the other files ---
@@ -375,12 +375,13 @@ def _lines(source: LocalFile) -> int:
     return 0 if "\0" in text else text.count("\n") + (not text.endswith("\n") and bool(text))
 
 
-def _kind(parts: Sequence[Part], placement: Placement | None) -> str:
-    """What kind of SavedModel it is, in words."""
+def _kind(parts: Sequence[Part], placement: Placement | None, *, stored: bool) -> str:
+    """What kind of SavedModel it is, in words. stored: whether it has any variable."""
+    if all(part.meta.objects is None for part in parts):
+        frozen = not stored and not any(part.variables for part in parts)
+        return f"SavedModel of TensorFlow 1{', frozen' if frozen else ''}"
     if placement is None:
-        if any(part.objects is not None for part in parts):
-            return "SavedModel"
-        return "SavedModel of TensorFlow 1"
+        return "SavedModel"
     if placement.uncounted is not None:
         return "SavedModel, tf.Module"
     if placement.flavor is Flavor.KERAS3:

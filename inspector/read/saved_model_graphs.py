@@ -25,9 +25,9 @@ from inspector.wire.object_graph import ObjectGraph
 from inspector.wire.saved_model import VARIABLE_COLLECTIONS, MetaGraph, VariableDef
 
 InText = Callable[[Spans], Spans]  # where in a text the values of its binary form are
-_TRAINABLE = "trainable_variables"
+_TRAINABLE, _LOCAL = "trainable_variables", "local_variables"  # local ones are never saved
 _VALUE = "VARIABLE_VALUE"  # of an object's values, the one that is the variable's
-_NAMED = 3  # variables named in a message that is about many
+_NAMED = 3  # of many, those that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,13 @@ class Part:
 
     @property
     def variables(self) -> int:
-        """How many variables it is made of: their values are elsewhere."""
+        """How many variables it is made of whose values are in the checkpoint."""
         if self.objects is not None:
             return sum(node.variable is not None for node in self.objects.nodes)
-        return len(list(variables_of(self.graph))) if self.graph is not None else 0
+        if self.graph is None:
+            return 0
+        local = {one.name for one in self.meta.variables(_LOCAL)}
+        return sum(node.name not in local for node in variables_of(self.graph))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def read_parts(
     """
     constants: list[Constants | None] = []
     tensors: list[Tensor] = []
-    uses: dict[str, tuple[Use, ...]] = {}
+    uses: dict[str, dict[Use, None]] = {}
     layers: dict[str, Layer] = {}
     names = set(taken)
     for part, prefix in zip(parts, _prefixes(parts), strict=True):
@@ -90,13 +93,21 @@ def read_parts(
         flow = uses_of(part.graph, captured(part, keys), limits)
         found = read_constants(part.graph, flow, in_text)
         constants.append(found)
-        tensors += _renamed(found.tensors, prefix, names)
-        names |= {one.name for one in tensors}
-        layers = {one.path: one for one in found.layers} | layers
+        renamed = _renamed(found.tensors, prefix, names)
+        tensors += renamed
+        names.update(one.name for one in renamed)
+        for layer in found.layers:
+            layers.setdefault(layer.path, layer)
         for key, more in _of_variables(part, flow):
-            uses[key] = tuple(dict.fromkeys((*uses.get(key, ()), *more)))
+            uses.setdefault(key, {}).update(dict.fromkeys(more))
     problems = (problem for one in constants if one is not None for problem in one.problems)
-    return Found(tuple(constants), tuple(tensors), tuple(layers.values()), uses, tuple(problems))
+    return Found(
+        tuple(constants),
+        tuple(tensors),
+        tuple(layers.values()),
+        {key: tuple(of_key) for key, of_key in uses.items()},
+        tuple(problems),
+    )
 
 
 def _of_variables(
@@ -192,13 +203,17 @@ def trained(metas: Sequence[MetaGraph], path: str) -> tuple[dict[str, bool], tup
     disputed = sorted(every - frozenset.intersection(*listed.values()))
     if not disputed:
         return known, ()
-    counts = ", ".join(f"{len(one):,} in {tag_set(metas[index])}" for index, one in listed.items())
-    more = f" and {len(disputed) - _NAMED:,} more" if len(disputed) > _NAMED else ""
+    counts = [f"{len(one):,} in {tag_set(metas[index])}" for index, one in listed.items()]
     message = (
-        f"the meta graphs disagree about what is trainable ({counts}): taken as trainable are"
-        f" {', '.join(disputed[:_NAMED])}{more} too"
+        f"the meta graphs disagree about what is trainable ({_first(counts)}): taken as trainable"
+        f" are {_first(disputed)} too"
     )
     return known, (Problem("trainable-differs", Severity.INFO, message, path),)
+
+
+def _first(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
 
 
 def tag_set(meta: MetaGraph) -> str:
