@@ -256,8 +256,9 @@ class _Tracer:
         use = Use(node.op, place, node.name, through)
         site = self.sites[body.name].get(at)
         if site is not None and place >= site.call.first:
-            longer = _longer(through, node.op) if site.call.loop else through
             inside = self._inside(site, place)
+            # What a loop changes is only its first value; what it leaves alone is what it was.
+            longer = through if self._keeps(site, place) else _longer(through, node.op)
             self._spend(len(inside.uses))
             for one in inside.uses:
                 whole = (longer + one.through)[:_LONGEST]
@@ -278,6 +279,14 @@ class _Tracer:
         if not outputs:
             reach.uses[use] = None
         return outputs, _longer(through, node.op)
+
+    def _keeps(self, site: _Site, place: int) -> bool:
+        """Whether input `place` is the same value all the time that a call lasts."""
+        if not site.call.loop:
+            return True
+        argument = place - site.call.first + site.call.argument
+        reach = self.inward.get((site.functions[0], argument))
+        return reach is not None and reach.returned == {argument}
 
     def _inside(self, site: _Site, place: int) -> _Reach:
         """What the functions that a node calls do with its input `place`."""
