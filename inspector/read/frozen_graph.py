@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from inspector.errors import ArtifactError, Corrupt, Truncated
@@ -29,6 +29,7 @@ from inspector.read.graph_common import (
     meta_overhead,
     operators_of,
     read_constants,
+    some,
     variables_of,
 )
 from inspector.storage import ByteSource, LocalFile, covered
@@ -52,7 +53,6 @@ _FED = frozenset({"Placeholder", "PlaceholderV2"})
 _NO_RESULT = _FED | {"Const", "NoOp", "Assert", "VarHandleOp", "VariableV2", "Variable"}
 # What lowering puts in the place of values that the branches of an If or a While do not take.
 _UNUSED = "unused_control_flow_input"
-_NAMED = 3  # nodes named in a message that is about many
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -166,14 +166,12 @@ def _problems(graph: Graph, found: Constants, source: ByteSource) -> Iterator[Pr
         where = f"the checkpoint beside it, {os.path.basename(index)}"
         if not os.path.isfile(index):
             where = "a checkpoint, not in this file"
-        message = (
-            f"{count(len(variables), 'variable')} ({_names(variables)}): values are in {where}"
-        )
+        message = f"{count(len(variables), 'variable')} ({some(variables)}): values are in {where}"
         yield Problem("variables-elsewhere", Severity.INFO, message, source.path)
     lost = list(_lost(graph))
     if lost:
         message = (
-            f"{count(len(lost), 'node')} that others read are not there ({_names(lost)}):"
+            f"{count(len(lost), 'node')} that others read are not there ({some(lost)}):"
             " the graph is cut off, or a part of another"
         )
         yield Problem("missing-node", Severity.WARNING, message, source.path)
@@ -189,10 +187,6 @@ def _lost(graph: Graph) -> Iterable[str]:
 def _node(text: str) -> str:
     """The node of an input: "conv" of "conv:1" and of "^conv"."""
     return text.removeprefix("^").partition(":")[0]
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
 
 
 def _signature(graph: Graph) -> tuple[Signature, ...]:

@@ -41,6 +41,9 @@ _META_LABELS: Mapping[int, str] = {
     **dict.fromkeys((3, 4, 5, 6), "collections"),
     7: "object graph",
 }
+_UNREADABLE = "constant-unreadable"
+_SAID = 20  # constants that have a problem of their own
+_NAMED = 3  # names in a message that is about many
 _COPY_BYTES = 64  # fewer bytes are alike by chance
 
 
@@ -90,11 +93,16 @@ class _Reading:
         self.in_text = in_text
         self.scopes = Scopes(node.name for node in graph.walk())
         self.found: dict[str, _Found] = {}
+        self.named: Counter[str] = Counter()
         self.problems: list[Problem] = []
+        self.unreadable = 0
 
-    def problem(self, code: str, message: str, node: Node) -> None:
-        offset = node.message.offset if self.in_text is None else None
-        self.problems.append(Problem(code, Severity.ERROR, message, self.path, offset))
+    def problem(self, message: str, node: Node) -> None:
+        """Note a constant that cannot be read; after many, only how many more there are."""
+        self.unreadable += 1
+        if self.unreadable <= _SAID:
+            offset = node.message.offset if self.in_text is None else None
+            self.problems.append(Problem(_UNREADABLE, Severity.ERROR, message, self.path, offset))
 
     def add(self, node: Node) -> None:
         limit = self.graph.message.limits.tensors
@@ -125,16 +133,13 @@ class _Reading:
         self.found[name] = _Found(node, value, tensor, where)
 
     def _name(self, node: Node) -> str:
-        name = whole = f"{node.scope}/{node.name}" if node.scope else node.name
-        count = 1
+        """A name that no other has; TensorFlow refuses a graph where two have the same."""
+        whole = f"{node.scope}/{node.name}" if node.scope else node.name
+        self.named[whole] += 1
+        name, count = whole, max(self.named[whole], 2)
         while name in self.found:
-            count += 1
             name = f"{whole} ({count})"
-        if count > 1:
-            where = f"function {node.scope}" if node.scope else "the graph"
-            self.problem(
-                "duplicate-node", f"{where} has more than one node called {node.name}", node
-            )
+            count += 1
         return name
 
     def _value(self, node: Node, name: str) -> TensorValue | None:
@@ -144,12 +149,12 @@ class _Reading:
             tensor = None if attr is None else attr_tensor(attr)
             value = None if tensor is None else read_tensor(tensor)
         except ArtifactError as error:
-            self.problem("constant-unreadable", f"{name}: {error.message}", node)
+            self.problem(f"{name}: {error.message}", node)
             return None
         if value is None:
-            self.problem("constant-unreadable", f"{name} is a constant without a value", node)
+            self.problem(f"{name} is a constant without a value", node)
         elif value.fault is not None:
-            self.problem("constant-unreadable", f"{name}: {value.fault}", node)
+            self.problem(f"{name}: {value.fault}", node)
         return value
 
     def _extents(self, value: TensorValue) -> tuple[Extent, ...]:
@@ -161,11 +166,30 @@ class _Reading:
         found = list(self.found.values())
         copies = _copies(found)
         return Constants(
-            tuple(replace(one.tensor, repeats=copies.get(one.tensor.name)) for one in found),
+            tuple(
+                replace(one.tensor, repeats=copies[name]) if name in copies else one.tensor
+                for name, one in self.found.items()
+            ),
             _layers(found),
             _overhead(self.graph, found),
-            tuple(self.problems),
+            (*self.problems, *self._many()),
         )
+
+    def _many(self) -> Iterator[Problem]:
+        """Problems that are about many constants at once."""
+        if self.unreadable > _SAID:
+            more = f"{self.unreadable - _SAID:,} more constants cannot be read"
+            yield Problem(_UNREADABLE, Severity.ERROR, more, self.path)
+        twice = [name for name, count in self.named.items() if count > 1]
+        if twice:
+            message = f"several constants have one name: {some(twice)}; TensorFlow refuses that"
+            yield Problem("duplicate-node", Severity.ERROR, message, self.path)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _storage(value: TensorValue) -> str:
