@@ -38,11 +38,12 @@ _SETTING = re.compile(
 )
 _ALONE = re.compile(r"(learning_rate|current_loss_scale|num_good_steps|loss_scale)(_\d+)?")
 _STEP = re.compile(r"global_step(_\d+)?")
-_MOMENTS = re.compile(r"(.+/)?(\w+_)?moments(_\d+)?/.+/ExponentialMovingAverage(_\d+)?")
+_MOMENTS = re.compile(r"(\w+_)?moments(_\d+)?")
 _RENORM = re.compile(r"(moving_stddev|renorm_(mean|stddev)(_weight)?)")
 _DEBIASED = ("biased", "local_step")
-_RANGE = re.compile(r"(.+/)?(\w+_)?quant(_\d+)?")
+_RANGE = re.compile(r"(\w+_)?quant(_\d+)?")
 _PRUNING = re.compile(r"(sparsity|last_mask_update_step)(_\d+)?")
+_SCOPES = 16  # parts of a name that may stand before a variable's own
 _TABLE = re.compile(r"(?P<table>.*[-/])(?P<side>keys|values)")
 
 
@@ -81,7 +82,9 @@ def split(name: str) -> tuple[str, str]:
 
 def _endings(path: str) -> Iterator[str]:
     """A path, then what is left of it without its first parts, longest first."""
-    while path:
+    for _ in range(_SCOPES):
+        if not path:
+            return
         yield path
         path = path.partition("/")[2]
 
@@ -178,8 +181,12 @@ def statistics(stored: Stored) -> Found:
         if scope in pairs and _RENORM.fullmatch(variable):
             why = f"beside {scope}/moving_mean: a moment of batch renormalization"
             yield name, Sense(Kind.STATISTIC, None, why)
-        elif _MOMENTS.fullmatch(name) and shape is not None and len(shape) == 1:
+        elif len(shape or ()) == 1 and _AVERAGE.fullmatch(variable) and _in_moments(scope):
             yield name, Sense(Kind.STATISTIC, None, "a vector, the average of a layer's moments")
+
+
+def _in_moments(scope: str) -> bool:
+    return any(map(_MOMENTS.fullmatch, scope.split("/")))
 
 
 def debiased(stored: Stored) -> Found:
@@ -223,7 +230,7 @@ def ranges(stored: Stored) -> Found:
     for name in stored:
         scope, variable = split(name)
         twin = f"{scope}/max" if variable == "min" else f"{scope}/min"
-        if variable not in {"min", "max"} or not _RANGE.fullmatch(scope):
+        if variable not in {"min", "max"} or not _RANGE.fullmatch(split(scope)[1]):
             continue
         if stored.get(twin) == stored[name]:
             yield name, Sense(Kind.RANGE, None, f"with {twin} the two ends of a range")

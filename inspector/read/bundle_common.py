@@ -47,7 +47,7 @@ _RECORDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(.+/)?\.ATTRIBUTES/py_state"), "Python state"),
     (re.compile(r"(.+/)?\.ATTRIBUTES/ITERATOR_STATE"), "iterator state"),
 )
-_TABLE_KEYS = re.compile(r"(?P<table>.+?)(/\.ATTRIBUTES/(.*-)?|-)keys")
+_ATTRIBUTE = "/.ATTRIBUTES/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +266,10 @@ def _overhead(opened: OpenBundle, tensors: tuple[Tensor, ...]) -> dict[str, int]
 
 def _vocabulary(entries: tuple[BundleEntry, ...]) -> Iterator[tuple[str, int]]:
     for entry in entries:
-        found = _TABLE_KEYS.fullmatch(entry.key)
         # A table that keeps empty places has a second axis: how many are taken, the values say.
-        if found is not None and len(entry.shape or ()) == 1:
-            yield found["table"], entry.elements
+        if entry.key.endswith("-keys") and len(entry.shape or ()) == 1:
+            table = entry.key.removesuffix("-keys")
+            yield table.rpartition(_ATTRIBUTE)[0] or table, entry.elements
 
 
 # --- values --------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ _SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}")
 # A V1 Saver's shard; in the state file with question marks for its number.
 _V1_SHARD = re.compile(r"(?P<prefix>.+)-(\d{5}|\?{5})-of-(?P<count>\d{5})")
 _LINE = re.compile(
-    rb'^\s*(?P<field>model_checkpoint_path|all_model_checkpoint_paths)\s*:\s*"(?P<path>(?:[^"\\\n]|\\.)*)"',
+    rb"^[ \t]*(?P<field>model_checkpoint_path|all_model_checkpoint_paths)[ \t]*:[ \t]*"
+    rb'"(?P<path>(?:[^"\\\n]|\\.)*)"',
     re.MULTILINE,
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)")
