@@ -2,11 +2,13 @@
 
 import os
 import struct
+import time
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+from inspector.classify import classify
 from inspector.errors import ArtifactError, Corrupt, NotFound, UnknownFormat
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Section, Severity, Store
@@ -232,6 +234,27 @@ def test_records_are_bytes_with_a_label_and_text_variables_are_tensors(tmp_path)
     assert artifact.overhead["config"] == len(config.data)
     with read_checkpoint(prefix, DEFAULT) as opened:
         assert all(one.payload is None and one.check.holds() for one in opened.artifact.tensors)
+
+
+def test_a_record_that_was_changed_is_told(tmp_path):
+    prefix = write(tmp_path, text(b"py/.ATTRIBUTES/py_state", b"state", sides=()))
+    shard = tmp_path / "model.ckpt-7.data-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"X")
+    (problem,) = read(prefix).problems
+    assert problem.code == "checksum-mismatch"
+    assert problem.message.startswith("py/.ATTRIBUTES/py_state (Python state)")
+
+
+def test_names_of_any_length_cost_little(tmp_path):
+    # Names of 1,000 scopes each, and as many as a small file can hold.
+    deep = "/".join("moments" for _ in range(1000))
+    keys = [f"{deep}/{at}/ExponentialMovingAverage".encode() for at in range(100)]
+    prefix = write(tmp_path, *(floats(key, 1, 2) for key in keys))
+    start = time.monotonic()
+    artifact = read(prefix)
+    classify(artifact)
+    assert len(artifact.tensors) == 100
+    assert time.monotonic() - start < 5
 
 
 def test_tables_have_a_vocabulary(tmp_path):

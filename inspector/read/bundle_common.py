@@ -130,7 +130,7 @@ def contents(opened: OpenBundle, facts: Mapping[str, Mapping[str, Any]] | None =
         tensors,
         opened.files,
         _overhead(opened, tensors),
-        bundle.problems,
+        (*bundle.problems, *_changed_records(opened)),
         whole and all(shard.source is not None for shard in bundle.shards),
         dict(_vocabulary(opened.entries)),
     )
@@ -250,6 +250,18 @@ def _is_there(bundle: Bundle, entry: BundleEntry) -> bool:
         if one.overlaps or size is None or one.offset + one.size > size:
             return False
     return True
+
+
+def _changed_records(opened: OpenBundle) -> Iterator[Problem]:
+    """Records whose checksum does not hold. Tensors are checked when they are measured."""
+    bundle = opened.bundle
+    for label, entries in opened.records.items():
+        for entry in entries:
+            if _is_there(bundle, entry) and not bundle.verify(entry):
+                message = f"{entry.key} ({label}) does not have the checksum that the index gives"
+                where = next(entry.stored())
+                path = bundle.shards[where.shard].path
+                yield Problem("checksum-mismatch", Severity.ERROR, message, path, where.offset)
 
 
 def _overhead(opened: OpenBundle, tensors: tuple[Tensor, ...]) -> dict[str, int]:
