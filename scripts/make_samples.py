@@ -60,15 +60,22 @@ def chosen(only: str) -> set[str]:
 
 def make(directory: str, names: set[str]) -> None:
     """Writes the samples, then loads each one back and writes its `.expected.json`."""
-    from samples import catalog, families, live
+    from samples import catalog, families, live, tensorflow_live
 
     # All files come first: a weights-only one needs its model beside it to be loaded.
     for name, writer in list(catalog.write(families.FAMILIES, directory, names)):
         catalog.start_afresh()
         path = os.path.join(directory, name)
-        said = live.measure(path, writer.model if isinstance(writer, catalog.Unloadable) else None)
+        if isinstance(writer, tensorflow_live.Built):
+            said = tensorflow_live.measure(path, writer)
+        else:
+            saved = writer.model if isinstance(writer, catalog.Unloadable) else None
+            said = live.measure(path, saved)
         write_json(path + ".expected.json", said)
-        print(f"{name}: {said['count_params']:,} parameters", flush=True)
+        counted = said["count_params"]
+        print(
+            f"{name}: {said['roles'] if counted is None else f'{counted:,} parameters'}", flush=True
+        )
 
 
 def write_json(path: str, said: dict[str, Any]) -> None:

@@ -9,19 +9,11 @@ from inspector import api
 from inspector.errors import ArtifactError, NotFound, UsageError
 from inspector.model import Measurement, Role
 from inspector.storage import MemorySource, RawPayload
-from tests.builders import artifacts
+from tests.builders import artifacts, samples
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sample_models")
 PRUNED = os.path.join(SAMPLES, "pruned.h5")
 COPIES = os.path.join(SAMPLES, "pruned.keras")
-
-
-def samples():
-    return sorted(
-        name.removesuffix(".expected.json")
-        for name in os.listdir(SAMPLES)
-        if name.endswith(".expected.json")
-    )
 
 
 def with_values(case, **values):
@@ -47,7 +39,7 @@ def copies_case():
     return case
 
 
-@pytest.mark.parametrize("name", samples())
+@pytest.mark.parametrize("name", samples.KERAS)
 def test_counts_are_those_of_live_keras(name):
     with open(os.path.join(SAMPLES, f"{name}.expected.json"), encoding="utf-8") as stored:
         expected = json.load(stored)

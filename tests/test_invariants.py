@@ -12,6 +12,7 @@ import pytest
 
 import inspector
 from inspector.errors import ArtifactError
+from tests.builders import samples
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGE = os.path.join(ROOT, "inspector")
@@ -230,15 +231,7 @@ def test_the_measure_of_heavy_sees_numpy():
 # --- the files ----------------------------------------------------------------------------------
 
 
-def artifacts():
-    return sorted(
-        name.removesuffix(".expected.json")
-        for name in os.listdir(SAMPLES)
-        if name.endswith(".expected.json")
-    )
-
-
-@pytest.mark.parametrize("name", artifacts())
+@pytest.mark.parametrize("name", samples.KERAS)
 def test_every_byte_of_a_sample_is_a_tensors_or_has_a_label(name):
     with inspector.open(os.path.join(SAMPLES, name)) as opened:
         artifact = opened.artifact

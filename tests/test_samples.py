@@ -16,11 +16,12 @@ import pytest
 import inspector
 from inspector.model import Role
 from inspector.words import ROLE_LABELS
+from tests.builders import samples
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SAMPLES = os.path.join(ROOT, "sample_models")
 SUFFIX = ".expected.json"
-NAMES = sorted(n.removesuffix(SUFFIX) for n in os.listdir(SAMPLES) if n.endswith(SUFFIX))
+NAMES = samples.KERAS
 # What Keras makes of an int4 kernel is its packed bytes; we say what the values are.
 PACKED = {"k3_int4.keras"}
 # Made anew on loading; no file holds them.

@@ -18,10 +18,17 @@ def tokens(rows: int, length: int, vocabulary: int) -> np.ndarray:
     return np.random.default_rng(SEED).integers(0, vocabulary, (rows, length)).astype("float32")
 
 
-def train(model: Any, x: Any, steps: int = 1, callbacks: Sequence[Any] = ()) -> Any:
-    """Full-batch steps of Adam on random targets; returns the model, compiled with `mse`."""
+def train(
+    model: Any,
+    x: Any,
+    steps: int = 1,
+    callbacks: Sequence[Any] = (),
+    optimizer: Any = "adam",
+    metrics: Sequence[str] | None = None,
+) -> Any:
+    """Full-batch steps on random targets; returns the model, compiled with `mse`."""
     y = noise(*model(x).shape)
-    model.compile(optimizer="adam", loss="mse")
+    model.compile(optimizer=optimizer, loss="mse", metrics=metrics)
     model.fit(
         x, y, batch_size=len(y), epochs=steps, shuffle=False, verbose=0, callbacks=list(callbacks)
     )

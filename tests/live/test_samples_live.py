@@ -14,6 +14,8 @@ tfmot = pytest.importorskip("tensorflow_model_optimization")
 import make_samples  # noqa: E402
 from samples import catalog, compare, families, live  # noqa: E402
 
+from tests.builders import samples  # noqa: E402
+
 pytestmark = pytest.mark.live
 
 SAMPLES = os.path.join(
@@ -30,11 +32,7 @@ def expected(name):
         return json.load(f)
 
 
-NAMES = sorted(
-    name.removesuffix(compare.SUFFIX)
-    for name in os.listdir(SAMPLES)
-    if name.endswith(compare.SUFFIX)
-)
+NAMES = samples.KERAS
 LOADABLE = [name for name in NAMES if expected(name)["loads"]]
 UNLOADABLE = [name for name in NAMES if not expected(name)["loads"]]
 
@@ -58,7 +56,7 @@ def weights(name):
 
 def test_every_sample_the_families_declare_is_committed_and_none_besides():
     declared = {name for family in families.FAMILIES for name in family.names}
-    assert declared == set(NAMES)
+    assert declared == set(samples.NAMES)
 
 
 @pytest.mark.parametrize("name", LOADABLE)
@@ -185,4 +183,6 @@ def test_the_check_finds_a_sample_that_is_another(tmp_path, capsys):
 def test_the_samples_stay_small():
     for folder, _, files in os.walk(SAMPLES):
         for name in files:
-            assert os.path.getsize(os.path.join(folder, name)) < 150_000, name
+            # The functions of a tf_keras model's layers are many, however small the layers.
+            limit = 350_000 if name == "saved_model.pb" else 150_000
+            assert os.path.getsize(os.path.join(folder, name)) < limit, name
