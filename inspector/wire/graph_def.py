@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from inspector.errors import LimitExceeded
@@ -77,14 +78,19 @@ class _Budget:
     """Nodes and their inputs: each is a Python value, and may be two bytes of the file."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limit = limits.nodes
-        self._spent = 0
+        self._limit = self.left = limits.nodes
 
     def spend(self, count: int, message: Message) -> None:
-        self._spent += count
-        if self._spent > self._limit:
-            path, offset = message.source.path, message.offset
-            raise LimitExceeded("nodes", self._spent, self._limit, path, offset)
+        self.left -= count
+        if self.left < 0:
+            spent, path = self._limit - self.left, message.source.path
+            raise LimitExceeded("nodes", spent, self._limit, path, message.offset)
+
+    def texts(self, message: Message, number: int) -> tuple[str, ...]:
+        """The strings of a repeated field, no more than are left."""
+        found = tuple(islice(message.texts(number), self.left + 1))
+        self.spend(len(found), message)
+        return found
 
 
 def read_graph(message: Message) -> Graph:
@@ -118,16 +124,22 @@ def _nodes(message: Message, number: int, scope: str, budget: _Budget) -> Iterat
         if found.wire != Wire.BYTES:
             continue
         child = message.child(found)
-        head = _quick(whole, found.offset - base, found.length)
-        name, op, inputs = head if head is not None else _slow(child)
-        budget.spend(1 + len(inputs), child)
+        head = _quick(whole, found.offset - base, found.length, budget.left)
+        if head is not None:
+            name, op, inputs = head
+            budget.spend(1 + len(inputs), child)
+        else:
+            # However it is written, or the error that says what is wrong with it.
+            name, op, inputs = child.text(1), child.text(2), budget.texts(child, 3)
+            budget.spend(1, child)
         yield Node(name, sys.intern(op), inputs, scope, child)
 
 
 def _quick(  # noqa: C901 - one flat loop: a call more a field would double its time
-    view: memoryview, at: int, length: int
+    view: memoryview, at: int, length: int, most: int
 ) -> tuple[str, str, tuple[str, ...]] | None:
-    """A NodeDef's name, operator and inputs; None for one that is written in an unusual way.
+    """A NodeDef's name, operator and inputs; None for one that is written in an unusual way, or
+    has more inputs than `most`.
 
     A graph has ten thousands of nodes, all written by the same few writers.
     """
@@ -152,6 +164,8 @@ def _quick(  # noqa: C901 - one flat loop: a call more a field would double its 
                 return None
             if tag == 0x1A:
                 inputs.append(str(view[at:end], "utf-8"))
+                if len(inputs) > most:
+                    return None
             elif tag == 0x12:
                 op = str(view[at:end], "utf-8")
             elif tag == 0x0A:
@@ -164,11 +178,6 @@ def _quick(  # noqa: C901 - one flat loop: a call more a field would double its 
     return name, op, tuple(inputs)
 
 
-def _slow(message: Message) -> tuple[str, str, tuple[str, ...]]:
-    """The same, of any message, or the error that says what is wrong with it."""
-    return message.text(1), message.text(2), tuple(message.texts(3))
-
-
 def _function(message: Message, budget: _Budget) -> Function:
     returned: dict[str, str] = {}
     names: dict[int, list[str]] = {1: [""], 2: [], 3: []}
@@ -176,12 +185,12 @@ def _function(message: Message, budget: _Budget) -> Function:
         if found.wire != Wire.BYTES:
             continue
         child = message.child(found)
+        budget.spend(1, child)
         if found.number == 1:
-            _add_signature(names, child)
+            _add_signature(names, child, budget)
         else:
             returned[child.text(1)] = child.text(2)
-    name, arguments, outputs = names[1][-1], tuple(names[2]), tuple(names[3])
-    budget.spend(1 + len(returned) + len(arguments) + len(outputs), message)
+    (name,), arguments, outputs = names[1], tuple(names[2]), tuple(names[3])
     nodes = tuple(_nodes(message, 3, name, budget))
     if not nodes:
         nodes = tuple(_early_nodes(message, name, budget))
@@ -189,16 +198,16 @@ def _function(message: Message, budget: _Budget) -> Function:
     return Function(name, arguments, outputs, nodes, returned, message)
 
 
-def _add_signature(names: dict[int, list[str]], message: Message) -> None:
+def _add_signature(names: dict[int, list[str]], message: Message, budget: _Budget) -> None:
     """Add an OpDef's name (1), and the names of its arguments (2) and outputs (3)."""
     for found in message.fields(*names):
-        if found.wire == Wire.BYTES:
-            is_name = found.number == 1
-            names[found.number].append(
-                decode(message.source, found, message.limits)
-                if is_name
-                else message.child(found).text(1)
-            )
+        if found.wire != Wire.BYTES:
+            continue
+        if found.number == 1:
+            names[1] = [decode(message.source, found, message.limits)]
+        else:
+            budget.spend(1, message)
+            names[found.number].append(message.child(found).text(1))
 
 
 def _early_nodes(message: Message, scope: str, budget: _Budget) -> Iterator[Node]:
@@ -208,12 +217,12 @@ def _early_nodes(message: Message, scope: str, budget: _Budget) -> Iterator[Node
     """
     renamed: dict[str, str] = {}
     for child in message.each(2):
-        results = tuple(child.texts(1))
+        budget.spend(1, child)
+        results = budget.texts(child, 1)
         name = results[0] if results else ""
         renamed |= {other: f"{name}:{at}" for at, other in enumerate(results[1:], 1)}
-        inputs = tuple(renamed.get(one, one) for one in child.texts(3))
-        inputs += tuple(f"^{renamed.get(one, one)}" for one in child.texts(4))
-        budget.spend(len(results) + len(inputs), child)
+        inputs = tuple(renamed.get(one, one) for one in budget.texts(child, 3))
+        inputs += tuple(f"^{renamed.get(one, one)}" for one in budget.texts(child, 4))
         yield Node(name, sys.intern(child.text(2)), inputs, scope, child)
 
 
