@@ -108,6 +108,8 @@ def _setting(context: Context, tensor: Tensor) -> Verdict | None:
         said = "one integer"
     else:
         return None
+    if _is_of_keras(context, tensor):
+        return None
     evidence = f"{what} of {_holder(context, tensor)}: {said}, which is no weight"
     return Verdict(Role.CONSTANT, "object-setting", "structure", evidence, trainable=False)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from inspector.keras.bind import by_name, parts_of
-from inspector.keras.objects_graph import Claim, Kind, Thing, Walked, things_of, walk
+from inspector.keras.objects_graph import TRAINED, Claim, Kind, Thing, Walked, things_of, walk
 from inspector.keras.objects_layers import Tree, root_name, tree_of
 from inspector.keras.objects_training import Training, training_of
 from inspector.keras.objects_wrappers import served
@@ -35,6 +35,10 @@ _NO_MODEL = "the object that was saved is no Keras model: Keras counts its own m
 _NO_MODEL_SHOWN = (
     "nothing in the checkpoint shows that one of its objects is a Keras model, and Keras counts"
     " models only"
+)
+_UNTRACKED = (
+    "only the optimizer's list leads to some of the weights: TensorFlow did not track the layers"
+    " that have them, and what those do not train is not stored"
 )
 _MODELS = "the checkpoint holds {} models: Keras counts each of them apart"
 
@@ -334,7 +338,8 @@ class _Placer:
 
     def _uncounted(self, root: Thing) -> str | None:
         if root.kind is Kind.MODEL:
-            return None
+            untracked = any(claim.rank == TRAINED for claim in self.claims.values())
+            return _UNTRACKED if untracked else None
         models = sum(
             1
             for n, (p, _) in self.walked.parents.items()
@@ -365,7 +370,9 @@ class _Paths:
 def _flavor(things: Iterable[Thing]) -> Flavor:
     """Keras 3 is told by attributes that only its objects have."""
     keras3 = any(
-        thing.names & _KERAS3_NAMES and not thing.identifier.startswith("_tf_keras")
+        thing.names & _KERAS3_NAMES
+        and "_endpoint_names" not in thing.names  # tf_keras' own exports
+        and not thing.identifier.startswith("_tf_keras")
         for thing in things
     )
     return Flavor.KERAS3 if keras3 else Flavor.TF_KERAS

@@ -83,7 +83,7 @@ _LISTS = frozenset(
 _PARTS = re.compile(
     r"^(_functional|_random_generator|_generator|_?seed_generators?|input_spec|state_spec"
     r"|original_clusterable_weights|cluster_centroids|pulling_indices|quantizer_vars"
-    r"|_output_quantizer_vars)$"
+    r"|_weight_vars|_output_quantizer_vars)$"
 )
 
 
@@ -351,7 +351,7 @@ class _Walk:
             section = Section.METRICS
         if thing.kind in _LEAVES:
             rank = _rank(within, listed)
-            if rank == _TRAINED:
+            if rank == TRAINED:
                 section = Section.MODEL
             claim = Claim(step.holder, within, rank, section)
             self.walked.claims.setdefault(thing.number, []).append(claim)
@@ -365,6 +365,7 @@ class _Walk:
             thing.kind is Kind.CONTAINER
             or child.name == "keras_api"
             or _PARTS.match(child.name) is not None
+            or (thing.kind is Kind.OBJECT and _PARTS.match((*step.within, "")[0]) is not None)
             # All that is inside an optimizer or a metric is its own.
             or self.things[step.holder].kind in _SECTIONS
         )
@@ -386,12 +387,12 @@ _SECTIONS: Mapping[Kind, Section] = {
 }
 
 
-_TRAINED = 3  # an optimizer's list of what it trains
+TRAINED = 3  # an optimizer's list of what it trains
 
 
 def _rank(within: tuple[str, ...], listed: bool) -> int:
     if "_trainable_variables" in within:
-        return _TRAINED
+        return TRAINED
     if listed:
         return 2
     return 1 if len(within) > 1 or within[0].startswith("original_weight_") else 0
