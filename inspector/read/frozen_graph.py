@@ -33,7 +33,7 @@ from inspector.read.graph_common import (
     variables_of,
 )
 from inspector.storage import ByteSource, LocalFile, covered
-from inspector.wire.graph_def import Graph, Node, attr_shape, attr_type, read_graph
+from inspector.wire.graph_def import Graph, Node, attr_shape, attr_shapes, attr_type, read_graph
 from inspector.wire.graph_kind import GraphKind, graph_kind
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_model import read_meta_graph
@@ -41,7 +41,7 @@ from inspector.wire.text_format import Text, to_binary
 from inspector.words import count
 
 FORMAT = Format("frozen-graph", "TensorFlow graph", (".pb", ".pbtxt", ".meta"), "graph-def")
-_UNCOUNTED = "a graph holds no Keras layers: what count_params would say of them is unknown"
+_UNCOUNTED = "a graph holds operators, not Keras layers"
 _REPLACED = "\ufffd".encode()  # what decoders put in the place of bytes that are no text
 _SAMPLE, _RECURS = 1 << 20, 3
 _HEAD = 4096
@@ -201,13 +201,13 @@ def _signature(graph: Graph) -> tuple[Signature, ...]:
 
 def _port(node: Node) -> Port:
     dtype = next((one for one in map(node.attr, ("dtype", "T")) if one is not None), None)
-    shape = node.attr("shape") if node.op in _FED else None
-    return Port(
-        node.name,
-        None if dtype is None else attr_type(dtype),
-        None if shape is None else attr_shape(shape),
-        f"{node.name}:0",
-    )
+    if node.op in _FED:
+        said = node.attr("shape")
+        shape = None if said is None else attr_shape(said)
+    else:
+        said = node.attr("_output_shapes")
+        shape = None if said is None else next(iter(attr_shapes(said)), None)
+    return Port(node.name, None if dtype is None else attr_type(dtype), shape, f"{node.name}:0")
 
 
 def _is_reencoded(source: ByteSource) -> bool:

@@ -75,7 +75,7 @@ def place(name: str, uses: Sequence[Use], scopes: Scopes) -> Place:
     if use is None or (main is None and not was_variable):
         return Place(layer)
     own = name.rpartition("/")[2]
-    named = not frozen and _NAMELESS.fullmatch(own) is None
+    named = not frozen and (was_variable or _NAMELESS.fullmatch(own) is None)
     variable = own if named else reading(use.op, use.input).variable
     summed = main is None and _BATCHNORM.search(use.node) is not None
     return Place(layer, variable, "batchnorm" if summed else use.op)
