@@ -6,6 +6,7 @@ that tells wins over many that do not: a kernel's shape may be read as well.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -23,54 +24,80 @@ from inspector.classify.uses import (
     starts_a_loop,
     verdict,
 )
-from inspector.graph.ops import is_core, reading
+from inspector.graph.ops import FIRST_MATRIX, is_core, reading
 from inspector.graph.passing import ARITHMETIC, PASSING
 from inspector.model import Role, Section, Tensor, Verdict
 
 # Operators whose work is in a program that the graph does not show.
 _OPAQUE = frozenset({"XlaCallModule", "XlaLaunch", "XlaLaunchV2", "XlaCustomCall", "PyFunc"})
+_FILLER = re.compile(r"(?:^|/)(zeros|ones)(_like)?(_\d+)?$")
 
-_DONE: Mapping[str, str] = {
-    "Add": "added", "AddV2": "added", "AddN": "added", "Sub": "subtracted", "Mul": "multiplied",
-    "Div": "divided", "RealDiv": "divided", "DivNoNan": "divided",
-}  # fmt: skip
+_ADDED, _SCALED = ("added", "a bias"), ("multiplied", "a scale")
+_DONE: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("Add", "AddV2", "AddN"), _ADDED),
+    "Sub": ("subtracted", "an offset"),
+    "Mul": _SCALED,
+    **dict.fromkeys(("Div", "RealDiv", "DivNoNan"), ("divided", "a scale")),
+}
 
 
 # --- weights ------------------------------------------------------------------------------------
 
 
 def _weight(tensor: Tensor) -> Verdict | None:
+    trained = None
+    if _is_filler(tensor):
+        return None
     for use, read in readings(tensor):
-        number = is_number(tensor, use) or is_quantized(tensor, use)
-        if read.role is not Role.WEIGHT or not number:
+        if read.role is not Role.WEIGHT:
             continue
         if read.trained:
-            evidence = f"{said(use, read.what)}: it is trained"
-            return verdict(tensor, Role.WEIGHT, "graph-weight", evidence, trainable=True)
-        first = read.what == "first matrix"
-        if rank(tensor) and not (first and (starts_a_loop(use) or "ConcatV2" in use.through)):
-            return verdict(tensor, Role.WEIGHT, "graph-weight", said(use, read.what))
-    return None
+            trained = trained or use
+        elif rank(tensor) and (is_number(tensor, use) or is_quantized(tensor, use)):
+            begins = starts_a_loop(use) or "ConcatV2" in use.through
+            if not (begins and read.what == FIRST_MATRIX):
+                evidence = said(use, read.what)
+                return verdict(tensor, Role.WEIGHT, "graph-weight", evidence, _trained(tensor))
+    if trained is None:
+        return None
+    evidence = f"{said(trained)}, which trains it"
+    return verdict(tensor, Role.WEIGHT, "graph-weight", evidence, trainable=True)
+
+
+def _trained(tensor: Tensor) -> bool | None:
+    """Whether the graph trains it: not seeing so says nothing."""
+    return True if any(read.trained for _, read in readings(tensor)) else None
+
+
+def _is_filler(tensor: Tensor) -> bool:
+    """Whether it is what tf.zeros_like and its kin make: a bias that is none, in cuDNN's LSTM."""
+    return tensor.section is Section.GRAPH and _FILLER.search(tensor.name) is not None
+
+
+def _is_array(tensor: Tensor) -> bool:
+    """Whether it has several values; of a variable, whether it has room for them."""
+    return rank(tensor) > 0 and (tensor.section is not Section.GRAPH or tensor.elements > 1)
 
 
 def _array(tensor: Tensor) -> Verdict | None:
-    if not rank(tensor) or (tensor.section is Section.GRAPH and tensor.elements < 2):
+    if (
+        _is_filler(tensor)
+        or not rank(tensor)
+        or (tensor.section is Section.GRAPH and tensor.elements < 2)
+    ):
         return None
     for use in tensor.uses:
         if use.op in ARITHMETIC and is_number(tensor, use) and not starts_a_loop(use):
             if reading(use.op, use.input).role is not None:
                 continue
-            done = _DONE.get(use.op, "combined")
-            evidence = (
-                f"{said(use)}: an array of {tensor.elements:,} values that is {done} with"
-                " others, a bias or a scale"
-            )
+            done, likely = _DONE.get(use.op, ("combined", "a bias or a scale"))
+            evidence = f"{said(use)}: an array of {tensor.elements:,} values, {done}; {likely}"
             return verdict(tensor, Role.WEIGHT, "graph-array", evidence)
     return None
 
 
 def _opaque(tensor: Tensor) -> Verdict | None:
-    if not rank(tensor) or (tensor.section is Section.GRAPH and tensor.elements < 2):
+    if not _is_array(tensor):
         return None
     for use in tensor.uses:
         known = is_core(use.op) and use.op not in _OPAQUE
@@ -144,7 +171,9 @@ def _lookup(tensor: Tensor) -> Verdict | None:
 
 
 def _constant(tensor: Tensor) -> Verdict | None:
-    if tensor.section is not Section.GRAPH or not tensor.uses:
+    if tensor.section is not Section.GRAPH and tensor.dtype != "bool":
+        return None
+    if not tensor.uses:
         return None
     uses = list(readings(tensor))
     telling = (one for one in uses if one[1].role is Role.CONSTANT)

@@ -8,7 +8,7 @@ from inspector.classify.rule import Context, Rule
 from inspector.classify.uses import FLOATS, arithmetic, is_open, rank, readings, said, verdict
 from inspector.model import Role, Section, Tensor, Verdict
 
-# --- batch normalization that is written out ------------------------------------------------------
+# --- normalization ------------------------------------------------------------------------------
 
 
 def _parent(node: str) -> str:
@@ -17,20 +17,26 @@ def _parent(node: str) -> str:
 
 def _moments(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
     """Means and variances where no operator takes them as such."""
-    found: dict[str, Verdict] = {}
-    divided: set[tuple[str, tuple[int, ...] | None]] = set()
     able = [t for t in undecided if is_open(context, t) and rank(t) and t.dtype.startswith(FLOATS)]
+    why = {t.name: found for t in able if (found := _variance(t)) is not None}
+    scaled = {
+        use.node for t in able if t.name in why for use in t.uses if use.op == "Mul"
+    }  # by 1 / deviation
+    divided = {
+        (_parent(use.node), t.shape)
+        for t in able
+        for use in t.uses
+        if use.op == "RealDiv" and use.input == 1
+    }
     for tensor in able:
-        for use in tensor.uses:
-            if use.op == "RealDiv" and use.input == 1:
-                divided.add((_parent(use.node), tensor.shape))
-    for tensor in able:
-        why = _variance(tensor) or _mean(tensor) or _normalized(tensor, divided)
-        if why is not None:
-            found[tensor.name] = verdict(
-                tensor, Role.STATISTIC, "graph-moments", why, trainable=False
-            )
-    return found
+        found = _mean(tensor, scaled) or _normalized(tensor, divided)
+        if tensor.name not in why and found is not None:
+            why[tensor.name] = found
+    return {
+        t.name: verdict(t, Role.STATISTIC, "graph-moments", why[t.name], trainable=False)
+        for t in able
+        if t.name in why
+    }
 
 
 def _variance(tensor: Tensor) -> str | None:
@@ -40,14 +46,22 @@ def _variance(tensor: Tensor) -> str | None:
     return None
 
 
-def _mean(tensor: Tensor) -> str | None:
-    """The mean of offset - mean * factor; the factor itself scales something else too."""
-    for use in tensor.uses:
-        taken = use.op == "Neg" or (use.op == "Sub" and use.input == 1)
-        if taken and arithmetic(use) == ["Mul"]:
-            others = (u for u in tensor.uses if u.op == "Mul" and arithmetic(u))
-            if next(others, None) is None:
-                return f"{said(use)}: a mean, scaled and subtracted to normalize by"
+def _mean(tensor: Tensor, scaled: set[str]) -> str | None:
+    """The mean of offset - mean * factor, or of -mean * factor. scaled: nodes with the factor.
+
+    The scale of such a normalization is multiplied with the factor too, and then with the data.
+    """
+    products = [use for use in tensor.uses if use.op == "Mul" and use.node in scaled]
+    for use in products:
+        way = arithmetic(use)
+        taken = any(
+            (one.op == "Sub" and one.input == 1) or one.op == "Neg"
+            for one in tensor.uses
+            if arithmetic(one) == ["Mul"]
+        )
+        again = any(one.op == "Mul" and "Mul" in arithmetic(one) for one in tensor.uses)
+        if way == ["Neg"] or (not way and taken and not again):
+            return f"{said(use)}: a mean, scaled and taken off to normalize by"
     return None
 
 
@@ -55,11 +69,37 @@ def _normalized(tensor: Tensor, divided: set[tuple[str, tuple[int, ...] | None]]
     """(x - mean) / deviation in one scope, with both of one shape."""
     for use in tensor.uses:
         place = (_parent(use.node), tensor.shape)
-        if place not in divided or arithmetic(use):
+        if place not in divided or arithmetic(use) or not place[0]:
             continue
-        if use.op == "Sub" and use.input == 1 and place[0]:
+        if use.op == "Sub" and use.input == 1:
             return f"{said(use)}, and a division beside it: a mean to normalize by"
     return None
+
+
+def _fixed(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+    """A scale or an offset that stands in the graph, where its layer's mean is a variable.
+
+    Freezing turns a variable into a constant, and leaves the node that read it between the two.
+    """
+    variables = {
+        use.node
+        for tensor in context.artifact.tensors
+        for use, read in readings(tensor)
+        if read.variable == "moving_mean" and use.through
+    }
+    found: dict[str, Verdict] = {}
+    for tensor in undecided if variables else ():
+        if tensor.section is not Section.GRAPH:
+            continue
+        for use, read in readings(tensor):
+            fixed = read.variable in {"gamma", "beta"} and use.node in variables
+            if fixed and not use.through:
+                why = f"{said(use, read.what)}: fixed in the graph, where the mean is a variable"
+                found[tensor.name] = verdict(
+                    tensor, Role.CONSTANT, "graph-fixed", why, trainable=False
+                )
+                break
+    return found
 
 
 # --- old pruning ----------------------------------------------------------------------------------
@@ -156,6 +196,14 @@ RULES: tuple[Rule, ...] = (
         "is told by the input.",
         "w/Adam, read by ApplyAdam at input 1",
         _slots,
+    ),
+    Rule(
+        "graph-fixed",
+        "a scale or an offset that is no variable",
+        "Batch normalization without a scale or an offset has ones or zeros in its stead. "
+        "They are read as they are, where mean and variance are read as variables are.",
+        "bn/Const, read by FusedBatchNorm at input 1",
+        _fixed,
     ),
     Rule(
         "graph-moments",

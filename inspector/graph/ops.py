@@ -36,13 +36,14 @@ class Reading:
 _KERNEL = Reading("kernel", Role.WEIGHT, "kernel", -1)
 _TRANSPOSED = Reading("kernel", Role.WEIGHT, "kernel", -2)
 _DEPTHWISE = Reading("depthwise kernel", Role.WEIGHT, "depthwise_kernel")
-_MATRIX = Reading("first matrix", Role.WEIGHT, "kernel")
+FIRST_MATRIX = "first matrix"
+_MATRIX = Reading(FIRST_MATRIX, Role.WEIGHT, "kernel")
 _BIAS = Reading("bias", Role.WEIGHT, "bias", -1)
 _GAMMA = Reading("scale", Role.WEIGHT, "gamma", -1)
 _BETA = Reading("offset", Role.WEIGHT, "beta", -1)
 _MEAN = Reading("moving mean", Role.STATISTIC, "moving_mean", -1)
 _VARIANCE = Reading("moving variance", Role.STATISTIC, "moving_variance", -1)
-_EMBEDDINGS = Reading("table that it looks rows up in", Role.WEIGHT, "embeddings")
+_EMBEDDINGS = Reading("table", Role.WEIGHT, "embeddings")
 _PEEPHOLE = Reading("peephole weights", Role.WEIGHT, "peephole")
 _CUDNN = Reading("kernels and biases in one array", Role.WEIGHT, "params")
 _ARGUMENTS = Reading("bias, or what it normalizes by", Role.WEIGHT)
@@ -54,6 +55,7 @@ _RANGE = Reading("end of a range", Role.QUANT_PARAM)
 _SCALES = Reading("scales", Role.QUANT_PARAM)
 _ZERO_POINTS = Reading("zero points", Role.QUANT_PARAM)
 _VALUE = Reading("value to fill in", Role.CONSTANT)
+_SET = Reading("value to set", Role.CONSTANT)
 _FILLING = Reading("value where there is none", Role.CONSTANT)
 _TARGET = Reading("variable that it sets")
 _ADDED = Reading("variable that it adds to")
@@ -183,8 +185,8 @@ _ROWS: tuple[tuple[Reading, str, str], ...] = (
         " FakeQuantWithMinMaxVarsGradient FakeQuantWithMinMaxVarsPerChannelGradient",
     ),
     (_VALUE, "value", "Fill"),
-    (_VALUE, "value", "Assign AssignVariableOp AssignAdd AssignSub AssignAddVariableOp"),
-    (_VALUE, "value", "AssignSubVariableOp"),
+    (_SET, "value", "Assign AssignVariableOp AssignAdd AssignSub AssignAddVariableOp"),
+    (_SET, "value", "AssignSubVariableOp"),
     (_TARGET, "ref", "Assign"),
     (_TARGET, "resource", "AssignVariableOp VarIsInitializedOp"),
     (_ADDED, "ref", "AssignAdd AssignSub"),
