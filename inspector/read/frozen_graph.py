@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -216,7 +217,7 @@ def _is_reencoded(source: ByteSource) -> bool:
     if head.count(_REPLACED) < _RECURS:
         return False
     try:
-        head[:-4].decode()
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # its last character may be cut
     except UnicodeDecodeError:
         return False
     return True
