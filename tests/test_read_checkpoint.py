@@ -26,6 +26,16 @@ from tests.builders.bundles import (
     strings,
     table,
 )
+from tests.builders.saved_models import (
+    collection,
+    const,
+    dtype,
+    graph,
+    meta_graph,
+    node,
+    trackable,
+    variable_def,
+)
 
 FLOAT, STRING, INT64, QINT8, BFLOAT16, VARIANT = 1, 7, 9, 11, 14, 21
 
@@ -348,6 +358,71 @@ def test_slices_are_checked_apart_and_not_watched(tmp_path):
         (emb,) = opened.artifact.tensors
         assert emb.check.watch() is None
         assert emb.check.holds()
+
+
+# --- objects, and the graph beside ---
+
+
+def test_objects_tell_the_variables_and_what_none_of_them_has_is_apart(tmp_path):
+    value = "net/w/.ATTRIBUTES/VARIABLE_VALUE"
+    objects = trackable(({"net": 1}, None), ({"w": 2}, None), ({}, ("weights", value)))
+    prefix = write(tmp_path, objects, floats(value.encode(), 1, 2), floats(b"stray", 3))
+    artifact = read(prefix)
+    assert artifact.store is Store.OBJECTS
+    assert artifact.overhead["object graph"] == len(objects.data)
+    w, stray = artifact.tensors
+    assert (w.section, w.layer, w.variable) == (Section.MODEL, "net", "weights")
+    assert stray.section is Section.OTHER
+
+
+def training_graph():
+    """y = x @ w, with w in two parts and trained, and scale, a variable that is not."""
+    variables = ("w/part_0", "w/part_1", "scale")
+    nodes = [node(name, "VariableV2", dtype=dtype(FLOAT)) for name in variables]
+    nodes += [node(f"{name}/read", "Identity", name) for name in variables]
+    nodes += [
+        const("axis", [0.0]),
+        node("concat", "ConcatV2", "w/part_0/read", "w/part_1/read", "axis"),
+        node("matmul", "MatMul", "x", "concat"),
+        node("mul", "Mul", "matmul", "scale/read"),
+    ]
+    parts = [variable_def(name, "w") for name in variables[:2]]
+    held = (
+        collection("trainable_variables", *parts),
+        collection("variables", *parts, variable_def("scale")),
+    )
+    return meta_graph(graph(nodes), tags=(), collections=held, version="1.15.0")
+
+
+def test_the_graph_beside_a_checkpoint_tells_readers_and_what_is_trained(tmp_path):
+    halves = (slice_of((0, 1)), slice_of((1, 1)))
+    parts = [floats(slice_key(b"w", [(at, 1)]), at) for at in range(2)]
+    whole = Item(b"w", sides=(2,), slices=halves)
+    prefix = write(tmp_path, whole, *parts, floats(b"scale", 2, sides=()))
+    (tmp_path / "model.ckpt-7.meta").write_bytes(training_graph())
+    artifact = read(prefix)
+    scale, w = artifact.tensors
+    assert (w.trainable, scale.trainable) == (True, False)
+    assert {(use.op, use.node) for use in scale.uses} == {("Mul", "mul")}
+    assert {use.op for use in w.uses} <= {"ConcatV2", "MatMul"}
+    assert w.uses
+    assert artifact.producer.version == "1.15.0"
+    assert "MatMul" in {one.name for one in artifact.operators}
+    assert files(artifact)[-1] == "model.ckpt-7.meta"
+    # The one float of the graph's constant, and the rest of its file.
+    assert artifact.overhead["graph constants"] == 4
+    assert artifact.overhead["graph"] == len(training_graph()) - 4
+    assert classify(artifact).verdicts["w"].trainable
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", training_graph()[:-3]])
+def test_a_graph_that_cannot_be_read_leaves_the_checkpoint(tmp_path, content):
+    prefix = write(tmp_path, floats(b"w", 1))
+    (tmp_path / "model.ckpt-7.meta").write_bytes(content)
+    artifact = read(prefix)
+    assert codes(artifact) == (["meta-graph"] if content else [])
+    assert names(artifact) == ["w"]
+    assert artifact.overhead.get("graph", 0) == len(content)
 
 
 # --- version 1 ---

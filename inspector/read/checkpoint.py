@@ -63,10 +63,10 @@ READER = Reader((CHECKPOINT,), ("checkpoint",), read_checkpoint)
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """What the `.meta` beside a checkpoint of names tells."""
+    """What the `.meta` beside a checkpoint of names tells. constants: bytes of their values."""
 
     files: tuple[FileEntry, ...] = ()
-    overhead: Mapping[str, int] = field(default_factory=dict)
+    constants: int = 0
     trained: Mapping[str, bool] = field(default_factory=dict)
     uses: Mapping[str, tuple[Use, ...]] = field(default_factory=dict)
     tags: tuple[tuple[str, ...], ...] = ()
@@ -74,6 +74,13 @@ class _Graph:
     operators: tuple[Operator, ...] = ()
     producer: Producer | None = None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Its bytes by label."""
+        size = sum(one.nbytes for one in self.files) - self.constants
+        found = {"graph": size, "graph constants": self.constants}
+        return {label: size for label, size in found.items() if size}
 
 
 def _artifact(path: str, place: Place, held: contextlib.ExitStack, limits: Limits) -> Artifact:
@@ -116,7 +123,7 @@ def _named(path: str, kind: str, found: Contents, graph: _Graph) -> Artifact:
         kind=kind,
         files=(*found.files, *graph.files),
         tensors=found.tensors,
-        overhead={**found.overhead, **graph.overhead},
+        overhead={**found.overhead, **graph.labels},
         producer=graph.producer,
         store=Store.NAMES,
         complete=found.complete,
@@ -201,7 +208,7 @@ def _of_objects(path: str, opened: OpenBundle, objects: Message, graph: _Graph) 
         kind=f"TensorFlow checkpoint, object graph{cut}",
         files=(*found.files, *graph.files),
         tensors=found.tensors,
-        overhead={**found.overhead, **graph.overhead},
+        overhead={**found.overhead, **graph.labels},
         producer=producer,
         model=placed.model,
         store=Store.OBJECTS,
@@ -236,8 +243,7 @@ def _read_meta(path: str, held: contextlib.ExitStack, limits: Limits) -> _Graph:
         known, problems = trained((meta,), path)
         told = _Graph(
             files,
-            {"graph": source.size},
-            known,
+            trained=known,
             tags=(meta.tags,) if meta.tags else (),
             signatures=meta.signatures,
             producer=_tensorflow(meta.tensorflow_version),
@@ -251,14 +257,14 @@ def _read_meta(path: str, held: contextlib.ExitStack, limits: Limits) -> _Graph:
         values = covered(e for t in read_constants(graph, flow).tensors for e in t.extents)
         return replace(
             told,
-            overhead={"graph": source.size - values, "graph constants": values},
+            constants=values,
             uses=variable_uses(graph, flow, defined),
             operators=operators_of((graph,)),
         )
     except ArtifactError as error:
         note = f"the graph beside the checkpoint cannot be read: {error.message}"
         problem = Problem("meta-graph", Severity.ERROR, note, error.path, error.offset)
-        return _Graph(files, {"graph": source.size}, problems=(problem,))
+        return _Graph(files, problems=(problem,))
 
 
 def _tensorflow(version: str | None) -> Producer | None:
