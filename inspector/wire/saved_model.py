@@ -326,15 +326,27 @@ def _signature(entry: Message) -> Signature:
 
 
 def _port(name: str, info: Mapping[str, Any]) -> Port:
-    number = info["dtype"]
-    dtype = DTYPES.get(number - REFERENCE if number > REFERENCE else number)
-    shape: tuple[int | None, ...] | None = ()
-    proto = info["tensor_shape"]
-    if proto is not None:
-        sides = tuple(dim["size"] if dim["size"] >= 0 else None for dim in proto["dim"])
-        shape = None if proto["unknown_rank"] else sides
     names = list(_tensors(info))
-    return Port(name, dtype.name if dtype else None, shape, ", ".join(names) or None)
+    number = _dtype(info)
+    dtype = DTYPES.get(number - REFERENCE if number > REFERENCE else number)
+    return Port(name, dtype.name if dtype else None, _shape(info), ", ".join(names) or None)
+
+
+def _dtype(info: Mapping[str, Any]) -> int:
+    """The number of a port's dtype; of a composite tensor, that of its first part, the values."""
+    composite = info["composite_tensor"]
+    if info["dtype"] or not composite or not composite["components"]:
+        return int(info["dtype"])
+    return _dtype(composite["components"][0])
+
+
+def _shape(info: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    proto = info["tensor_shape"]
+    if proto is None:
+        # Without a shape a tensor is a scalar; that of a composite one is not told here.
+        return () if info["composite_tensor"] is None else None
+    sides = tuple(dim["size"] if dim["size"] >= 0 else None for dim in proto["dim"])
+    return None if proto["unknown_rank"] else sides
 
 
 def _tensors(info: Mapping[str, Any]) -> Iterator[str]:

@@ -138,6 +138,11 @@ def assert_same_ports(ours, theirs):
     assert [port.name for port in ours] == sorted(theirs)
     for port in ours:
         info = theirs[port.name]
+        if info.WhichOneof("encoding") == "composite_tensor":
+            parts = info.composite_tensor.components
+            assert port.tensor == ", ".join(part.name for part in parts)
+            assert port.dtype == tf.dtypes.as_dtype(parts[0].dtype).name
+            continue
         shape = tf.TensorShape(info.tensor_shape)
         assert port.shape == (None if shape.rank is None else tuple(shape.as_list()))
         assert port.dtype == tf.dtypes.as_dtype(info.dtype).base_dtype.name
@@ -380,6 +385,19 @@ def test_variables_of_every_dtype_and_lookup_tables(tmp_path):
     found = roles(artifact, verdicts)
     assert found[Role.LOOKUP] >= 4
     assert not artifact.problems
+
+
+def test_a_ragged_result_names_the_tensors_that_it_is_made_of(tmp_path):
+    made = tf.Module()
+    made.scale = tf.Variable(2.0)
+    made.call = tf.function(
+        lambda x: x * made.scale, input_signature=[tf.RaggedTensorSpec([None, None], tf.float32)]
+    )
+    tf.saved_model.save(made, tmp_path / "ragged", signatures=made.call)
+    (only,) = opened(tmp_path / "ragged").signatures
+    (result,) = only.outputs
+    assert (result.dtype, result.shape) == ("float32", None)
+    assert len(result.tensor.split(", ")) == 2
 
 
 # --- TensorFlow 1 ---
