@@ -502,6 +502,7 @@ def test_a_broken_object_graph_leaves_the_variables_with_their_keys(tmp_path):
     graph = text(b"_CHECKPOINTABLE_OBJECT_GRAPH", b"\x0a\xff", sides=())
     artifact = read(write(tmp_path, graph, floats(b"w/.ATTRIBUTES/VARIABLE_VALUE", 1)))
     assert "object-graph" in codes(artifact)
+    assert "object graph" in artifact.uncounted
     assert names(artifact) == ["w/.ATTRIBUTES/VARIABLE_VALUE"]
     assert artifact.overhead["object graph"] == len(graph.data)
 

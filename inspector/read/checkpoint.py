@@ -44,6 +44,7 @@ CHECKPOINT = Format(
     "checkpoint", "TensorFlow checkpoint", (".index", ".ckpt", ".data-00000-of-00001"), "checkpoint"
 )
 _BY_NAME = "a Saver keeps variables by name, and no model"
+_NO_OBJECTS = "the object graph, which tells the model, cannot be read"
 _NAMED = 5  # checkpoints named in a message
 
 
@@ -112,7 +113,8 @@ def _of_bundle(path: str, opened: OpenBundle, graph: _Graph) -> Artifact:
     found = replace(found, problems=(*found.problems, *problems))
     shards = len(opened.bundle.shards)
     cut = f", {shards:,} shards" if shards > 1 else ""
-    return _named(path, f"TensorFlow checkpoint, variables by name{cut}", found, graph)
+    artifact = _named(path, f"TensorFlow checkpoint, variables by name{cut}", found, graph)
+    return replace(artifact, uncounted=_NO_OBJECTS) if problems else artifact
 
 
 def _named(path: str, kind: str, found: Contents, graph: _Graph) -> Artifact:
