@@ -47,7 +47,10 @@ def _holder(context: Context, tensor: Tensor) -> str:
 
 
 def _copy(context: Context, tensor: Tensor) -> Verdict | None:
-    if context.artifact.store is not Store.OBJECTS or tensor.repeats is None:
+    # Constants of graphs repeat each other for other reasons.
+    if context.artifact.store is not Store.OBJECTS or tensor.section is Section.GRAPH:
+        return None
+    if tensor.repeats is None:
         return None
     evidence = (
         f"{tensor.repeats}, stored once more: the export lists it a second time as a variable of"
