@@ -71,6 +71,14 @@ def test_an_optimizers_scope_may_stand_before_the_variables_name():
     assert (slot.role, slot.about) == (Role.OPTIMIZER_SLOT, "dense/kernel")
 
 
+def test_a_parts_name_may_stand_between_variable_and_slot():
+    # DNNClassifier of TensorFlow 1.8, with a partitioner.
+    found = judge({"dnn/h0/bias": (9,), "dnn/h0/bias/t_0/Adagrad": (9,)})
+    slot = found["dnn/h0/bias/t_0/Adagrad"]
+    assert (slot.role, slot.about) == (Role.OPTIMIZER_SLOT, "dnn/h0/bias")
+    assert roles({"a/w": (9,), "a/w/t_0/deep": (9,)})["a/w/t_0/deep"] is Role.WEIGHT
+
+
 def test_slots_of_keras_optimizers_under_a_saver():
     variables = {
         "dense/kernel": (3, 2),

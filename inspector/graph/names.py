@@ -89,6 +89,15 @@ def _endings(path: str) -> Iterator[str]:
         path = path.partition("/")[2]
 
 
+def _beginnings(path: str) -> Iterator[str]:
+    """What is left of a path without its last parts, longest first."""
+    for _ in range(_SCOPES):
+        path = split(path)[0]
+        if not path:
+            return
+        yield path
+
+
 def _is_float(dtype: str) -> bool:
     return dtype.startswith(_FLOATS)
 
@@ -97,9 +106,11 @@ def _namesake(stored: Stored, name: str) -> tuple[str, str] | None:
     """(the variable that a name is made of, what is added), where that is as large.
 
     An optimizer's scope may stand before it: OptimizeLoss/dense/kernel/Adam is of dense/kernel.
+    Estimators put a part's name between: dense/kernel/t_0/Adagrad.
     """
     path, added = split(name)
-    for stem in _endings(path):
+    known = _SLOT.fullmatch(added) or _AVERAGE.fullmatch(added)
+    for stem in (*_endings(path), *(_beginnings(path) if known else ())):
         if stem in stored and stored[stem] == stored[name]:
             return stem, added
     return None
