@@ -383,4 +383,4 @@ def _undented(node: Any) -> Any:
             else _undented(value)
             for key, value in node.items()
         }
-    return [_undented(one) for one in node] if isinstance(node, list) else node
+    return [_undented(one) for one in node] if isinstance(node, (list, tuple)) else node

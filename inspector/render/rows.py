@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inspector.render.printable import optional, shape, value
 from inspector.render.table import Column
 from inspector.report import ArtifactReport, LayerReport, TensorReport, WeightsReport
-from inspector.words import ROLE_LABELS, number, percent
+from inspector.words import ROLE_LABELS, count, number, percent
 
 # When there is no room, columns of these roles go first, in this order.
 _FIRST_TO_GO = ("pruning_step", "threshold", "quant_step", "counter", "metric", "optimizer_state")
@@ -23,6 +24,8 @@ _HEADS = {
     "optimizer_state": "optimizer",
 }
 _LAST_TO_GO = {"weight": 59, "mask": 58, "statistic": 57}
+_CONSTANTS = 12  # that are listed without being asked for
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _YES_NO = {True: "yes", False: "no", None: "?"}
 
 
@@ -112,10 +115,25 @@ def _zeros(weights: WeightsReport | None) -> tuple[str, str]:
 
 
 def tensor_table(artifact: ArtifactReport) -> Table:
-    """One row a tensor, in the artifact's order."""
-    measured = any(tensor.measure for tensor in artifact.tensors)
+    """One row a tensor, in the artifact's order.
+
+    Of many small constants, as graphs have them, a note stands in place of the rows unless a filter
+    asked for some.
+    """
+    tensors = artifact.tensors
+    constants = [one for one in tensors if one.role == "constant"]
+    note = ""
+    if len(constants) > _CONSTANTS and not artifact.shown:
+        tensors = tuple(one for one in tensors if one.role != "constant")
+        elements = sum(one.elements for one in constants)
+        what = f"{count(len(constants), 'constant')} of {count(elements, 'element')}"
+        note = f"{what} have no row here: --role constant lists them."
+    measured = any(tensor.measure for tensor in tensors)
+    # Where paths say less: numbered variables, a checkpoint's keys.
+    called = any(not _tells(tensor) for tensor in tensors)
     columns = (
         Column("tensor", keep=100, words=True, least=30),
+        *((Column("variable", keep=85, words=True, least=16),) if called else ()),
         Column("role", keep=90, words=True),
         Column("dtype", keep=60, words=True),
         Column("shape", keep=80),
@@ -128,14 +146,37 @@ def tensor_table(artifact: ArtifactReport) -> Table:
         ),
         Column("rule", keep=20, words=True),
     )
-    return Table(columns, tuple(_tensor(tensor, measured) for tensor in artifact.tensors))
+    by_name = {one.name: one for one in tensors}
+    rows = tuple(
+        _tensor(one, measured, _called(one, by_name) if called else None) for one in tensors
+    )
+    return Table(columns, rows, (), note)
 
 
-def _tensor(tensor: TensorReport, measured: bool) -> tuple[str, ...]:
+def _tells(tensor: TensorReport) -> bool:
+    """Whether a tensor's path ends in its variable's name, or there is no better one."""
+    last = _path(tensor).rpartition("/")[2]
+    return tensor.variable is None or last.partition(":")[0] == tensor.variable
+
+
+def _called(tensor: TensorReport, by_name: Mapping[str, TensorReport]) -> str:
+    """Layer and variable: "dense/kernel"; of a slot, what it is of: "m of dense/kernel"."""
+    name = "/".join(filter(None, (tensor.layer, tensor.variable)))
+    served = by_name.get(tensor.about or "") if tensor.role == "optimizer_slot" else None
+    return f"{name} of {_called(served, {})}" if served else name
+
+
+def _path(tensor: TensorReport) -> str:
+    """Its name, without what each key of an object graph ends in."""
+    return tensor.name.removesuffix(_VALUE)
+
+
+def _tensor(tensor: TensorReport, measured: bool, called: str | None) -> tuple[str, ...]:
     found = tensor.measure
     cells = (number(found.zeros), value(found.min), value(found.max)) if found else ("-",) * 3
     return (
-        tensor.name,
+        _path(tensor),
+        *(() if called is None else (called,)),
         tensor.role,
         tensor.dtype,
         shape(tensor.shape),
