@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 Shape = tuple[int, ...] | None
@@ -110,7 +111,7 @@ def _namesake(stored: Stored, name: str) -> tuple[str, str] | None:
     """
     path, added = split(name)
     known = _SLOT.fullmatch(added) or _AVERAGE.fullmatch(added)
-    for stem in (*_endings(path), *(_beginnings(path) if known else ())):
+    for stem in chain(_endings(path), _beginnings(path) if known else ()):
         if stem in stored and stored[stem] == stored[name]:
             return stem, added
     return None
