@@ -44,6 +44,7 @@ from inspector.read.saved_model_graphs import (
     Found,
     InText,
     Part,
+    first,
     keys_by_object,
     read_part,
     read_parts,
@@ -351,18 +352,22 @@ class _Reading:
     def _assets(self, metas: Iterable[MetaGraph]) -> dict[str, int]:
         """The lines of each text among the assets; what is missing of them is noted."""
         lines: dict[str, int] = {}
+        outside, missing = [], []
         for filename in dict.fromkeys(one.filename for meta in metas for one in meta.assets):
             name = posixpath.normpath(_ASSETS + filename)
             if filename.startswith("/") or not name.startswith(_ASSETS):
-                message = f"an asset leads out of the folder, to {filename}: it is not opened"
-                self.note("asset-outside", Severity.ERROR, message)
+                outside.append(filename)
             elif name not in self.folder.sizes:
-                self.note(
-                    "asset-missing", Severity.ERROR, f"{name}, which the graph needs, is missing"
-                )
+                missing.append(name)
             elif name.endswith(".txt") and self.folder.sizes[name] <= self.limits.member_bytes:
                 count = _lines(self.open(name))
                 lines |= {name: count} if count else {}
+        if outside:
+            message = f"assets lead out of the folder, and are not opened: {first(outside)}"
+            self.note("asset-outside", Severity.ERROR, message)
+        if missing:
+            message = f"assets that the graph needs are missing: {first(missing)}"
+            self.note("asset-missing", Severity.ERROR, message)
         return lines
 
 

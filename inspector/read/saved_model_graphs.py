@@ -205,13 +205,14 @@ def trained(metas: Sequence[MetaGraph], path: str) -> tuple[dict[str, bool], tup
         return known, ()
     counts = [f"{len(one):,} in {tag_set(metas[index])}" for index, one in listed.items()]
     message = (
-        f"the meta graphs disagree about what is trainable ({_first(counts)}): taken as trainable"
-        f" are {_first(disputed)} too"
+        f"the meta graphs disagree about what is trainable ({first(counts)}): taken as trainable"
+        f" are {first(disputed)} too"
     )
     return known, (Problem("trainable-differs", Severity.INFO, message, path),)
 
 
-def _first(words: Sequence[str]) -> str:
+def first(words: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are."""
     more = f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else ""
     return ", ".join(words[:_NAMED]) + more
 
