@@ -152,7 +152,9 @@ class _Reading:
             self.problem(f"{name}: {error.message}", node)
             return None
         if value is None:
-            self.problem(f"{name} is a constant without a value", node)
+            elsewhere = node.op == "ImmutableConst"
+            why = "has its values in another file" if elsewhere else "is a constant without a value"
+            self.problem(f"{name} {why}", node)
         elif value.fault is not None:
             self.problem(f"{name}: {value.fault}", node)
         return value
