@@ -49,12 +49,25 @@ def detect(path: str) -> str:
     """
     if os.path.isdir(path):
         return _directory(path)
-    if not os.path.lexists(path) and os.path.isfile(f"{path}.index"):
+    if not os.path.lexists(path) and _is_prefix(path):
         return "checkpoint"
     if path == "-" and not os.path.lexists(path):
         raise UnknownFormat("a model is not read from stdin: give its file", path)
     with LocalFile(path) as source:
         return _file(source)
+
+
+def _is_prefix(path: str) -> bool:
+    """Whether a checkpoint's files begin with this path: an index, or shards of version 1."""
+    if os.path.isfile(f"{path}.index"):
+        return True
+    folder, name = os.path.split(path)
+    # TensorFlow spells the number of each shard so: "model.ckpt-?????-of-00002".
+    shard = re.compile(re.escape(name).replace(re.escape("?"), r"\d") + r"(-\d{5}-of-\d{5})?")
+    try:
+        return any(shard.fullmatch(one) for one in os.listdir(folder or os.curdir))
+    except (OSError, ValueError):
+        return False
 
 
 def _directory(path: str) -> str:

@@ -159,6 +159,12 @@ def test_a_prefix_is_a_checkpoint_where_its_index_is(tmp_path):
     assert detect(str(tmp_path / "ckpt-1")) == "checkpoint"
     with pytest.raises(NotFound):
         detect(str(tmp_path / "ckpt-2"))
+    # Version 1 has no index: shards alone.
+    (tmp_path / "m-7-00000-of-00002").write_bytes(TABLE)
+    assert detect(str(tmp_path / "m-7")) == "checkpoint"
+    assert detect(str(tmp_path / "m-7-?????-of-00002")) == "checkpoint"
+    with pytest.raises(NotFound):
+        detect(str(tmp_path / "m-8-?????-of-00002"))
     # The prefix may be a folder's name as well.
     (tmp_path / "ckpt-1").mkdir()
     assert detect(str(tmp_path / "ckpt-1")) == "checkpoint"
