@@ -66,6 +66,14 @@ from inspector.read.graph_layers import Scopes, place
             "net/emb",
             "embeddings",
         ),
+        # Quantization-aware training, by tfmot.
+        (
+            "net/q/LastValueQuant/FakeQuantWithMinMaxVars/ReadVariableOp/resource",
+            ("Conv2D", 1, "net/q/Conv2D"),
+            "net/q/LastValueQuant/FakeQuantWithMinMaxVars",
+            "net/q",
+            "kernel",
+        ),
         # TensorFlow 1: the variable's own name.
         ("conv1/weights", ("Conv2D", 1, "conv1_1/Conv2D"), "", "conv1", "weights"),
         ("rnn/cell/kernel", ("MatMul", 1, "rnn/while/rnn/cell/MatMul"), "", "rnn/cell", "kernel"),

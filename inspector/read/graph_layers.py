@@ -20,7 +20,7 @@ _FROZEN = re.compile(r"(/ReadVariableOp(_\d+)?)?/resource(_\d+)?$|/ReadVariableO
 # Scopes that functions of TensorFlow and Keras open inside a layer, and that are no nodes.
 _INNER = re.compile(
     r"(batchnorm|moments|while|cond|(Stateful)?PartitionedCall|Tensordot|embedding_lookup"
-    r"|TensorArray\w*|weights_quant|act_quant)(_\d+)?"
+    r"|TensorArray\w*|(All|Last|MovingAvg|Fixed)\w*Quant(ize)?|weights_quant|act_quant)(_\d+)?"
 )
 _BATCHNORM = re.compile(r"(^|/)batchnorm(_\d+)?/")  # tf.nn.batch_normalization: sums and products
 _DEEPEST = 16  # such scopes inside one another
