@@ -61,7 +61,6 @@ class _Body:
         self.arguments = arguments
         self.by_name = {node.name: at for at, node in enumerate(nodes)}
         self.counts: list[int] = []
-        self.inputs: list[list[Value]] = []
         self.readers: dict[str, dict[int, list[_Reader]]] = {}
         self.returned: dict[str, dict[int, list[int]]] = {}
         self.static: frozenset[int] = frozenset()
@@ -75,7 +74,6 @@ class _Body:
                 self._value(text, functions) for text in node.inputs if not text.startswith("^")
             ]
             self.counts.append(len(values))
-            self.inputs.append(values)
             for place, (name, output) in enumerate(values):
                 outputs = self.readers.setdefault(name, {})
                 outputs.setdefault(output, []).append(_Reader(at, place))

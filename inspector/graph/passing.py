@@ -64,7 +64,7 @@ _ROWS: tuple[tuple[Way, str, str], ...] = (
     (_ANY, "Merge RefMerge", "one of the inputs: a loop's first value, or a branch's"),
     (Way(From.FIRST, To.EVERY), "Switch RefSwitch _SwitchN", "the value, to one of the branches"),
     (Way(From.BUT_FIRST), "RefSelect", "one of the inputs"),
-    (Way(From.ALL, To.SAME), "IdentityN OptimizationBarrier", "each input as the same output"),
+    (Way(From.ALL, To.SAME), "IdentityN XlaOptimizationBarrier", "each input as the same output"),
     (_ANY, "TPUReplicatedInput TPUPartitionedInput", "the value, or the pieces of it"),
     (Way(From.FIRST, To.EVERY), "TPUReplicatedOutput", "the value, to each replica"),
     (_ONE, "XlaSharding", "the value, placed"),
