@@ -1,4 +1,5 @@
 import struct
+import time
 import tracemalloc
 
 import ml_dtypes
@@ -11,13 +12,8 @@ from inspector.errors import Corrupt, InspectorError, Truncated
 from inspector.limits import Limits
 from inspector.storage import FilledPayload, MemorySource, RawPayload
 from inspector.wire.protobuf import message
-from inspector.wire.tensor_values import (
-    VALUE_FIELDS,
-    PaddedPayload,
-    TypedPayload,
-    read_tensor,
-    strings,
-)
+from inspector.wire.tensor_values import read_tensor, strings
+from inspector.wire.typed_values import VALUE_FIELDS, PaddedPayload, TypedPayload
 from tests.builders.bundles import chunk, number, shape, tag, varint
 from tests.builders.official import official
 
@@ -107,7 +103,7 @@ def tensors(draw):
     """(name of a dtype, values stored, elements, whether as content, cut into which chunks)."""
     name = draw(st.sampled_from(sorted(FORMS)))
     dtype = np.dtype(FORMS[name][1])
-    stored = draw(st.integers(0, 9))
+    stored = draw(st.integers(0, 9) | st.integers(30, 40))
     bits = BITS.get(name, 8)
     if name == "bool":
         data = bytes(draw(st.lists(st.integers(0, 1), min_size=stored, max_size=stored)))
@@ -117,7 +113,13 @@ def tensors(draw):
     array = np.frombuffer(data, dtype)
     if dtype.kind in "fc":  # a NaN's own bits may get lost on the way through a Python float
         array = np.where(np.isnan(array), array.dtype.type(1), array)
-    return name, array, draw(st.integers(0, 14)), draw(st.booleans()), draw(st.randoms())
+    return (
+        name,
+        array,
+        draw(st.integers(0, 14) | st.integers(25, 50)),
+        draw(st.booleans()),
+        draw(st.randoms()),
+    )
 
 
 @settings(max_examples=400, deadline=None)
@@ -293,6 +295,15 @@ def test_many_small_numbers_are_decoded_a_piece_at_a_time():
     tracemalloc.stop()
     assert total == count // 2 * 301
     assert peak < 8 << 20
+
+
+def test_many_chunks_of_one_number_take_no_time_each():
+    count = 100_000
+    source = MemorySource(proto(DT_INT32, (count,), chunk(INT, b"\x05") * count), "g")
+    start = time.perf_counter()
+    value = read_tensor(message(source))
+    assert sum(int(block.sum()) for block in value.payload.blocks(1 << 16)) == 5 * count
+    assert time.perf_counter() - start < 5
 
 
 # --- what is no tensor ---

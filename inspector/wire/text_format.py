@@ -18,7 +18,6 @@ from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource, MemorySource
 from inspector.wire.protobuf import FIXED_SIZES, Message, Wire, message
 from inspector.wire.protobuf_schema import SCALARS
-from inspector.wire.tensor_values import VALUE_FIELDS
 from inspector.wire.tensorflow_messages import Known, known
 from inspector.wire.text_tokens import (
     CLOSERS,
@@ -32,6 +31,7 @@ from inspector.wire.text_tokens import (
     integer,
     truth,
 )
+from inspector.wire.typed_values import VALUE_FIELDS
 
 _CONSTANT = "TensorProto"
 _64 = (1 << 64) - 1
