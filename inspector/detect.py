@@ -81,6 +81,8 @@ def _directory(path: str) -> str:
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
         return "saved-model"
+    if "saved_model.cpb" in names:
+        raise Unsupported("a SavedModel in chunks (saved_model.cpb): save it as one file", path)
     if "checkpoint" in names:
         return "checkpoint"
     models = [name for name in names if name.endswith(_MODEL_NAMES)]

@@ -203,6 +203,7 @@ def test_a_message_is_one_short_line_whatever_the_names_in_it(tmp_path):
 
 
 FOLDERS = {
+    "SavedModel in chunks": ({"saved_model.cpb": b""}, Unsupported, "saved_model.cpb"),
     "empty": ({}, UnknownFormat, "an empty folder"),
     "unrelated": ({"a.txt": b"x", "b.txt": b"y"}, UnknownFormat, "no model in it"),
     "config of something else": ({"config.json": b"{}"}, UnknownFormat, "no model in it"),
