@@ -105,7 +105,10 @@ def saver() -> Mapping[str, Writer]:
 
     return {
         "ckpt_v1": Built(
-            "checkpoint", no_state_file(lambda path: save(path, v1.train.SaverDef.V2)), parts
+            "checkpoint",
+            no_state_file(lambda path: save(path, v1.train.SaverDef.V2)),
+            parts,
+            counts={"trainable": 8, "non_trainable": 0},  # as the collections in its .meta say
         ),
         "ckpt_v1_format.ckpt": Built(
             "checkpoint", no_state_file(lambda path: save(path, v1.train.SaverDef.V1)), parts

@@ -20,6 +20,8 @@ from samples import parts as parts_of
 from samples import stored
 from samples.parts import Part
 
+COUNTS = ("count_params", "trainable", "non_trainable", "after_strip")
+
 FEW = 40
 """A graph with no more constants than this has a row for each of them."""
 
@@ -74,14 +76,17 @@ def measure(path: str, built: Built) -> dict[str, Any]:
     records = [row.pop("record") for row in rows]
     tensors = [row for row, record in zip(rows, records, strict=True) if not record]
     constants = [_constant(one, built) for one in sorted(stored.constants(path), key=_place)]
-    counts = _counts(path, built)
+    said: dict[str, Any] = dict.fromkeys(COUNTS) | dict(built.counts)
+    if built.model is not None:
+        said |= counts(path, None if built.loads else built.model)
     roles: Counter[str] = Counter()
     for row in [*tensors, *constants]:
         roles[row["role"]] += _elements(row)
     said = {
         "loader": _loader(built),
         "format": built.format,
-        **counts,
+        "loads": built.loads,
+        **said,
         "nonzero_weights": sum(
             _elements(row) - row["zeros"]
             for row in [*tensors, *constants]
@@ -146,7 +151,7 @@ def _variable(key: str, dtype: str, values: np.ndarray, built: Built) -> dict[st
     elif part.of is not None:
         row["of"] = _key(part.of, built)
     row["trainable"] = part.trainable
-    return row | _numbers(values)
+    return row | numbers(values)
 
 
 def _key(variable: Any, built: Built) -> str:
@@ -166,11 +171,12 @@ def _constant(constant: stored.Constant, built: Built) -> dict[str, Any]:
         "role": "constant" if part is None else part.role,
         "dtype": constant.dtype,
         "shape": list(constant.values.shape),
-        **_numbers(constant.values),
+        **numbers(constant.values),
     }
 
 
-def _numbers(values: np.ndarray) -> dict[str, Any]:
+def numbers(values: np.ndarray) -> dict[str, Any]:
+    """What is said of values: how many are zero, their range, their digest."""
     if values.dtype.kind in "OSU":
         return {"zeros": None, "min": None, "max": None, "sha256": stored.digest(values)}
     numbers = values.astype(np.float64)
@@ -182,21 +188,17 @@ def _numbers(values: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _counts(path: str, built: Built) -> dict[str, Any]:
-    """What the live Keras model counts; it is changed by stripping, so that comes last."""
-    names = ("count_params", "trainable", "non_trainable", "after_strip")
-    said: dict[str, Any] = {"loads": built.loads, **dict.fromkeys(names), **built.counts}
-    model = load(path) if built.loads else built.model
-    if model is None:
-        return said
-    said["count_params"] = int(model.count_params())
+def counts(path: str, model: Any = None) -> dict[str, int]:
+    """What a live Keras model counts: the one that tf_keras loads, or the one in memory."""
+    model = load(path) if model is None else model
+    said = {"count_params": int(model.count_params())}
     for name, variables in (
         ("trainable", model.trainable_weights),
         ("non_trainable", model.non_trainable_weights),
     ):
         once = {id(v): v for v in variables}.values()
         said[name] = sum(int(np.prod(v.shape, dtype=np.int64)) for v in once)
-    said["after_strip"] = _after_strip(model)
+    said["after_strip"] = _after_strip(model)  # it changes the model, so it comes last
     return said
 
 
