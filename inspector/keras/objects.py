@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from inspector.errors import LimitExceeded
 from inspector.keras.bind import by_name, parts_of
 from inspector.keras.objects_graph import TRAINED, Claim, Kind, Thing, Walked, things_of, walk
 from inspector.keras.objects_layers import Tree, root_name, tree_of
@@ -92,7 +93,8 @@ def place(
 
     checkpoint: the graph that has the keys; stored: key -> (dtype, shape) of what is in the
     bundle; saved: the SavedModel's graph, where there is one; metadata: `keras_metadata.pb`, by
-    the SavedModel's object numbers. Raises LimitExceeded (`depth`, `keys_bytes`, `config_bytes`).
+    the SavedModel's object numbers. Raises LimitExceeded (`depth`, `keys_bytes`, `config_bytes`,
+    `key_bytes`).
     """
     things = things_of(checkpoint, stored, saved, metadata or {}, limits)
     if not things:
@@ -118,7 +120,7 @@ class _Placer:
         self.tree: Tree = tree_of(walked, held, classless=not has_classes, limits=limits)
         self.extra: dict[str, Layer] = {}
         self._trainable_of: dict[int, frozenset[int] | None] = {}
-        self.paths = _Paths(walked)
+        self.paths = _Paths(walked, limits)
 
     def _keys(self) -> Iterator[tuple[int, str]]:
         for thing in self.things:
@@ -232,14 +234,13 @@ class _Placer:
         name = self.things[claim.holder].info.get("name")
         if self.things[claim.holder].kind is Kind.METRIC and isinstance(name, str) and name:
             return f"metrics/{name}"
-        path = self.paths.of(claim.holder)
-        within = "/".join(part for part in claim.within[:-1] if part != "keras_api")
-        return "/".join(part for part in (path, within) if part) or "metrics"
+        within = [part for part in claim.within[:-1] if part != "keras_api"]
+        return self.paths.of(claim.holder, *within) or "metrics"
 
     def _links(self, number: int, key: str) -> tuple[str, ...]:
         """The other ways to a variable, Keras' lists left out."""
         claims = [c for c in self.walked.claims.get(number, ()) if c.rank <= 1]
-        found = ("/".join((*self.paths.parts(c.holder), *c.within)) for c in claims)
+        found = (self.paths.of(c.holder, *c.within) for c in claims)
         own = key.partition("/.ATTRIBUTES/")[0]
         return tuple(path for path in dict.fromkeys(found) if path != own)
 
@@ -351,20 +352,25 @@ class _Placer:
 
 
 class _Paths:
-    """The attributes that lead from the root to an object."""
+    """The attributes that lead from the root to an object. Raises LimitExceeded (`keys_bytes`)."""
 
-    def __init__(self, walked: Walked) -> None:
+    def __init__(self, walked: Walked, limits: Limits) -> None:
         self._walked = walked
+        self._limits = limits
+        self._spent = 0
 
-    def parts(self, number: int) -> tuple[str, ...]:
-        found: list[str] = []
+    def of(self, number: int, *within: str) -> str:
+        """The path of an object, or of what it holds under these attributes."""
+        parts = within
         while number in self._walked.parents:
-            number, within = self._walked.parents[number]
-            found[:0] = within
-        return tuple(found)
-
-    def of(self, number: int) -> str:
-        return "/".join(self.parts(number))
+            number, before = self._walked.parents[number]
+            parts = (*before, *parts)
+        path = "/".join(parts)
+        self._spent += len(path)
+        if self._spent > self._limits.keys_bytes:
+            where = "the object graph"
+            raise LimitExceeded("keys_bytes", self._spent, self._limits.keys_bytes, where)
+        return path
 
 
 def _flavor(things: Iterable[Thing]) -> Flavor:

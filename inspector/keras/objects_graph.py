@@ -49,7 +49,7 @@ _VALUE = "VARIABLE_VALUE"
 _NO_TENSOR = frozenset({"OBJECT_CONFIG_JSON", "py_state"})
 _CONTAINERS = re.compile(r"^trackable_(list|tuple|dict)_wrapper$")
 _MODELS = re.compile(r"^_tf_keras_(sequential|network|model)$")
-_INDEXED = re.compile(r"^layer(_with_weights)?-(\d{1,9})$")
+INDEXED = re.compile(r"^layer(_with_weights)?-(\d{1,9})$")
 # What an optimizer always holds, for each line of classes.
 _OPTIMIZERS = (
     {"_variables", "_learning_rate"},
@@ -106,6 +106,7 @@ class Thing:
 
     @property
     def names(self) -> frozenset[str]:
+        """The names of all that it holds."""
         return frozenset(one.name for one in self.children)
 
     @property
@@ -159,7 +160,7 @@ class Walked:
         chosen: Claim | None = None
         for claim in self.claims.get(number, ()):
             inside = chosen is not None and chosen.holder in self.ancestors(claim.holder)
-            if chosen is None or claim.rank < chosen.rank or (inside and claim.rank == chosen.rank):
+            if chosen is None or (claim.rank, not inside) < (chosen.rank, True):
                 chosen = claim
         return chosen
 
@@ -173,12 +174,6 @@ class Walked:
 
 def _natural(name: str) -> tuple[int, int, str]:
     return (0, int(name), "") if name.isdecimal() and len(name) < 10 else (1, 0, name)
-
-
-def layer_index(name: str) -> int | None:
-    """The place in the model's list that "layer-3" tells."""
-    found = _INDEXED.match(name)
-    return int(found[2]) if found is not None and found[1] is None else None
 
 
 def things_of(
@@ -288,7 +283,7 @@ def _kind_by_names(names: set[str], slots: bool) -> Kind:
     """What an object is by what it holds: a checkpoint tells no class."""
     if slots or any(wanted <= names for wanted in _OPTIMIZERS):
         return Kind.OPTIMIZER
-    if names & {"_functional", "_operations"} or any(map(_INDEXED.match, names)):
+    if names & {"_functional", "_operations"} or any(map(INDEXED.match, names)):
         return Kind.MODEL
     if names & {"_compiled_trainable_state", "train_function"} or names >= _EXPORTED:
         return Kind.MODEL
@@ -302,7 +297,8 @@ def _kind_by_names(names: set[str], slots: bool) -> Kind:
 def walk(things: Sequence[Thing], limits: Limits = DEFAULT) -> Walked:
     """Walk from the root, the nearest first; what only Keras' lists lead to comes last.
 
-    Raises LimitExceeded (`depth`): an object is further from the root than that.
+    Raises LimitExceeded: `depth` where an object is further from the root, `key_bytes` where a
+    name is longer than any key.
     """
     walked = Walked(things)
     if things:
@@ -344,6 +340,9 @@ class _Walk:
 
     def follow(self, step: _Step, child: Reference) -> None:
         parent, thing = self.things[step.number], self.things[child.node]
+        if len(child.name) > self.limits.key_bytes:
+            limit = self.limits.key_bytes
+            raise LimitExceeded("key_bytes", len(child.name), limit, "the object graph")
         within = (*step.within, child.name)
         listed = step.listed or (parent.kind in KERAS and child.name in _LISTS)
         section = step.section
@@ -365,7 +364,7 @@ class _Walk:
             thing.kind is Kind.CONTAINER
             or child.name == "keras_api"
             or _PARTS.match(child.name) is not None
-            or (thing.kind is Kind.OBJECT and _PARTS.match((*step.within, "")[0]) is not None)
+            or (thing.kind is Kind.OBJECT and step.within[:1] == ("_weight_vars",))
             # All that is inside an optimizer or a metric is its own.
             or self.things[step.holder].kind in _SECTIONS
         )

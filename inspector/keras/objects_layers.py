@@ -12,7 +12,7 @@ from typing import Any
 
 from inspector.errors import LimitExceeded
 from inspector.keras.bind import parts_of
-from inspector.keras.objects_graph import KERAS, Kind, Thing, Walked, layer_index
+from inspector.keras.objects_graph import INDEXED, KERAS, Kind, Thing, Walked
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Layer, Section
 
@@ -25,6 +25,12 @@ _WRAPPERS: Sequence[tuple[frozenset[str], str]] = (
 )
 # Lists in which a Keras 3 model has its layers.
 _MODEL_LISTS = frozenset({"_operations", "_layers"})
+
+
+def layer_index(name: str) -> int | None:
+    """The place in the model's list that "layer-3" tells."""
+    found = INDEXED.match(name)
+    return int(found[2]) if found is not None and found[1] is None else None
 
 
 def wrapper_class(thing: Thing) -> str:
@@ -155,7 +161,8 @@ class _Builder:
 
     def _is_named(self, number: int) -> bool:
         thing = self.walked.things[number]
-        return not thing.info.get("name") and (self.classless or thing.kind in KERAS)
+        said = isinstance(thing.info.get("name"), str)
+        return not said and (self.classless or thing.kind in KERAS)
 
     def _climb(self, number: int, root: int, prefix: list[str]) -> None:
         """The last part of the prefix is the object's name, the one before its parent's ..."""
