@@ -3,6 +3,7 @@
 Every one opens with its bytes adding up and no tensor unexplained, or is refused in one line.
 """
 
+import csv
 import os
 
 import h5py
@@ -90,6 +91,34 @@ def test_opens_explained_and_adding_up_or_is_refused_in_a_line(path):
                 if artifact.format == "keras-weights-h5" or one.name.startswith("model_weights/")
             ]
             assert sum(one.elements for one in inside) == model
+
+
+# What the folder's own list calls a file -> the format that it must open as.
+LISTED = {
+    "GraphDef pb": "frozen-graph",
+    "MetaGraphDef (.meta)": "frozen-graph",
+    "SavedModel dir (saved_model.pb)": "saved-model",
+    "TF checkpoint V2 (index)": "checkpoint",
+    "TF checkpoint V2 (data)": "checkpoint",
+    "TF checkpoint state file": "checkpoint",
+}
+
+
+def listed():
+    path = os.path.join(CORPUS, "MANIFEST.tsv")
+    if not CORPUS or not os.path.isfile(path):
+        skip = pytest.mark.skip(reason="INSPECT_CORPUS names no folder with a list of its files")
+        return [pytest.param(None, id="none", marks=skip)]
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["format"] in LISTED]
+    return [pytest.param((row["path"], LISTED[row["format"]]), id=row["path"]) for row in rows]
+
+
+@pytest.mark.parametrize("row", listed())
+def test_every_graph_and_checkpoint_opens_as_what_it_is(row):
+    path, named = row
+    with read(os.path.join(CORPUS, path)) as result:
+        assert result.artifact.format == named
 
 
 @pytest.mark.parametrize("path", all_of_it())
