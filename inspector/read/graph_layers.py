@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inspector.graph.ops import reading
 from inspector.graph.passing import ARITHMETIC
-from inspector.model import Role, Use
+from inspector.model import GROUP_OF, Group, Use
 
 # What convert_variables_to_constants_v2 puts behind the name of the node that read a variable.
 _FROZEN = re.compile(r"(/ReadVariableOp(_\d+)?)?/resource(_\d+)?$|/ReadVariableOp(_\d+)?$")
@@ -26,7 +26,6 @@ _BATCHNORM = re.compile(r"(^|/)batchnorm(_\d+)?/")  # tf.nn.batch_normalization:
 _DEEPEST = 16  # such scopes inside one another
 # What TensorFlow calls a constant that nobody named.
 _NAMELESS = re.compile(r"(\d+|[a-z]|Const|axis|shape|input)(_\d+)?")
-_WEIGHTS = frozenset({Role.WEIGHT, Role.STATISTIC})
 
 
 class Place(NamedTuple):
@@ -84,8 +83,9 @@ def place(name: str, uses: Sequence[Use], scopes: Scopes) -> Place:
 def _is_weight(use: Use, was_variable: bool) -> bool:
     """Whether an operator takes what it reads for a weight."""
     how = reading(use.op, use.input)
-    if how.role not in _WEIGHTS or was_variable:
-        return how.role in _WEIGHTS
+    is_weight = how.role is not None and GROUP_OF[how.role] is Group.WEIGHT
+    if was_variable or not is_weight:
+        return is_weight
     # What nobody trained is a setting where it is computed with, and data as the first matrix.
     first_matrix = how.variable == "kernel" and how.axis is None
     return not first_matrix and ARITHMETIC.isdisjoint(use.through)
