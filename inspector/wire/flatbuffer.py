@@ -110,11 +110,14 @@ class Flatbuffer:
 
     def follow(self, at: int, what: str) -> int:
         """Where the offset written at `at` leads. Raises Corrupt and Truncated."""
-        self.require(at, OFFSET_BYTES, f"the offset of {what}")
+        if at + OFFSET_BYTES > self.size:
+            self.require(at, OFFSET_BYTES, f"the offset of {what}")
         ahead: int = _WORD.unpack_from(self.view, at)[0]
         if ahead == 0:
             raise Corrupt(f"the offset of {what} leads to itself", self.path, at)
-        self.require(at + ahead, OFFSET_BYTES, what)
+        # Large models have millions of them: a call the less for each.
+        if at + ahead + OFFSET_BYTES > self.size:
+            self.require(at + ahead, OFFSET_BYTES, what)
         return at + ahead
 
     def table(self, at: int, depth: int = 0) -> Table:
@@ -122,13 +125,10 @@ class Flatbuffer:
         if depth > self.limits.depth:
             raise LimitExceeded("depth", depth, self.limits.depth, self.path, at)
         place = self.follow(at, "a table")
-        vtable = place - _BACK.unpack_from(self.view, place)[0]
-        return Table(self, place, self._vtable(vtable, place), depth)
+        at = place - _BACK.unpack_from(self.view, place)[0]
+        return Table(self, place, self._vtables.get(at) or self._vtable(at, place), depth)
 
     def _vtable(self, at: int, table: int) -> VTable:
-        known = self._vtables.get(at)
-        if known is not None:
-            return known
         if at < 0:
             raise Corrupt("the table's vtable would begin before the file", self.path, table)
         self.require(at, _VTABLE_HEADER, "a vtable")
@@ -147,7 +147,8 @@ class Flatbuffer:
         """The vector that the offset at `at` leads to, its items `size` bytes each."""
         place = self.follow(at, what)
         count: int = _WORD.unpack_from(self.view, place)[0]
-        self.require(place + OFFSET_BYTES, count * size, f"{what} of {count:,} items")
+        if place + OFFSET_BYTES + count * size > self.size:
+            self.require(place + OFFSET_BYTES, count * size, f"{what} of {count:,} items")
         return Vector(place + OFFSET_BYTES, count, size)
 
     def text(self, at: int) -> str:
@@ -239,7 +240,8 @@ class Table:
         if at is None:
             return default
         form = SCALARS[kind]
-        self.buffer.require(at, form.size, f"field {slot} of a table")
+        if at + form.size > self.buffer.size:
+            self.buffer.require(at, form.size, f"field {slot} of a table")
         return form.unpack_from(self.buffer.view, at)[0]
 
     def struct(self, slot: int, form: str) -> tuple[Any, ...] | None:
@@ -304,6 +306,10 @@ class Tables(Sequence[Table]):
 
     def __len__(self) -> int:
         return self.place.items
+
+    def __iter__(self) -> Iterator[Table]:
+        for at in range(self.place.offset, self.place.offset + self.place.nbytes, OFFSET_BYTES):
+            yield self.buffer.table(at, self.depth)
 
     @overload
     def __getitem__(self, index: int) -> Table: ...

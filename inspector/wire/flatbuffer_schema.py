@@ -46,6 +46,7 @@ class Schema:
     tables: Mapping[str, str]
     unions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _parsed: dict[str, Mapping[str, Field]] = field(default_factory=dict, init=False, repr=False)
+    _leading: dict[str, Sequence[Field]] = field(default_factory=dict, init=False, repr=False)
 
     def fields(self, table: str) -> Mapping[str, Field]:
         """The fields of a table by name. Raises KeyError for a table that it has not."""
@@ -60,6 +61,13 @@ class Schema:
                 slot += 2 if bare in self.unions else 1
             self._parsed[table] = found
         return self._parsed[table]
+
+    def leading(self, table: str) -> Sequence[Field]:
+        """Those of its fields that lead out of the table: all but scalars."""
+        if table not in self._leading:
+            every = self.fields(table).values()
+            self._leading[table] = [one for one in every if one.many or one.kind not in SCALARS]
+        return self._leading[table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,10 @@ class Records(Sequence[Record]):
     def __len__(self) -> int:
         return len(self.tables)
 
+    def __iter__(self) -> Iterator[Record]:
+        for one in self.tables:
+            yield Record(one, self.kind, self.schema)
+
     @overload
     def __getitem__(self, index: int) -> Record: ...
 
@@ -202,8 +214,8 @@ def claims(root: Record) -> Iterator[Claim]:
             yield Claim(vtable.offset, vtable.length, "vtable", record.kind)
         inline = min(vtable.inline, buffer.size - record.offset)
         yield Claim(record.offset, inline, "table", record.kind)
-        for one in record.schema.fields(record.kind).values():
-            if not record.has(one.name):
+        for one in record.schema.leading(record.kind):
+            if not any(vtable.slots[one.slot : one.slot + 1]):
                 continue
             claim, inner = _claim(record, one)
             if claim is not None:
@@ -224,7 +236,7 @@ def claims(root: Record) -> Iterator[Claim]:
 def _claim(record: Record, one: Field) -> tuple[Claim | None, Sequence[Record]]:
     """(what a field takes outside its table, the records that it leads to)."""
     at = record.table.at(one.slot)
-    if at is None or (one.kind in SCALARS and not one.many):
+    if at is None:
         return None, ()
     buffer = record.table.buffer
     if one.many:

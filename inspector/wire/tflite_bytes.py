@@ -115,25 +115,31 @@ def _partition(buffers: Iterable[Range], rest: Iterable[Range]) -> Iterator[Rang
         while index < len(taken) and taken[index].offset < end:
             buffer = taken[index]
             if buffer.offset > at:
-                yield part._replace(offset=at, length=buffer.offset - at)
+                yield _cut(part, at, buffer.offset)
             at = max(at, buffer.offset + buffer.length)
             if at > end:  # it reaches into the next part too
                 break
             yield buffer
             index += 1
         if at < end:
-            yield part._replace(offset=at, length=end - at)
+            yield part if at == part.offset else _cut(part, at, end)
     yield from taken[index:]
+
+
+def _cut(part: Range, start: int, end: int) -> Range:
+    return Range(start, end - start, part.label, part.buffer)
 
 
 def _apart(parts: Iterable[Range]) -> Iterator[Range]:
     """The parts by offset, each without what those before it take."""
     reached = 0
-    for part in sorted(parts):
-        start, end = max(part.offset, reached), part.offset + part.length
-        if end > start:
-            yield part._replace(offset=start, length=end - start)
-            reached = end
+    # Of those that begin at one place, the longest.
+    for part in sorted(parts, key=lambda one: (one.offset, -one.length)):
+        end = part.offset + part.length
+        if end <= reached:
+            continue
+        yield part if part.offset >= reached else _cut(part, reached, end)
+        reached = end
 
 
 def _gap(source: ByteSource, offset: int, length: int) -> Range:

@@ -82,7 +82,8 @@ class Sparsity:
     @property
     def in_order(self) -> bool:
         """Whether the values are stored in C order."""
-        sides = [level.side for level in self.levels]
+        # A level of one index does not change the order of any.
+        sides = [level.side for level in self.levels if level.size > 1]
         return sides == sorted(sides)
 
 
