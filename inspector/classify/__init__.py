@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from inspector.classify import catalog, fallback, objects, structure, training
+from inspector.classify import catalog, constants, fallback, objects, structure, tf_names, training
 from inspector.classify.rule import Context, Rule
 from inspector.model import Artifact, Problem, Tensor, Verdict
 
 RULES: tuple[Rule, ...] = (
+    *constants.FIRST,
     *objects.FIRST,
+    *tf_names.RULES,
     *training.RULES,
     *catalog.RULES,
     *structure.RULES,
+    *constants.RULES,
     *objects.OTHERS,
+    *tf_names.LAST,
     *fallback.RULES,
 )
 
