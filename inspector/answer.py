@@ -112,6 +112,8 @@ def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
             f"Of the variables {number(trainable)} {verb} trainable and {number(fixed)} "
             f"{'is' if fixed == 1 else 'are'} not, as the file says."
         )
+    if facts.frozen and Role.MASK in report.roles:
+        yield "The graph still multiplies its weights by the pruning masks."
     if facts.frozen:
         yield "There are no variables: freezing made the weights constants of the graph."
     reason = report.totals_reasons.get("count_params")
@@ -362,12 +364,14 @@ def _is_implied(name: str, measure: MeasureReport) -> bool:
     return tighter is not None and tighter.holds
 
 
-def _training(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+def _training(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """What no inference needs, in bytes."""
+    # A frozen graph multiplies by the masks that were left in it.
+    spare = (Group.TRAINING,) if facts.frozen else (Group.TRAINING, Group.PRUNING)
     sizes: dict[str, int] = {}
     for role, row in report.roles.items():
         group = GROUP_OF[Role(role)]
-        if group in (Group.TRAINING, Group.PRUNING) and row.nbytes:
+        if group in spare and row.nbytes:
             label = "pruning" if group is Group.PRUNING else _training_label(role)
             sizes[label] = sizes.get(label, 0) + row.nbytes
     if not sizes:

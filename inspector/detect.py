@@ -5,6 +5,7 @@ Everything that is known and not read gets one sentence that says what it is.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -189,7 +190,8 @@ def _re_encoded(source: ByteSource, head: bytes) -> str | None:
     if head[:1] != b"\n" or head.count(b"\xef\xbf\xbd") < _REPLACED:
         return None
     try:
-        head[:-4].decode("utf-8")
+        # The head may end within a character.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return None
     return (

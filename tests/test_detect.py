@@ -75,6 +75,11 @@ FILES = {
         UnknownFormat,
         "real object, 102,853,048 bytes (sha256 4d7a214614ab",
     ),
+    "a protobuf that a checkout took for text": (
+        (NODE + b"\x80\xff\xfe" + NODE).decode("utf-8", "replace").encode("utf-8"),
+        UnknownFormat,
+        "re-encoded as text",
+    ),
     "a web page": (HTML, UnknownFormat, 'an HTML page titled "404: Not Found"'),
     "a web page after blank lines": (b"\r\n\n <html>", UnknownFormat, "an HTML page"),
     "TFLite": (TFLITE, Unsupported, "TFLite"),

@@ -46,21 +46,25 @@ def layer_table(artifact: ArtifactReport) -> Table:
         # Where one weight is not measured, "?" says so.
         artifact.weights is None and any(row.weights for row in artifact.layers)
     )
+    # Where Keras counts nothing a column of "?" would only take room.
+    counted = artifact.totals.count_params is not None or any(
+        row.count_params is not None for row in artifact.layers
+    )
     columns = (
         Column("layer", keep=100, words=True, least=20),
         Column("class", keep=60, words=True, least=17),
-        Column("params", keep=99),
+        *((Column("params", keep=99),) if counted else ()),
         *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
         *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),
         Column("trainable", keep=30, words=True),
     )
-    rows = [_layer(row, roles, measured) for row in artifact.layers]
+    rows = [_layer(row, roles, counted, measured) for row in artifact.layers]
     if any(role in roles for role in artifact.in_no_layer) and not artifact.shown:
-        rows.append(_no_layer(artifact, roles, measured))
+        rows.append(_no_layer(artifact, roles, counted, measured))
     footer = (
         "whole artifact" if artifact.shown else "total",
         "",
-        optional(artifact.totals.count_params),
+        *((optional(artifact.totals.count_params),) if counted else ()),
         *(number(artifact.roles[role].elements) for role in roles),
         *(_zeros(artifact.weights) if measured else ()),
         optional(artifact.totals.trainable),
@@ -80,22 +84,24 @@ def _rank(role: str) -> int:
     return _LAST_TO_GO.get(role, 50)
 
 
-def _layer(row: LayerReport, roles: list[str], measured: bool) -> tuple[str, ...]:
+def _layer(row: LayerReport, roles: list[str], counted: bool, measured: bool) -> tuple[str, ...]:
     return (
         row.name or "(model)",
         f"{row.class_name}({row.wraps})" if row.wraps else row.class_name or "?",
-        optional(row.count_params),
+        *((optional(row.count_params),) if counted else ()),
         *(_cell(row.roles.get(role)) for role in roles),
         *(_zeros(row.weights) if measured else ()),
         _YES_NO[row.trainable] if "weight" in row.roles else "",
     )
 
 
-def _no_layer(artifact: ArtifactReport, roles: list[str], measured: bool) -> tuple[str, ...]:
+def _no_layer(
+    artifact: ArtifactReport, roles: list[str], counted: bool, measured: bool
+) -> tuple[str, ...]:
     return (
         "(in no layer)",
         "",
-        "",
+        *(("",) if counted else ()),
         *(_cell(artifact.in_no_layer.get(role)) for role in roles),
         *(("", "") if measured else ()),
         "",
