@@ -79,6 +79,9 @@ def measure(path: str, built: Built) -> dict[str, Any]:
     said: dict[str, Any] = dict.fromkeys(COUNTS) | dict(built.counts)
     if built.model is not None:
         said |= counts(path, None if built.loads else built.model)
+    held = {row["key"]: row["sha256"] for row in tensors}
+    if any(row["sha256"] != held[row["of"]] for row in tensors if row["role"] == "alias"):
+        raise RuntimeError(f"{path}: a copy is none, its parts were found in another order")
     roles: Counter[str] = Counter()
     for row in [*tensors, *constants]:
         roles[row["role"]] += _elements(row)
