@@ -223,6 +223,9 @@ def test_quantization_says_scales_axis_and_details():
     assert found.zero_point.tolist() == [0, 3]
     assert (found.axis, found.details, found.blocks) == (1, None, None)
     assert (found.minimum.tolist(), found.maximum.tolist()) == ([-1.0], [2.0])
+    assert found.quantizes
+    empty = with_tensor({"quantization": {}}).subgraphs[0].tensors[0].quantization
+    assert not empty.quantizes
 
 
 def test_quantization_in_blocks_names_the_tensors_of_scales():
@@ -707,6 +710,17 @@ def test_values_out_of_order_are_bounded_in_memory():
 
 
 # --- hostile files ---
+
+
+def test_a_file_cut_anywhere_is_refused_by_name():
+    raw = flatbuffer(PARTS)
+    whole = read_model(MemorySource(raw, "m"))
+    for size in range(len(raw)):
+        # Nothing that is read may lie behind the cut, and padding alone may be missing.
+        with contextlib.suppress(Truncated, UnknownFormat):
+            read_model(MemorySource(raw[:size], "m"))
+            missing = [one for one in ranges(whole) if one.offset + one.length > size]
+            assert all(one.label in ("padding", "behind", "strings", "tables") for one in missing)
 
 
 @settings(max_examples=400, deadline=3000)

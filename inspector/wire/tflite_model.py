@@ -1,8 +1,8 @@
 """A .tflite file's tables as typed values: subgraphs, tensors, operators, buffers, signatures.
 
 Structure is read at once, values never: a buffer is where its bytes are. Indices are as they stand
-in the file, and may lead nowhere; see tflite_faults. Source: schema.fbs of LiteRT, and what
-its model builder does with it (the deprecated operator code, buffers behind the flatbuffer).
+in the file, and may lead nowhere. Source: schema.fbs of LiteRT, and what its model builder does
+with it (the deprecated operator code, buffers behind the flatbuffer).
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class Quantization:
     details: str | None
     blocks: Blocks | None
     offset: int
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether it says anything: converters write empty ones too."""
+        return self.scale.size > 0 or self.details is not None
 
 
 @dataclass(frozen=True, slots=True)
