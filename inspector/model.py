@@ -155,6 +155,42 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantized:
+    """How a tensor's integers stand for real values: scale * (value - zero_point).
+
+    scheme: "per-tensor", "per-channel", "blockwise", or the name of a custom one. scales and
+    zero_points: how many, and the range of each: (least, most); None where the file gives none, or
+    keeps them in other tensors. axis: the side with a scale each; block: values a block.
+    symmetric: every zero point is 0 (of unsigned integers: the middle); None where not known.
+    """
+
+    scheme: str
+    count: int = 0
+    scale: tuple[float, float] | None = None
+    zero_point: tuple[int, int] | None = None
+    axis: int | None = None
+    block: int | None = None
+    symmetric: bool | None = None
+    tensors: Mapping[str, str] = field(default_factory=dict)  # "scales" -> the tensor with them
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """How a tensor is stored without (most of) its zeros.
+
+    format: "CSR", "block CSR" ...; block: shape of a block, where there are blocks; stored: values
+    in the file, of `dense` that the shape has; saved: bytes less than all values would take
+    (negative where the indices cost more).
+    """
+
+    format: str
+    stored: int
+    dense: int
+    saved: int
+    block: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One place where a graph reads a tensor.
 
@@ -193,6 +229,8 @@ class Tensor:
     uses: where a graph reads it, where the artifact has a graph; empty where nothing does.
     trainable: as the file itself says of this variable; None where it says nothing.
     check: what the file has to check the stored bytes with; None where it has nothing.
+    quantized: how its integers stand for real values; sparse: how it is stored without its zeros.
+    `payload` gives all values of a sparse tensor, those that are not stored too.
     """
 
     name: str
@@ -215,6 +253,8 @@ class Tensor:
     position: int | None = None
     uses: tuple[Use, ...] = ()
     trainable: bool | None = None
+    quantized: Quantized | None = None
+    sparse: Sparse | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
     payload: Payload | None = field(default=None, compare=False, repr=False)
     centred: Payload | None = field(default=None, compare=False, repr=False)
@@ -235,6 +275,7 @@ class Layer:
     attr: how its parent holds it: "layers" in a model, "layer" in a wrapper, "cell" in an RNN ...
     registered: Keras' `registered_name`, where the config gives one ("Vitis>QuantizeWrapper").
     trainable: the config's own flag; None where it says nothing.
+    macs: multiply-accumulates of one call with one example, where an operator's shapes tell.
     """
 
     path: str
@@ -247,6 +288,7 @@ class Layer:
     trainable: bool | None = None
     is_model: bool = False
     children: tuple[Layer, ...] = ()
+    macs: int | None = None
 
     def walk(self) -> Iterator[Layer]:
         """This layer, then those inside it, depth first in the config's order."""
@@ -355,6 +397,22 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call costs, as far as the shapes tell.
+
+    macs: multiply-accumulates of all operators that have a rule, None where a shape is not known;
+    uncounted: operators without a rule, or with an unknown shape. peak: bytes of activations that
+    live at once, at most, None where unknown. The rules are named in words.
+    """
+
+    macs: int | None
+    macs_rule: str
+    uncounted: int
+    peak: int | None
+    peak_rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A saved model as read: no roles, no measures.
 
@@ -371,6 +429,9 @@ class Artifact:
     listed: names of the tensors that the file itself lists as the model's weights -> whether they
     are among the trainable ones; None where it has no such list.
     uncounted: why Keras would count nothing here; None where it would.
+    scheme: how the model as a whole is quantized, in words. cost: what a call costs. runtime: the
+    oldest runtime that has all its operators, as the file says. attached: files inside it, by name
+    -> bytes (metadata's associated files).
     """
 
     path: str
@@ -393,6 +454,10 @@ class Artifact:
     operators: tuple[Operator, ...] = ()
     listed: Mapping[str, bool] | None = None
     uncounted: str | None = None
+    scheme: str | None = None
+    cost: Cost | None = None
+    runtime: str | None = None
+    attached: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property
