@@ -228,7 +228,7 @@ def _copy(tensor: Tensor, said_of_it: Verdict) -> Verdict:
 _ALONE: tuple[Rule, ...] = (
     Rule(
         "graph-weight",
-        "what an operator reads as a kernel, a bias, embeddings ...",
+        "what an operator reads as a kernel, a bias or the like",
         "The operator and the number of the input say what is read there: MatMul's second matrix, "
         "Conv2D's filter, BiasAdd's bias, FusedBatchNorm's scale and offset, the table that Gather "
         "looks up in. Operators that hand a value on (Identity, Cast, Dequantize, Reshape ...) and "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from inspector.classify.rule import Apply, Context, each
 from inspector.graph.ops import Reading, reading
-from inspector.graph.passing import PASSING
+from inspector.graph.passing import PASSING, RETURNED
 from inspector.model import Role, Section, Store, Tensor, Use, Verdict
 
 FLOATS = ("float", "bfloat", "complex")
@@ -78,6 +78,8 @@ def said(use: Use, what: str | None = None) -> str:
     way = list(dict.fromkeys(use.through))
     through = f", through {', '.join(way[:4])}{' ...' if len(way) > 4 else ''}" if way else ""
     purpose = f" (its {what})" if what else ""
+    if use.op == RETURNED:
+        return f"returned as {use.node}{through}"
     return f"read by {use.op} {use.node} at input {use.input}{purpose}{through}"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inspector.errors import LimitExceeded
-from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, Call, To
+from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, RETURNED, Call, To
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Use
 from inspector.wire.graph_def import Graph, Node, attr_func, attr_funcs
@@ -22,8 +22,6 @@ from inspector.wire.graph_def import Graph, Node, attr_func, attr_funcs
 # Operators whose node holds a value of its own.
 CONSTANTS = frozenset({"Const", "HostConst", "ImmutableConst"})
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
-
-RETURNED = "_Retval"  # TensorFlow's own name for what a function's result goes to
 
 _LONGEST = 16  # operators on a value's way that are named
 

@@ -112,6 +112,9 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+RETURNED = "_Retval"  # TensorFlow's own name for what a function's result goes to
+
+
 class Call(NamedTuple):
     """How an operator calls functions.
 
