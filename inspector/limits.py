@@ -57,8 +57,9 @@ class Limits:
     shards: int = 10_000
     # Slices of one tensor: a slice a parameter server, or a cell of a grid of devices.
     slices: int = 10_000
-    # Steps of following a graph's values to their readers: a graph of 100,000 nodes takes a million.
-    graph_steps: int = 50_000_000
+    # Steps of following a graph's values to their readers, up to five a node in real ones. Each may
+    # be a use that is kept.
+    graph_steps: int = 5_000_000
     # Numbers of a flatbuffer's vectors that become Python's (shapes, operators' inputs): large
     # models have some hundred thousand, and each costs some 40 bytes.
     vector_numbers: int = 4_000_000

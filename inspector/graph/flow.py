@@ -230,11 +230,14 @@ class _Tracer:
         waiting = deque[tuple[str, int, tuple[str, ...]]]((*value, ()) for value in seen)
         while waiting:
             name, output, through = waiting.popleft()
-            reach.returned.update(body.returned.get(name, {}).get(output, ()))
+            returned = body.returned.get(name, {}).get(output, ())
+            self._spend(len(returned))
+            reach.returned.update(returned)
             for at, place in body.readers.get(name, {}).get(output, ()):
                 self._spend(1)
                 node = body.nodes[at]
                 outputs, longer = self._onward(body, at, place, through, reach)
+                self._spend(len(outputs))
                 for one in outputs:
                     if (node.name, one) not in seen:
                         seen.add((node.name, one))
@@ -243,7 +246,7 @@ class _Tracer:
 
     def _onward(
         self, body: _Body, at: int, place: int, through: tuple[str, ...], reach: _Reach
-    ) -> tuple[Iterable[int], tuple[str, ...]]:
+    ) -> tuple[list[int], tuple[str, ...]]:
         """The outputs by which a node hands on its input `place`, and the way to there.
 
         Adds the node to the uses where it works on the value, or where nothing takes it further.
@@ -293,10 +296,11 @@ class _Tracer:
         while waiting:
             argument = waiting.pop()
             for name in site.functions:
+                self._spend(1)
                 reach = self.inward.get((name, argument))
                 if reach is None:
                     continue
-                self._spend(1 + len(reach.uses))
+                self._spend(len(reach.uses) + len(reach.returned))
                 found.uses |= reach.uses
                 # The condition of a loop returns whether to go on, and none of its arguments.
                 if call.loop and name != site.functions[0]:
@@ -313,6 +317,7 @@ class _Tracer:
         """Where a function's result `at` goes in those that call it."""
         found = _Reach()
         for site in self._callers.get(body.name, ()):
+            self._spend(1)
             if site.call.loop and body.name != site.functions[0]:
                 continue
             caller = site.body
