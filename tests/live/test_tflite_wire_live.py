@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 
+import flatbuffers
 import ml_dtypes
 import numpy as np
 import pytest
@@ -26,7 +27,6 @@ from inspector.wire.tflite_schema import ENUMS, SCHEMA, TENSOR_TYPES, TYPE_BITS
 from inspector.wire.tflite_values import payload_of, strings
 from tests.live.tflite_models import MAKE, made, mlp
 
-flatbuffers = pytest.importorskip("flatbuffers")
 CORPUS = os.environ.get("INSPECT_CORPUS", "")
 NO_CORPUS = pytest.mark.skip(reason="INSPECT_CORPUS names no folder of artifacts")
 
