@@ -229,6 +229,8 @@ class Tensor:
     uses: where a graph reads it, where the artifact has a graph; empty where nothing does.
     trainable: as the file itself says of this variable; None where it says nothing.
     check: what the file has to check the stored bytes with; None where it has nothing.
+    made: what makes it when the model runs, in words, where the file has no values of it ("made by
+        CONV_2D conv/Relu", "an input of the model"); None for what is stored.
     quantized: how its integers stand for real values; sparse: how it is stored without its zeros.
     `payload` gives all values of a sparse tensor, those that are not stored too.
     """
@@ -253,6 +255,7 @@ class Tensor:
     position: int | None = None
     uses: tuple[Use, ...] = ()
     trainable: bool | None = None
+    made: str | None = None
     quantized: Quantized | None = None
     sparse: Sparse | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
