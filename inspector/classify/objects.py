@@ -9,6 +9,7 @@ import re
 
 from inspector.classify.fallback import by_keras_name
 from inspector.classify.rule import Context, Rule, each
+from inspector.keras.objects_layers import METRIC_MODULE
 from inspector.model import Role, Section, Store, Tensor, Verdict
 
 _TABLE = re.compile(r"/\.ATTRIBUTES/[^/]+-(?P<part>keys|values)$")
@@ -82,6 +83,17 @@ def _generator(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     evidence = f"{tensor.stored_name!r}: the state of a random generator, no parameter"
     return Verdict(Role.COUNTER, "generator-state", "name", evidence, trainable=False)
+
+
+def _metric(context: Context, tensor: Tensor) -> Verdict | None:
+    layer = context.layers.get(tensor.layer or "")
+    if not _is_here(context, tensor) or layer is None or layer.module != METRIC_MODULE:
+        return None
+    evidence = (
+        f"the running state of the metric {layer.path}, an attribute of the model: tf_keras counts"
+        " it as one of its layers"
+    )
+    return Verdict(Role.METRIC, "object-metric", "structure", evidence, trainable=False)
 
 
 def _counter(context: Context, tensor: Tensor) -> Verdict | None:
@@ -191,6 +203,14 @@ FIRST: tuple[Rule, ...] = (
 )
 
 OTHERS: tuple[Rule, ...] = (
+    Rule(
+        "object-metric",
+        "the state of a metric that is a model's own attribute",
+        "Known by the SavedModel's word, or by the variables that metrics have (total and count, "
+        "true_positives ...). model.count_params() counts it.",
+        "tracker/total/.ATTRIBUTES/VARIABLE_VALUE",
+        each(_metric),
+    ),
     Rule(
         "object-counter",
         "a count that a program saves with its model",

@@ -7,14 +7,15 @@ kernel is "variables/0". The object graph has all the paths, and a SavedModel's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from inspector.errors import LimitExceeded
 from inspector.keras.bind import by_name, parts_of
-from inspector.keras.objects_graph import TRAINED, Claim, Kind, Thing, Walked, things_of, walk
+from inspector.keras.objects_graph import TRAINED, Claim, Thing, Walked, things_of, walk
+from inspector.keras.objects_kinds import Kind
 from inspector.keras.objects_layers import Tree, root_name, tree_of
 from inspector.keras.objects_training import Training, training_of
 from inspector.keras.objects_wrappers import served
@@ -26,11 +27,8 @@ Stored = Mapping[str, tuple[str, tuple[int, ...] | None]]
 
 # Names that TensorFlow gives a variable that has none.
 _NAMELESS = re.compile(r"^(Variable)?(_\d+)?$")
-_KERAS3_NAMES = frozenset(
-    {"_all_variables", "_functional", "_operations", "_compiled_trainable_state"}
-)
 _COUNTED_SAVES = "save_counter"
-_TABLE_PARTS = ("keys", "values")
+_TABLE_PARTS = ("-keys", "-values")
 
 _NO_MODEL = "the object that was saved is no Keras model: Keras counts its own models only"
 _NO_MODEL_SHOWN = (
@@ -111,7 +109,7 @@ class _Placer:
         self.limits = limits
         self.keys = dict(self._keys())
         self.claims = {n: claim for n in walked.claims if (claim := walked.best(n)) is not None}
-        self.flavor = _flavor(self.things)
+        self.flavor = walked.flavor
         held: dict[int, list[int]] = {}
         for number, claim in self.claims.items():
             if number in self.keys and claim.section is Section.MODEL and claim.rank <= 1:
@@ -328,14 +326,12 @@ class _Placer:
             layer = self._layer_of(claim.holder)
             name = claim.within[-1]
             for attribute in self.things[number].attributes:
-                for part in _TABLE_PARTS:
-                    key = f"{attribute.key}-{part}"
-                    if key in self.stored:
-                        path = None if layer is None else layer.path
-                        yield (
-                            key,
-                            Place(Section.MODEL, layer=path, variable=f"{name}-{part}", owner=path),
-                        )
+                path = None if layer is None else layer.path
+                section = Section.OTHER if layer is None else Section.MODEL
+                for part in ("", *_TABLE_PARTS):
+                    if f"{attribute.key}{part}" in self.stored:
+                        found = Place(section, path, f"{name}{part}", owner=path)
+                        yield f"{attribute.key}{part}", found
 
     def _uncounted(self, root: Thing) -> str | None:
         if root.kind is Kind.MODEL:
@@ -371,17 +367,6 @@ class _Paths:
             where = "the object graph"
             raise LimitExceeded("keys_bytes", self._spent, self._limits.keys_bytes, where)
         return path
-
-
-def _flavor(things: Iterable[Thing]) -> Flavor:
-    """Keras 3 is told by attributes that only its objects have."""
-    keras3 = any(
-        thing.names & _KERAS3_NAMES
-        and "_endpoint_names" not in thing.names  # tf_keras' own exports
-        and not thing.identifier.startswith("_tf_keras")
-        for thing in things
-    )
-    return Flavor.KERAS3 if keras3 else Flavor.TF_KERAS
 
 
 def _variable(stored_name: str, within: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ Source: the trackable objects of keras 3.15, tf_keras 2.21 and tensorflow 2.21.
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections import deque
@@ -16,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.errors import LimitExceeded
+from inspector.keras.objects_kinds import KERAS, NO_TENSOR, Kind, flavor_of, kind_of
 from inspector.limits import DEFAULT, Limits
-from inspector.model import Section
+from inspector.model import Flavor, Section
 from inspector.wire.object_graph import (
     Attribute,
     KerasNode,
@@ -28,39 +28,8 @@ from inspector.wire.object_graph import (
     SlotReference,
 )
 
-
-class Kind(enum.Enum):
-    """What an object is. OBJECT: of no class that is known, such as a tf.Module."""
-
-    VARIABLE = enum.auto()
-    TABLE = enum.auto()
-    CONTAINER = enum.auto()
-    MODEL = enum.auto()
-    LAYER = enum.auto()
-    METRIC = enum.auto()
-    OPTIMIZER = enum.auto()
-    OBJECT = enum.auto()
-
-
-KERAS = frozenset({Kind.MODEL, Kind.LAYER, Kind.METRIC})
 _LEAVES = frozenset({Kind.VARIABLE, Kind.TABLE})
 
-_VALUE = "VARIABLE_VALUE"
-_NO_TENSOR = frozenset({"OBJECT_CONFIG_JSON", "py_state"})
-_CONTAINERS = re.compile(r"^trackable_(list|tuple|dict)_wrapper$")
-_MODELS = re.compile(r"^_tf_keras_(sequential|network|model)$")
-INDEXED = re.compile(r"^layer(_with_weights)?-(\d{1,9})$")
-# What an optimizer always holds, for each line of classes.
-_OPTIMIZERS = (
-    {"_variables", "_learning_rate"},
-    {"_iterations", "_learning_rate"},
-    {"iter", "learning_rate"},
-    {"iter", "decay"},
-    {"beta1_power", "beta2_power"},
-    {"inner_optimizer", "dynamic_scale"},
-)
-# The lists of a model as `model.export()` writes it: they are all that there is.
-_EXPORTED = frozenset({"variables", "trainable_variables", "non_trainable_variables"})
 # Lists that Keras keeps beside the attributes: they lead to what is held elsewhere.
 _LISTS = frozenset(
     {
@@ -141,6 +110,7 @@ class Walked:
     """
 
     things: Sequence[Thing]
+    flavor: Flavor
     claims: dict[int, list[Claim]] = field(default_factory=dict)
     parents: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     sections: dict[int, Section] = field(default_factory=dict)
@@ -201,12 +171,12 @@ def things_of(
         found.append(
             Thing(
                 node.id,
-                _kind(node, partner, identifier, stored),
+                kind_of(node, partner, identifier, stored),
                 node.children,
                 identifier,
                 _parsed(text),
                 partner.variable if partner is not None else None,
-                tuple(a for a in node.attributes if a.name not in _NO_TENSOR),
+                tuple(a for a in node.attributes if a.name not in NO_TENSOR),
                 node.slots,
             )
         )
@@ -248,59 +218,13 @@ def _partners(checkpoint: ObjectGraph, saved: ObjectGraph) -> dict[int, ObjectNo
     return found
 
 
-def _kind(
-    node: ObjectNode, partner: ObjectNode | None, identifier: str, stored: Mapping[str, Any]
-) -> Kind:
-    attributes = [one for one in node.attributes if one.name not in _NO_TENSOR]
-    if (partner is not None and partner.kind == "variable") or any(
-        one.name == _VALUE for one in attributes
-    ):
-        return Kind.VARIABLE
-    if any(f"{one.key}-keys" in stored or one.key in stored for one in attributes):
-        return Kind.TABLE
-    if identifier:
-        kind = _kind_by_identifier(identifier)
-        if kind is not None:
-            return kind
-    return _kind_by_names({one.name for one in node.children}, bool(node.slots))
-
-
-def _kind_by_identifier(identifier: str) -> Kind | None:
-    if _CONTAINERS.match(identifier):
-        return Kind.CONTAINER
-    if _MODELS.match(identifier):
-        return Kind.MODEL
-    if identifier == "_tf_keras_metric":
-        return Kind.METRIC
-    if identifier.startswith("_tf_keras_"):
-        return Kind.LAYER
-    if identifier in {"optimizer", "experimentalOptimizer"}:
-        return Kind.OPTIMIZER
-    return None
-
-
-def _kind_by_names(names: set[str], slots: bool) -> Kind:
-    """What an object is by what it holds: a checkpoint tells no class."""
-    if slots or any(wanted <= names for wanted in _OPTIMIZERS):
-        return Kind.OPTIMIZER
-    if names & {"_functional", "_operations"} or any(map(INDEXED.match, names)):
-        return Kind.MODEL
-    if names & {"_compiled_trainable_state", "train_function"} or names >= _EXPORTED:
-        return Kind.MODEL
-    if "call_signature_parameters" in names:
-        return Kind.LAYER
-    if names and all(name.isdecimal() for name in names):
-        return Kind.CONTAINER
-    return Kind.OBJECT
-
-
 def walk(things: Sequence[Thing], limits: Limits = DEFAULT) -> Walked:
     """Walk from the root, the nearest first; what only Keras' lists lead to comes last.
 
     Raises LimitExceeded: `depth` where an object is further from the root, `key_bytes` where a
     name is longer than any key.
     """
-    walked = Walked(things)
+    walked = Walked(things, flavor_of((one.identifier, one.names) for one in things))
     if things:
         _Walk(walked, limits).run()
     return walked
@@ -338,6 +262,12 @@ class _Walk:
             for child in self.things[step.number].children:
                 self.follow(step, child)
 
+    def _is_counted_metric(self, step: _Step, thing: Thing) -> bool:
+        """tf_keras counts a metric that is a model's own attribute as one of its layers."""
+        holder = self.things[step.holder].kind
+        counted = self.walked.flavor is Flavor.TF_KERAS and not step.listed
+        return counted and thing.kind is Kind.METRIC and holder in {Kind.MODEL, Kind.LAYER}
+
     def follow(self, step: _Step, child: Reference) -> None:
         parent, thing = self.things[step.number], self.things[child.node]
         if len(child.name) > self.limits.key_bytes:
@@ -358,7 +288,7 @@ class _Walk:
         if thing.number in self.seen:
             return
         self.seen.add(thing.number)
-        if section is Section.MODEL:
+        if section is Section.MODEL and not self._is_counted_metric(step, thing):
             section = _SECTIONS.get(thing.kind, section)
         inside = (
             thing.kind is Kind.CONTAINER

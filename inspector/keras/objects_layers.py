@@ -12,7 +12,8 @@ from typing import Any
 
 from inspector.errors import LimitExceeded
 from inspector.keras.bind import parts_of
-from inspector.keras.objects_graph import INDEXED, KERAS, Kind, Thing, Walked
+from inspector.keras.objects_graph import Thing, Walked
+from inspector.keras.objects_kinds import INDEXED, KERAS, Kind
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Layer, Section
 
@@ -23,6 +24,7 @@ _WRAPPERS: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"_weight_vars", "_output_quantizers", "optimizer_step"}), "QuantizeWrapperV2"),
     (frozenset({"quantizer_vars", "optimizer_step"}), "QuantizeLayer"),
 )
+METRIC_MODULE = "keras.metrics"
 # Lists in which a Keras 3 model has its layers.
 _MODEL_LISTS = frozenset({"_operations", "_layers"})
 
@@ -33,9 +35,11 @@ def layer_index(name: str) -> int | None:
     return int(found[2]) if found is not None and found[1] is None else None
 
 
-def wrapper_class(thing: Thing) -> str:
-    """The class of a tfmot wrapper, told by the attributes that it holds; "" for other objects."""
+def told_class(thing: Thing) -> str:
+    """The class of a metric or tfmot wrapper, told by what it holds; "" for other objects."""
     names = thing.names
+    if thing.kind is Kind.METRIC:
+        return "Metric"
     return next((name for wanted, name in _WRAPPERS if wanted <= names), "")
 
 
@@ -211,8 +215,9 @@ class _Builder:
         layer = Layer(
             path="" if parent is None else self._place(parent, name),
             name=name,
-            class_name=class_name if isinstance(class_name, str) else wrapper_class(thing),
+            class_name=class_name if isinstance(class_name, str) else told_class(thing),
             attr=self._attr(holder, within),
+            module=METRIC_MODULE if thing.kind is Kind.METRIC else None,
             config=config if isinstance(config, Mapping) else {},
             trainable=trainable if isinstance(trainable, bool) else None,
             is_model=parent is None or thing.kind is Kind.MODEL,

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from inspector.keras.bind import parts_of
 from inspector.keras.layers import Variable
-from inspector.keras.objects_graph import Kind, Thing, Walked
+from inspector.keras.objects_graph import Thing, Walked
+from inspector.keras.objects_kinds import Kind
 from inspector.keras.tfmot import is_tfmot
 from inspector.model import Layer, Role
 
