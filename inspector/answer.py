@@ -190,6 +190,8 @@ def _stored_sentence(report: ArtifactReport) -> Iterable[str]:
     stored = report.totals.stored_elements
     parts: dict[str, int] = {}
     for role, row in report.roles.items():
+        if role == Role.ACTIVATION:
+            continue
         label = _stored_as(role)
         parts[label] = parts.get(label, 0) + row.elements
     words = [f"{number(size)} {label}" for label, size in parts.items() if size]
@@ -261,6 +263,9 @@ _SAID = {"V2": "2-byte opaque values, probably bfloat16, which are not measured"
 
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """How the weights are stored, where that is not plain float32."""
+    if report.scheme is not None:
+        yield f"Quantization: {report.scheme.rstrip('.')}."
+        return
     by_dtype: dict[str, list[TensorReport]] = {}
     for tensor in report.tensors:
         if tensor.role == Role.WEIGHT:
@@ -285,6 +290,42 @@ def _typed(dtype: str, tensors: list[TensorReport]) -> str:
     names = sorted({tensor.variable for tensor in tensors if tensor.variable})
     elements = count(sum(tensor.elements for tensor in tensors), "element")
     return f"{dtype} ({', '.join([*names, elements]) if len(names) <= 4 else elements})"
+
+
+def _sparse(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    """What storing without zeros saves."""
+    found = [tensor.sparsity for tensor in report.tensors if tensor.sparsity is not None]
+    if not found:
+        return
+    stored, dense, saved = (
+        sum(one[key] for one in found) for key in ("stored", "dense", "saved_bytes")
+    )
+    forms = listing(sorted({one["format"] for one in found}))
+    verb = "is" if len(found) == 1 else "are"
+    yield (
+        f"{count(len(found), 'tensor')} {verb} stored sparsely ({forms}): {number(stored)} of "
+        f"{count(dense, 'value')}, which "
+        + (
+            f"saves {count(saved, 'byte')}."
+            if saved >= 0
+            else f"takes {count(-saved, 'byte')} more than all values would."
+        )
+    )
+
+
+def _cost(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    """What one call takes."""
+    cost = report.cost
+    if cost is None:
+        return
+    parts = []
+    if cost.macs is not None:
+        left = f" ({count(cost.uncounted, 'operator')} not counted)" if cost.uncounted else ""
+        parts.append(f"{count(cost.macs, 'multiply-accumulate')}{left}")
+    if cost.peak_activation_bytes is not None:
+        parts.append(f"{count(cost.peak_activation_bytes, 'byte')} of activations at its peak")
+    if parts:
+        yield f"One call takes {listing(parts)}."
 
 
 def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -423,6 +464,8 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _finite,
     _patterns,
     _types,
+    _sparse,
+    _cost,
     _stored,
     _copies,
     _training,

@@ -17,12 +17,14 @@ from inspector.errors import ArtifactError
 from inspector.layer_rows import keras_elements
 from inspector.model import (
     Artifact,
+    Cost,
     Measurement,
     Problem,
     Role,
     Section,
     Severity,
     Signature,
+    Sparse,
     Tensor,
     Verdict,
 )
@@ -99,6 +101,10 @@ def build_show(
             r.OperatorReport(one.name, one.count, one.custom, one.version)
             for one in artifact.operators
         ),
+        scheme=artifact.scheme,
+        cost=None if artifact.cost is None else _cost(artifact.cost),
+        min_runtime_version=artifact.runtime,
+        attached=dict(artifact.attached),
     )
     return replace(result, answer=sentences(result, _facts(artifact, verdicts, stored)))
 
@@ -208,14 +214,46 @@ def tensor_report(
         elements=tensor.elements,
         nbytes=tensor.nbytes,
         trainable=verdict.trainable,
-        quantization=quantization,
-        sparsity=None,
+        quantization=quantization or _quantized(tensor),
+        sparsity=None if tensor.sparse is None else _sparse(tensor.sparse),
         alias_of=verdict.alias_of,
         about=verdict.about,
         storage=tensor.storage,
         links=tensor.links,
         measure=None if measurement is None else _measure(measurement, tensor.elements),
     )
+
+
+def _quantized(tensor: Tensor) -> dict[str, Any] | None:
+    found = tensor.quantized
+    if found is None:
+        return None
+    return {
+        "dtype": tensor.dtype,
+        "scheme": found.scheme,
+        "count": found.count,
+        "scale": _ends(found.scale),
+        "zero_point": _ends(found.zero_point),
+        "axis": found.axis,
+        "block": found.block,
+        "symmetric": found.symmetric,
+        "parameters": dict(found.tensors),
+    }
+
+
+def _ends(ends: tuple[float, float] | None) -> list[r.Extreme] | None:
+    """The least and the most, spelled as JSON can."""
+    return None if ends is None else [_extreme(end) for end in ends]
+
+
+def _sparse(sparse: Sparse) -> dict[str, Any]:
+    return {
+        "format": sparse.format,
+        "block": None if sparse.block is None else list(sparse.block),
+        "stored": sparse.stored,
+        "dense": sparse.dense,
+        "saved_bytes": sparse.saved,
+    }
 
 
 def problem_report(problem: Problem) -> r.ProblemReport:
@@ -249,6 +287,10 @@ def _extreme(value: float | None) -> r.Extreme:
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+def _cost(cost: Cost) -> r.CostReport:
+    return r.CostReport(cost.macs, cost.macs_rule, cost.uncounted, cost.peak, cost.peak_rule)
 
 
 def _signature(signature: Signature) -> r.SignatureReport:
@@ -359,6 +401,7 @@ def _layer(row: LayerRow, tensors: list[r.TensorReport], measured: bool) -> r.La
         overhead=row.overhead,
         roles={role.value: row.roles[role] for role in Role if row.roles.get(role)},
         weights=_weights(tensors) if measured else None,
+        macs=row.macs,
     )
 
 

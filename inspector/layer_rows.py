@@ -37,6 +37,7 @@ class LayerRow:
     overhead: int
     roles: Mapping[Role, int]
     tensors: tuple[str, ...]
+    macs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ def _row(
         ),
         roles=roles,
         tensors=tuple(tensor.name for tensor in tensors),
+        macs=layer.macs if layer is not None else None,
     )
 
 

@@ -80,6 +80,7 @@ class LayerReport(Struct, frozen=True):
 
     wraps: class name of the layer inside a wrapper; overhead: elements that stripping removes;
     roles: elements stored, by role; weights: zeros among its weights, None when not measured.
+    macs: multiply-accumulates of one call with one example, None where no rule or shape tells.
     """
 
     name: str
@@ -90,6 +91,7 @@ class LayerReport(Struct, frozen=True):
     overhead: int
     roles: dict[str, int]
     weights: WeightsReport | None
+    macs: int | None = None
 
 
 class PatternReport(Struct, frozen=True):
@@ -125,8 +127,10 @@ class TensorReport(Struct, frozen=True):
     it; about: the tensor it serves (a mask's kernel); alias_of: the tensor it repeats; storage:
     how it is stored, in words; links: further paths that lead to the same stored object.
     quantization: how its values are, or in training are to be, quantized: {"dtype", "parameters":
-    {variable: name of the tensor that holds it}}; null where no quantization parameter serves it.
-    sparsity describes sparse storage (TFLite).
+    {variable: name of the tensor that holds it}}, of TFLite {"dtype", "scheme", "count", "scale",
+    "zero_point" (least and most of each), "axis", "block", "symmetric", "parameters"}; null where
+    nothing quantizes it. sparsity describes sparse storage (TFLite): {"format", "block", "stored",
+    "dense", "saved_bytes"}.
     """
 
     name: str
@@ -181,6 +185,18 @@ class SignatureReport(Struct, frozen=True):
     tags: tuple[str, ...]
 
 
+class CostReport(Struct, frozen=True):
+    """What one call costs, by the rules named: multiply-accumulates, and bytes of activations that
+    live at once, at most. uncounted: operators that macs leaves out.
+    """
+
+    macs: int | None
+    macs_rule: str
+    uncounted: int
+    peak_activation_bytes: int | None
+    peak_rule: str
+
+
 class OperatorReport(Struct, frozen=True):
     """An operator that the graphs use `count` times. custom: it is none of TensorFlow's own."""
 
@@ -206,7 +222,9 @@ class ArtifactReport(Struct, frozen=True):
     and every count is None. totals_reasons: why a total is None. bytes: by label, sums exactly to
     nbytes. in_no_layer: elements by role of tensors that no entry of `layers` holds. weights:
     zeros among all weights, None when not measured. tags: of each meta graph of a SavedModel;
-    operators: of all its graphs and functions, the most used first.
+    operators: of all its graphs and functions, the most used first. scheme: how the model is
+    quantized, in words; min_runtime_version: the oldest LiteRT runtime that has all its operators,
+    as the file says; attached: files inside it, bytes by name.
     """
 
     path: str
@@ -229,6 +247,10 @@ class ArtifactReport(Struct, frozen=True):
     tags: tuple[tuple[str, ...], ...] = ()
     signatures: tuple[SignatureReport, ...] = ()
     operators: tuple[OperatorReport, ...] = ()
+    scheme: str | None = None
+    cost: CostReport | None = None
+    min_runtime_version: str | None = None
+    attached: dict[str, int] = {}
     shown: Shown | UnsetType = UNSET
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inspector.report import ArtifactReport, PortReport, SignatureReport
+from inspector.report import ArtifactReport, OperatorReport, PortReport, SignatureReport
 from inspector.words import count, listing, number
 
 _SIGNATURES = 20  # signatures that are written out
 _PORTS = 40  # inputs or outputs of one signature
 _CUSTOM = 20  # custom operators that are named
 _KINDS = 6  # of the most used operators
+_VERSIONED = 40  # of operators that have versions, which decide whether a runtime has them
 
 
 def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
@@ -28,6 +29,15 @@ def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
         lines.append(("signature", f"... and {number(more)} more (all in --format json)"))
     if artifact.operators:
         lines.append(("operators", _operators(artifact)))
+    if artifact.min_runtime_version:
+        lines.append(("runtime", f"{artifact.min_runtime_version} or later, as the file says"))
+    if artifact.cost is not None:
+        rules = f"multiply-accumulates: {artifact.cost.macs_rule}"
+        lines.append(("cost", f"{rules}; activations: {artifact.cost.peak_rule}"))
+    if artifact.attached:
+        files = [f"{name} {number(size)}" for name, size in artifact.attached.items()]
+        named = listing([*files[:_CUSTOM], *_rest(len(files) - _CUSTOM)])
+        lines.append(("files inside", named))
     custom = [one.name for one in artifact.operators if one.custom]
     if custom:
         named = listing([*custom[:_CUSTOM], *_rest(len(custom) - _CUSTOM)])
@@ -42,12 +52,17 @@ def _rest(more: int) -> list[str]:
 
 
 def _operators(artifact: ArtifactReport) -> str:
-    top = artifact.operators[:_KINDS]
+    versioned = any(one.version is not None for one in artifact.operators)
+    top = artifact.operators[: _VERSIONED if versioned else _KINDS]
     total = sum(one.count for one in artifact.operators)
-    named = ", ".join(f"{one.name} {number(one.count)}" for one in top)
+    named = ", ".join(f"{_versioned(one)} {number(one.count)}" for one in top)
     kinds = len(artifact.operators)
     rest = f", and {count(kinds - len(top), 'more kind')}" if kinds > len(top) else ""
     return f"{number(total)} in the graph: {named}{rest}"
+
+
+def _versioned(operator: OperatorReport) -> str:
+    return operator.name if operator.version is None else f"{operator.name} v{operator.version}"
 
 
 def _signature(signature: SignatureReport) -> str:

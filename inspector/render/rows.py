@@ -24,7 +24,9 @@ _HEADS = {
     "optimizer_state": "optimizer",
 }
 _LAST_TO_GO = {"weight": 59, "mask": 58, "statistic": 57}
-_CONSTANTS = 12  # that are listed without being asked for
+# Roles of which a graph has many; more than a few are listed only when asked for.
+_FOLDED = ("constant", "activation")
+_MANY = 12
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _YES_NO = {True: "yes", False: "no", None: "?"}
 
@@ -46,28 +48,30 @@ def layer_table(artifact: ArtifactReport) -> Table:
         # Where one weight is not measured, "?" says so.
         artifact.weights is None and any(row.weights for row in artifact.layers)
     )
-    # Where Keras counts nothing a column of "?" would only take room.
-    counted = artifact.totals.count_params is not None or any(
-        row.count_params is not None for row in artifact.layers
-    )
+    counted = _counts(artifact)
+    trains = counted or any(row.trainable is not None for row in artifact.layers)
+    cost = artifact.cost is not None
     columns = (
         Column("layer", keep=100, words=True, least=20),
         Column("class", keep=60, words=True, least=17),
         *((Column("params", keep=99),) if counted else ()),
         *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
         *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),
-        Column("trainable", keep=30, words=True),
+        *((Column("MACs", keep=75),) if cost else ()),
+        *((Column("trainable", keep=30, words=True),) if trains else ()),
     )
-    rows = [_layer(row, roles, counted, measured) for row in artifact.layers]
+    kept = _Kept(counted, measured, cost, trains)
+    rows = [_layer(row, roles, kept) for row in artifact.layers]
     if any(role in roles for role in artifact.in_no_layer) and not artifact.shown:
-        rows.append(_no_layer(artifact, roles, counted, measured))
+        rows.append(_no_layer(artifact, roles, len(columns)))
     footer = (
         "whole artifact" if artifact.shown else "total",
         "",
         *((optional(artifact.totals.count_params),) if counted else ()),
         *(number(artifact.roles[role].elements) for role in roles),
         *(_zeros(artifact.weights) if measured else ()),
-        optional(artifact.totals.trainable),
+        *((optional(artifact.cost.macs),) if cost and artifact.cost else ()),
+        *((optional(artifact.totals.trainable),) if trains else ()),
     )
     apart = [
         f"{ROLE_LABELS[role]} {number(elements)}"
@@ -84,28 +88,38 @@ def _rank(role: str) -> int:
     return _LAST_TO_GO.get(role, 50)
 
 
-def _layer(row: LayerReport, roles: list[str], counted: bool, measured: bool) -> tuple[str, ...]:
+def _counts(artifact: ArtifactReport) -> bool:
+    """Whether Keras counts anything: a column of "?" would only take room."""
+    rows = [artifact.totals.count_params, *(row.count_params for row in artifact.layers)]
+    return any(row is not None for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Which columns the table of layers has, beside those that it always has."""
+
+    counted: bool
+    measured: bool
+    cost: bool
+    trains: bool
+
+
+def _layer(row: LayerReport, roles: list[str], kept: _Kept) -> tuple[str, ...]:
     return (
         row.name or "(model)",
         f"{row.class_name}({row.wraps})" if row.wraps else row.class_name or "?",
-        *((optional(row.count_params),) if counted else ()),
+        *((optional(row.count_params),) if kept.counted else ()),
         *(_cell(row.roles.get(role)) for role in roles),
-        *(_zeros(row.weights) if measured else ()),
-        _YES_NO[row.trainable] if "weight" in row.roles else "",
+        *(_zeros(row.weights) if kept.measured else ()),
+        *((_cell(row.macs),) if kept.cost else ()),
+        *((_YES_NO[row.trainable] if "weight" in row.roles else "",) if kept.trains else ()),
     )
 
 
-def _no_layer(
-    artifact: ArtifactReport, roles: list[str], counted: bool, measured: bool
-) -> tuple[str, ...]:
-    return (
-        "(in no layer)",
-        "",
-        *(("",) if counted else ()),
-        *(_cell(artifact.in_no_layer.get(role)) for role in roles),
-        *(("", "") if measured else ()),
-        "",
-    )
+def _no_layer(artifact: ArtifactReport, roles: list[str], width: int) -> tuple[str, ...]:
+    cells = [_cell(artifact.in_no_layer.get(role)) for role in roles]
+    before = ["(in no layer)", *[""] * (1 + _counts(artifact))]
+    return (*before, *cells, *[""] * (width - len(before) - len(cells)))
 
 
 def _cell(elements: int | None) -> str:
@@ -123,17 +137,19 @@ def _zeros(weights: WeightsReport | None) -> tuple[str, str]:
 def tensor_table(artifact: ArtifactReport) -> Table:
     """One row a tensor, in the artifact's order.
 
-    Of many small constants, as graphs have them, a note stands in place of the rows unless a filter
-    asked for some.
+    Of many constants and activations, as graphs have them, a note stands in place of the rows
+    unless a filter asked for some.
     """
     tensors = artifact.tensors
-    constants = [one for one in tensors if one.role == "constant"]
-    note = ""
-    if len(constants) > _CONSTANTS and not artifact.shown:
-        tensors = tuple(one for one in tensors if one.role != "constant")
-        elements = sum(one.elements for one in constants)
-        what = f"{count(len(constants), 'constant')} of {count(elements, 'element')}"
-        note = f"{what} have no row here: --role constant lists them."
+    notes = []
+    for role in _FOLDED if not artifact.shown else ():
+        found = [one for one in tensors if one.role == role]
+        if len(found) > _MANY:
+            tensors = tuple(one for one in tensors if one.role != role)
+            elements = sum(one.elements for one in found)
+            what = f"{count(len(found), role)} of {count(elements, 'element')}"
+            notes.append(f"{what} have no row here: --role {role} lists them.")
+    note = " ".join(notes)
     measured = any(tensor.measure for tensor in tensors)
     # Where paths say less: numbered variables, a checkpoint's keys.
     called = any(not _tells(tensor) for tensor in tensors)

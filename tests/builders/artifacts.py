@@ -46,6 +46,7 @@ class Row:
     overhead: int
     roles: Mapping[Role, int]
     tensors: tuple[str, ...]
+    macs: int | None = None
 
 
 @dataclass(frozen=True)
