@@ -498,17 +498,13 @@ def test_a_git_lfs_pointer_names_the_real_object(tmp_path):
     assert "sha256 4d7a214614ab" in problem.message
 
 
-TABLE = bytes(40) + bytes.fromhex("57fb808b247547db")
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", ["empty file"]),
         (b"<!DOCTYPE html><title>404</title>", ["HTML page", "404"]),
-        (TABLE, ["TensorBundle index", "data shard", "w.hdf5.data-00000-of-0000N"]),
-        (b"\x08\x01\x12\x90\x01" + bytes(64), ["SavedModel"]),
-        (b"\n\x0b\n\x05input\x12\x02Id" + bytes(64), ["GraphDef"]),
+        (b"\x93NUMPY" + bytes(64), ["NumPy array"]),
+        (b"PK\x05\x06" + bytes(18), ["zip without a Keras config.json"]),
     ],
 )
 def test_another_thing_under_a_model_name_is_named_by_its_content(tmp_path, content, words):
