@@ -66,7 +66,7 @@ from inspector.wire.saved_model import (
 )
 from inspector.wire.text_format import to_binary
 
-FORMAT = Format("saved-model", "SavedModel", ("/",), "saved-model")
+FORMAT = Format("saved-model", "SavedModel", ("saved_model.pb",), "saved-model")
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _PREFIX = "variables/variables"
 _METADATA, _FINGERPRINT, _ASSETS = "keras_metadata.pb", "fingerprint.pb", "assets/"
