@@ -29,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default=SAMPLES, metavar="DIR", help="default: sample_models/")
     parser.add_argument("--check", action="store_true", help="compare with DIR, write nothing")
     options = parser.parse_args(arguments)
-    for needed in ("tensorflow", "tf_keras", "tensorflow_model_optimization"):
+    for needed in (
+        "tensorflow",
+        "tf_keras",
+        "tensorflow_model_optimization",
+        "ai_edge_litert",
+    ):
         if importlib.util.find_spec(needed) is None:
             parser.error(f"{needed} is not installed: the samples need the extra `live`")
     names = chosen(options.only)
@@ -60,7 +65,7 @@ def chosen(only: str) -> set[str]:
 
 def make(directory: str, names: set[str]) -> None:
     """Writes the samples, then loads each one back and writes its `.expected.json`."""
-    from samples import catalog, families, live, tensorflow_live
+    from samples import catalog, families, live, tensorflow_live, tflite_live
 
     # All files come first: a weights-only one needs its model beside it to be loaded.
     for name, writer in list(catalog.write(families.FAMILIES, directory, names)):
@@ -68,11 +73,13 @@ def make(directory: str, names: set[str]) -> None:
         path = os.path.join(directory, name)
         if isinstance(writer, tensorflow_live.Built):
             said = tensorflow_live.measure(path, writer)
+        elif isinstance(writer, tflite_live.Lite):
+            said = tflite_live.measure(path, writer)
         else:
             saved = writer.model if isinstance(writer, catalog.Unloadable) else None
             said = live.measure(path, saved)
         write_json(path + ".expected.json", said)
-        counted = said["count_params"]
+        counted = said.get("count_params")
         print(
             f"{name}: {said['roles'] if counted is None else f'{counted:,} parameters'}", flush=True
         )

@@ -10,6 +10,7 @@ from samples import (
     saved_models,
     saved_modules,
     tf_keras_layers,
+    tflite,
 )
 
 KERAS_FILES = (
@@ -27,4 +28,4 @@ TENSORFLOW_ARTIFACTS = (
     *graphs.FAMILIES,
 )
 
-FAMILIES = (*KERAS_FILES, *TENSORFLOW_ARTIFACTS)
+FAMILIES = (*KERAS_FILES, *TENSORFLOW_ARTIFACTS, *tflite.FAMILIES)

@@ -26,9 +26,9 @@ def expected(name: str) -> Any:
 NAMES = sorted(n.removesuffix(SUFFIX) for n in os.listdir(SAMPLES) if n.endswith(SUFFIX))
 
 # What is expected of TensorFlow's own formats is said key by key, of Keras files by variable.
-TENSORFLOW = [name for name in NAMES if "format" in expected(name)]
-KERAS = [name for name in NAMES if name not in TENSORFLOW]
-SAVED_MODELS, CHECKPOINTS, GRAPHS = (
-    [name for name in TENSORFLOW if expected(name)["format"] == kind]
-    for kind in ("saved-model", "checkpoint", "frozen-graph")
+SAVED_MODELS, CHECKPOINTS, GRAPHS, TFLITE = (
+    [name for name in NAMES if expected(name).get("format") == kind]
+    for kind in ("saved-model", "checkpoint", "frozen-graph", "tflite")
 )
+TENSORFLOW = sorted([*SAVED_MODELS, *CHECKPOINTS, *GRAPHS])
+KERAS = [name for name in NAMES if "format" not in expected(name)]

@@ -238,4 +238,4 @@ def test_the_check_finds_a_graph_that_is_another(tmp_path, capsys):
 
 
 def test_every_sample_is_of_a_known_format():
-    assert set(TENSORFLOW) | set(samples.KERAS) == set(samples.NAMES)
+    assert set(TENSORFLOW) | set(samples.KERAS) | set(samples.TFLITE) == set(samples.NAMES)
