@@ -8,11 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from inspector.classify import catalog, constants, fallback, objects, structure, tf_names, training
+from inspector.classify import (
+    catalog,
+    constants,
+    fallback,
+    objects,
+    structure,
+    tf_names,
+    tflite,
+    training,
+)
 from inspector.classify.rule import Context, Rule
 from inspector.model import Artifact, Problem, Tensor, Verdict
 
 RULES: tuple[Rule, ...] = (
+    # All tensors of a .tflite model, and none of another artifact.
+    *tflite.RULES,
     *constants.FIRST,
     *objects.FIRST,
     *tf_names.RULES,

@@ -51,6 +51,8 @@ def _constant(what: str) -> Reading:
 
 
 OPERAND = Reading("operand of arithmetic")
+CHOICE = Reading("values to choose from")
+UPDATES = Reading("values to put in")
 TABLE = Reading("table that it looks values up in", None, "embeddings")
 INITIAL = Reading("value that a variable is set to")
 PASSED = Reading("value handed on to a subgraph")
@@ -59,6 +61,8 @@ STATE = Reading("state from one call to the next", Role.ACTIVATION)
 READINGS: Mapping[str, Reading] = {
     "data": Reading("data that it works on"),
     "operand": OPERAND,
+    "choice": CHOICE,
+    "updates": UPDATES,
     "passed": PASSED,
     "table": TABLE,
     "initial": INITIAL,
@@ -161,7 +165,7 @@ DEPTH_TO_SPACE depth_to_space data
 DEQUANTIZE dequantize data
 DILATE dilate data dilations filling
 DIV div operand operand
-DYNAMIC_UPDATE_SLICE dynamic_update_slice data operand begin
+DYNAMIC_UPDATE_SLICE dynamic_update_slice data updates begin
 ELU activations data
 EMBEDDING_LOOKUP embedding_lookup indices embeddings
 EMBEDDING_LOOKUP_SPARSE embedding_lookup_sparse indices indices shape weighting embeddings
@@ -202,7 +206,7 @@ LOG_SOFTMAX activations data
 LSH_PROJECTION lsh_projection hashes data weighting
 LSTM lstm {_LSTM}
 MATRIX_DIAG matrix_diag data
-MATRIX_SET_DIAG matrix_set_diag data operand
+MATRIX_SET_DIAG matrix_set_diag data updates
 MAXIMUM maximum_minimum operand operand
 MAX_POOL_2D pooling data
 MEAN reduce data axis
@@ -247,10 +251,10 @@ RIGHT_SHIFT right_shift operand operand
 RNN basic_rnn data kernel recurrent bias state
 ROUND round data
 RSQRT elementwise data
-SCATTER_ND scatter_nd indices operand shape
+SCATTER_ND scatter_nd indices updates shape
 SEGMENT_SUM segment_sum data segments
-SELECT select condition operand operand
-SELECT_V2 select condition operand operand
+SELECT select condition choice choice
+SELECT_V2 select condition choice choice
 SHAPE shape data
 SIGN sign data
 SIN elementwise data
@@ -259,7 +263,7 @@ SLICE slice data begin size
 SOFTMAX activations data
 SPACE_TO_BATCH_ND space_to_batch_nd data block paddings
 SPACE_TO_DEPTH space_to_depth data
-SPARSE_TO_DENSE sparse_to_dense indices shape operand filling
+SPARSE_TO_DENSE sparse_to_dense indices shape updates filling
 SPLIT split axis data
 SPLIT_V split_v data size axis
 SQRT elementwise data
@@ -304,7 +308,7 @@ STABLEHLO_CUSTOM_CALL - data*
 STABLEHLO_DIVIDE - operand operand
 STABLEHLO_DOT_GENERAL - matrix matrix
 STABLEHLO_DYNAMIC_SLICE - data begin*
-STABLEHLO_DYNAMIC_UPDATE_SLICE - data operand begin*
+STABLEHLO_DYNAMIC_UPDATE_SLICE - data updates begin*
 STABLEHLO_EXPONENTIAL - data
 STABLEHLO_FLOOR - data
 STABLEHLO_GATHER stablehlo_gather table indices
@@ -324,8 +328,8 @@ STABLEHLO_REMAINDER - operand operand
 STABLEHLO_RESHAPE - data
 STABLEHLO_RNG_BIT_GENERATOR stablehlo_rng_bit_generator seed
 STABLEHLO_RSQRT - data
-STABLEHLO_SCATTER stablehlo_scatter operand indices operand
-STABLEHLO_SELECT - condition operand operand
+STABLEHLO_SCATTER stablehlo_scatter data indices updates
+STABLEHLO_SELECT - condition choice choice
 STABLEHLO_SHIFT_LEFT stablehlo_shift_left operand operand
 STABLEHLO_SLICE - data
 STABLEHLO_SORT - data*
