@@ -259,6 +259,18 @@ def test_the_root_s_lists_say_what_is_counted_and_what_is_trained():
     assert sum(placement.listed.values()) == 2
 
 
+def test_without_lists_the_layers_own_flags_tell_what_is_frozen():
+    frozen, kernel, _ = dense("frozen", 4, 3)
+    frozen.info["trainable"] = False
+    head, head_kernel, _ = dense("head", 3, 2)
+    inner = layer("Sequential", "inner", {"layer-0": head}, identifier="_tf_keras_sequential")
+    _, of, _ = placed(model("Functional", {"layer-0": frozen, "layer-1": inner}))
+    assert (of(kernel).trainable, of(head_kernel).trainable) == (False, True)
+    inner.info["trainable"] = False
+    _, of, _ = placed(model("Functional", {"layer-0": frozen, "layer-1": inner}))
+    assert of(head_kernel).trainable is False
+
+
 def test_a_variable_that_only_a_list_reaches_is_placed_by_its_name():
     inner, kernel, bias = dense("dense", 4, 3)
     loose = var("dense/loose", 3)
@@ -410,6 +422,32 @@ def test_metrics_are_called_by_their_names():
     root = model("Functional", {"keras_api": api})
     _, of, _ = placed(root)
     assert (of(total).section, of(total).owner) == (Section.METRICS, "metrics/loss")
+
+
+def test_a_metric_that_is_a_model_s_own_attribute_is_counted_with_the_model():
+    total, count = var("total", trainable=False), var("count", trainable=False)
+    kernel = var("dense/kernel", 4, 3)
+    children = {
+        "layer-0": Obj({"kernel": kernel}),
+        "tracker": Obj({"total": total, "count": count}),
+    }
+    _, of, _ = placed(model("Functional", children), classes=False)
+    assert (of(total).section, of(total).layer) == (Section.MODEL, "tracker")
+    # Beside a model, in a checkpoint's root, it is none of the model's.
+    beside = {
+        "model": model("Functional", {"layer-0": children["layer-0"]}),
+        "tracker": children["tracker"],
+    }
+    _, of, _ = placed(Obj(beside), classes=False)
+    assert (of(total).section, of(total).owner) == (Section.METRICS, "tracker")
+
+
+def test_an_object_that_stores_a_tensor_of_its_own_has_a_place():
+    odd = Obj(table=True)
+    built = build(model("Functional", {"odd": Obj({"inner": odd})}))
+    key = built.key(odd)
+    placement = place(built.checkpoint, {key: ("float32", (2,))})
+    assert (placement.places[key].layer, placement.places[key].variable) == ("", "inner")
 
 
 def test_a_table_s_keys_and_values_have_the_layer_that_holds_it():

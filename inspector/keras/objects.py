@@ -277,6 +277,10 @@ class _Placer:
         if training.complete and self.flavor is Flavor.KERAS3:
             return False
         own = self._own_trainable(claim.holder)
+        around = (claim.holder, *self.walked.ancestors(claim.holder))
+        # Saved without traces, a model has no lists; its layers' flags are in their metadata.
+        if flag and any(self.things[one].info.get("trainable") is False for one in around):
+            return False
         return flag if own is None else number in own
 
     def _own_trainable(self, holder: int) -> frozenset[int] | None:

@@ -264,9 +264,12 @@ class _Walk:
 
     def _is_counted_metric(self, step: _Step, thing: Thing) -> bool:
         """tf_keras counts a metric that is a model's own attribute as one of its layers."""
-        holder = self.things[step.holder].kind
+        holder = self.things[step.holder]
+        # A checkpoint of one object (`save_weights`) has that one as its root, and says so.
+        whole = holder.number == 0 and holder.child("root") == 0
         counted = self.walked.flavor is Flavor.TF_KERAS and not step.listed
-        return counted and thing.kind is Kind.METRIC and holder in {Kind.MODEL, Kind.LAYER}
+        held = holder.kind in {Kind.MODEL, Kind.LAYER} or whole
+        return counted and held and thing.kind is Kind.METRIC
 
     def follow(self, step: _Step, child: Reference) -> None:
         parent, thing = self.things[step.number], self.things[child.node]
