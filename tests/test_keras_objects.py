@@ -4,12 +4,22 @@ import math
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inspector.errors import LimitExceeded
 from inspector.keras.objects import place
+from inspector.keras.specs import layers_of
 from inspector.limits import Limits
 from inspector.model import Flavor, Section
-from inspector.wire.object_graph import Attribute, ObjectGraph, ObjectNode, Reference
+from inspector.wire.object_graph import (
+    Attribute,
+    ObjectGraph,
+    ObjectNode,
+    Reference,
+    SavedVariable,
+    SlotReference,
+)
 from tests.builders.objects import VALUE, Obj, build, layer, listing, mapping, model, var
 
 
@@ -603,3 +613,76 @@ def test_a_key_that_the_bundle_lacks_has_no_place():
     stored = {k: v for k, v in built.stored.items() if k != built.key(bias)}
     placement = place(built.checkpoint, stored, saved=built.saved, metadata=built.metadata)
     assert set(placement.places) == set(placement.listed) == set(stored)
+
+
+NAMES = st.sampled_from(
+    [
+        *("kernel", "layer", "layer-0", "layer_with_weights-0", "0", "1", "root", "model"),
+        *("variables", "trainable_variables", "non_trainable_variables", "_all_variables"),
+        *("keras_api", "metrics", "optimizer", "_variables", "_learning_rate", "iter", "decay"),
+        *("_trainable_variables", "_momentums", "_functional", "_operations", "_weight_vars"),
+        *("pruning_vars", "pruning_step", "optimizer_step", "_output_quantizers", "kernel_min"),
+        *("original_clusterable_weights", "cluster_centroids", "clustering_algorithms"),
+        *("total", "count", "_random_generator", "original_weight_kernel", "cells", "a/b", ""),
+    ]
+)
+FULL_NAMES = st.sampled_from(
+    ["", "Variable", "dense/kernel", "m/dense/kernel", "Adam/m/dense/kernel", "save_counter", "/"]
+)
+METADATA = st.sampled_from(
+    [
+        "",
+        "{}",
+        '{"name": "dense", "class_name": "Dense", "config": {}, "trainable": false}',
+        '{"name": "", "class_name": "PruneLowMagnitude", "config": {"pruning_schedule": 1}}',
+        '{"name": ["x"], "config": 3, "keras_version": 2}',
+    ]
+)
+IDENTIFIERS = st.sampled_from(
+    ["", "_tf_keras_layer", "_tf_keras_model", "_tf_keras_metric", "optimizer", "_generic"]
+)
+
+
+@st.composite
+def graphs(draw):
+    size = draw(st.integers(1, 9))
+    number = st.integers(0, size - 1)
+    edges = st.lists(st.builds(Reference, NAMES, number), max_size=5).map(tuple)
+    slots = st.lists(st.builds(SlotReference, NAMES, number, number), max_size=2).map(tuple)
+    checkpoint, saved, stored = [], [], {}
+    for one in range(size):
+        children, slot_list = draw(edges), draw(slots)
+        attributes = ()
+        if draw(st.booleans()):
+            name = draw(st.sampled_from(["VARIABLE_VALUE", "table", "OBJECT_CONFIG_JSON"]))
+            attributes = (Attribute(name, draw(FULL_NAMES), f"k{one}"),)
+            stored[f"k{one}"] = ("float32", draw(st.sampled_from([(), (2,), (2, 3), None])))
+        checkpoint.append(
+            ObjectNode(one, children=children, attributes=attributes, slots=slot_list)
+        )
+        variable = SavedVariable("v", "float32", (2,), draw(st.booleans()))
+        saved.append(
+            ObjectNode(
+                one,
+                draw(st.sampled_from(["", "variable", "user_object"])),
+                draw(st.one_of(st.just(children), edges)),
+                draw(IDENTIFIERS),
+                draw(METADATA),
+                variable if draw(st.booleans()) else None,
+            )
+        )
+    return ObjectGraph(tuple(checkpoint)), ObjectGraph(tuple(saved)), stored
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs(), st.booleans())
+def test_any_graph_is_placed_whole_and_its_layers_are_in_the_tree(built, classes):
+    checkpoint, saved, stored = built
+    placement = place(checkpoint, stored, saved=saved if classes else None)
+    assert placement.places.keys() <= stored.keys()
+    layers = layers_of(placement.model, placement.guessed)
+    for found in placement.places.values():
+        assert found.layer is None or found.layer in layers
+        for other in (found.slot_of, found.repeats, found.serves):
+            assert other is None or other in stored
+    assert set(placement.listed or ()) <= stored.keys()
