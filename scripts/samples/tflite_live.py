@@ -271,7 +271,7 @@ def _row(live: Live, key: tflite_roles.Key, tensor: Any) -> dict[str, Any]:
         "nbytes": live.buffer_size(tensor),
         "is_variable": bool(tensor.isVariable),
         "quantization": _quantization(details["quantization_parameters"]),
-        "sparsity": _sparsity(details["sparsity_parameters"]),
+        "sparsity": _sparsity(details["sparsity_parameters"], tensor),
     }
     if row["nbytes"]:
         row |= numbers(live.values(key), row["quantization"], details["quantization_parameters"])
@@ -300,10 +300,25 @@ def _quantization(said: Mapping[str, Any]) -> dict[str, Any] | None:
 FORMATS = {0: "dense", 1: "csr"}
 
 
-def _sparsity(said: Mapping[str, Any]) -> dict[str, Any] | None:
+WIDTHS = {"Int32VectorT": 4, "Uint16VectorT": 2, "Uint8VectorT": 1}
+
+
+def _index_bytes(tensor: Any) -> int:
+    """Bytes of the numbers that place a sparse tensor's values."""
+    vectors = [
+        vector
+        for dimension in tensor.sparsity.dimMetadata
+        for vector in (dimension.arraySegments, dimension.arrayIndices)
+        if vector is not None
+    ]
+    return sum(len(one.values) * WIDTHS[type(one).__name__] for one in vectors)
+
+
+def _sparsity(said: Mapping[str, Any], tensor: Any) -> dict[str, Any] | None:
     if not said:
         return None
     return {
+        "index_bytes": _index_bytes(tensor),
         "traversal_order": [int(one) for one in said["traversal_order"]],
         "block_map": [int(one) for one in said["block_map"]],
         "dimensions": [
