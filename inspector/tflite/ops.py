@@ -21,12 +21,14 @@ class Reading:
     """What an operator takes a tensor for.
 
     what: in words, "kernel" or "end of the slice". role: None where the place alone does not tell.
-    variable: what Keras would call such a variable.
+    variable: what Keras would call such a variable. takes_weights: where there is no role, whether
+    an array of real numbers is a weight there (see operand_role), and not just data.
     """
 
     what: str
     role: Role | None = None
     variable: str | None = None
+    takes_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,11 @@ def _constant(what: str) -> Reading:
     return Reading(what, Role.CONSTANT)
 
 
-OPERAND = Reading("operand of arithmetic")
+OPERAND = Reading("operand of arithmetic", takes_weights=True)
 CHOICE = Reading("values to choose from")
 UPDATES = Reading("values to put in")
-TABLE = Reading("table that it looks values up in", None, "embeddings")
-INITIAL = Reading("value that a variable is set to")
+TABLE = Reading("table that it looks values up in", None, "embeddings", takes_weights=True)
+INITIAL = Reading("value that a variable is set to", takes_weights=True)
 PASSED = Reading("value handed on to a subgraph")
 STATE = Reading("state from one call to the next", Role.ACTIVATION)
 
