@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from inspector.errors import ArtifactError, NotFound, Truncated
+from inspector.limits import MIB
 from inspector.model import Extent
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+# Pages of a map that were looked at stay in this process' memory: after this many bytes of views
+# they are let go, so that its size does not grow with the file's.
+_KEPT = 32 * MIB
+_LET_GO: int | None = getattr(mmap, "MADV_DONTNEED", None)  # not known on every system
+
+
 class LocalFile:
     """A file of this machine, by memory map. A context manager; `close` is safe to call twice."""
 
@@ -87,10 +94,20 @@ class LocalFile:
         except OSError as error:
             raise ArtifactError(f"cannot be read: {error.strerror}", self.path) from error
         self._view = memoryview(self._map) if self._map is not None else memoryview(b"")
+        self._viewed = 0
 
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)
+        self._viewed += length
+        if self._viewed > _KEPT:
+            self._viewed = length
+            self._let_go()
         return self._view[offset : offset + length]
+
+    def _let_go(self) -> None:
+        """Let the pages of the map go. Views stay good: what they show is looked up anew."""
+        if self._map is not None and _LET_GO is not None:
+            self._map.madvise(_LET_GO)
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from inspector import storage
 from inspector.errors import ArtifactError, NotFound, Truncated
 from inspector.model import Extent
 from inspector.storage import (
@@ -92,6 +95,35 @@ def test_raw_values_come_in_order_and_in_pieces():
     pieces = [*payload.blocks(64)]
     assert all(piece.nbytes <= 64 for piece in pieces)
     assert np.concatenate(pieces).tolist() == list(range(1000))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = tmp_path / "file"
+    with open(path, "wb") as handle:
+        handle.truncate(256 << 20)
+    code = f"""
+import resource
+from inspector.storage import LocalFile, RawPayload
+with LocalFile({str(path)!r}) as source:
+    payload = RawPayload(source, 0, source.size, "u1")
+    next(payload.blocks(1 << 20)).sum()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    zeros = sum(int((block == 0).sum()) for block in payload.blocks(1 << 20))
+    print(zeros, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    zeros, grown = map(int, run.stdout.split())
+    assert zeros == 256 << 20
+    assert grown < 64 << 10  # KiB
+
+
+def test_views_stay_good_when_pages_are_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_KEPT", 8)
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    with LocalFile(path) as source:
+        views = [source.view(at, 10) for at in range(0, 100, 10)]
+        assert b"".join(views) == bytes(range(100))
 
 
 def test_filled_values_take_no_memory():
