@@ -24,4 +24,12 @@ CUSTOM: Mapping[str, Signature] = {
         "mediapipe/util/tflite/operations/transpose_conv_bias.cc",
         (_DATA, READINGS["kernel"], READINGS["bias"]),
     ),
+    "UNIDIRECTIONAL_SEQUENCE_GRU": Signature(
+        "tflite/kernels/unidirectional_sequence_gru.cc",
+        (
+            *(_DATA, READINGS["state"]),
+            *(READINGS["kernel"], READINGS["bias"]),  # of the gates
+            *(READINGS["kernel"], READINGS["bias"]),  # of the candidate
+        ),
+    ),
 }

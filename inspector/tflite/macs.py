@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from inspector.tflite.custom_ops import CUSTOM
 from inspector.wire.flatbuffer_schema import Record
 from inspector.wire.tflite_model import Subgraph, TfliteModel, TfliteOperator
 
@@ -31,7 +32,7 @@ class Macs:
 
 @dataclass(frozen=True, slots=True)
 class _Shapes:
-    """The shapes of an operator's inputs and of its first output; None for one not known."""
+    """The shapes of an operator's inputs and of its first output; None for what is left out."""
 
     inputs: Sequence[Shape | None]
     output: Shape | None
@@ -40,16 +41,16 @@ class _Shapes:
     @property
     def outputs(self) -> int:
         """Number of values that come out. Raises LookupError where it is not known."""
-        if self.output is None:
-            raise LookupError
-        return math.prod(self.output)
+        return math.prod(_known(self.output))
 
     def side(self, index: int) -> Shape:
-        """The shape of an input. Raises LookupError where it has none."""
-        found = self.inputs[index]
-        if found is None:
-            raise LookupError(index)
-        return found
+        """The shape of an input. Raises LookupError where it has none, or a side is not known."""
+        return _known(self.inputs[index])
+
+    def sizes(self, places: Sequence[int]) -> int:
+        """Values of all inputs at some places that are not left out. Raises LookupError."""
+        there = [self.side(one) for one in places if self.inputs[one] is not None]
+        return sum(map(math.prod, there))
 
     def sides(self, name: str) -> Shape:
         """A vector among the options, empty where there are none."""
@@ -71,6 +72,10 @@ def _transposed(at: _Shapes) -> int:
     return math.prod(at.side(2)) * math.prod(at.side(1)[:3])
 
 
+def _transposed_with_bias(at: _Shapes) -> int:
+    return math.prod(at.side(0)) * math.prod(at.side(1)[:3])
+
+
 def _volume(at: _Shapes) -> int:
     return at.outputs * math.prod(at.side(1)[:4])
 
@@ -87,28 +92,37 @@ def _matrices(at: _Shapes) -> int:
     return at.outputs * at.side(0)[-2 if at.number("adj_x") else -1]
 
 
+# Inputs that are kernels, by the number of inputs: each is multiplied with a vector once a step.
+# Peepholes and coefficients of layer normalization are multiplied value by value.
+_KERNELS: Mapping[int, Sequence[int]] = {
+    5: (2,),  # kernel type BASIC
+    20: (*range(1, 9), 16),
+    24: (*range(1, 9), 16),
+}
+_BOTH_KERNELS: Mapping[int, Sequence[int]] = {
+    12: (1, 2, 5, 6, 10, 11),
+    48: (*range(1, 9), 16, *range(18, 26), 33, *range(40, 48)),
+}
+
+
+def _steps(at: _Shapes) -> int:
+    return math.prod(at.side(0)[:-1])
+
+
 def _recurrent(at: _Shapes) -> int:
-    steps = math.prod(at.side(0)[:-1])
-    # Matrices are the kernels; biases, peepholes and states of one row have other ranks or places.
-    return steps * sum(math.prod(at.side(one)) for one in _kernels(at))
-
-
-def _kernels(at: _Shapes) -> list[int]:
-    """Inputs that are kernels: for each step they are multiplied with a vector once."""
-    places = {5: (2,), 20: (*range(1, 9), 16), 24: (*range(1, 9), 16)}.get(len(at.inputs))
-    if places is None:
-        raise LookupError(len(at.inputs))
-    return [one for one in places if at.inputs[one] is not None]
+    return _steps(at) * at.sizes(_KERNELS[len(at.inputs)])
 
 
 def _simple_recurrent(at: _Shapes) -> int:
-    return math.prod(at.side(0)[:-1]) * (math.prod(at.side(1)) + math.prod(at.side(2)))
+    return _steps(at) * (math.prod(at.side(1)) + math.prod(at.side(2)))
 
 
 def _both_recurrent(at: _Shapes) -> int:
-    places = {12: (1, 2, 5, 6, 10, 11), 48: (*range(1, 9), 16, *range(18, 26), 33, *range(40, 48))}
-    kernels = [one for one in places[len(at.inputs)] if at.inputs[one] is not None]
-    return math.prod(at.side(0)[:-1]) * sum(math.prod(at.side(one)) for one in kernels)
+    return _steps(at) * at.sizes(_BOTH_KERNELS[len(at.inputs)])
+
+
+def _gated(at: _Shapes) -> int:
+    return _steps(at) * (math.prod(at.side(2)) + math.prod(at.side(4)))
 
 
 def _svdf(at: _Shapes) -> int:
@@ -127,12 +141,14 @@ def _general(at: _Shapes) -> int:
 
 
 _LSTM = "steps x the elements of all kernels, recurrent and projection kernels"
+_TRANSPOSED = "inputs x kernel height x width x output channels"
 
-# Operator -> (its count, the rule in words). Layouts of kernels: the kernels of LiteRT.
+# Operator -> (its count, the rule in words). Layouts of kernels: the kernels of LiteRT. The last
+# two are custom operators, by their own names (see custom_ops).
 _RULES: Mapping[str, tuple[Callable[[_Shapes], int], str]] = {
     "CONV_2D": (_convolution, "outputs x kernel height x width x input channels of a group"),
     "DEPTHWISE_CONV_2D": (_depthwise, "outputs x kernel height x width"),
-    "TRANSPOSE_CONV": (_transposed, "inputs x kernel height x width x output channels"),
+    "TRANSPOSE_CONV": (_transposed, _TRANSPOSED),
     "CONV_3D": (_volume, "outputs x kernel depth x height x width x input channels"),
     "CONV_3D_TRANSPOSE": (
         _transposed_volume,
@@ -149,6 +165,8 @@ _RULES: Mapping[str, tuple[Callable[[_Shapes], int], str]] = {
     "SVDF": (_svdf, "batch x the elements of both kernels"),
     "STABLEHLO_DOT_GENERAL": (_dot, "outputs x sides summed over"),
     "STABLEHLO_CONVOLUTION": (_general, "outputs x kernel elements of each"),
+    "Convolution2DTransposeBias": (_transposed_with_bias, _TRANSPOSED),
+    "UNIDIRECTIONAL_SEQUENCE_GRU": (_gated, "steps x the elements of both kernels"),
 }
 
 
@@ -157,7 +175,10 @@ def macs(model: TfliteModel, graph: Subgraph, operator: TfliteOperator) -> Macs 
 
     Raises Corrupt for an operator without a code.
     """
-    found = _RULES.get(model.code(operator).name)
+    code = model.code(operator)
+    found = _RULES.get(code.name if code.custom is None else code.custom)
+    if code.custom is not None and code.custom not in CUSTOM:
+        return None  # called like a builtin, which it is not
     if found is None:
         return None
     count, rule = found
@@ -172,8 +193,14 @@ def macs(model: TfliteModel, graph: Subgraph, operator: TfliteOperator) -> Macs 
 
 
 def _shape(graph: Subgraph, index: int) -> Shape | None:
-    """A tensor's shape; None where there is no such tensor, or a side of it is not known."""
+    """A tensor's shape, with -1 for what is not known; None where there is no such tensor."""
     if not 0 <= index < len(graph.tensors):
         return None
     shape = graph.tensors[index].shape
-    return None if shape is None or any(side < 0 for side in shape) else shape
+    return (-1,) if shape is None else shape
+
+
+def _known(shape: Shape | None) -> Shape:
+    if shape is None or any(side < 0 for side in shape):
+        raise LookupError(shape)
+    return shape
