@@ -84,12 +84,7 @@ def count(
         keras_elements(t) for t in model if _goes_with_strip(artifact, t, verdicts[t.name])
     )
     totals = Totals(
-        # An activation is made while the model runs: nothing of it is stored.
-        stored_elements=sum(
-            tensor.elements
-            for tensor in artifact.tensors
-            if verdicts[tensor.name].role is not Role.ACTIVATION
-        ),
+        stored_elements=sum(tensor.stored_elements for tensor in artifact.tensors),
         count_params=None if "count_params" in why else params,
         trainable=None if "trainable" in why else trainable,
         non_trainable=None if "non_trainable" in why else params - trainable,

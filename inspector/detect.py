@@ -18,11 +18,11 @@ _HEAD = 4096
 _REPLACED = 3  # U+FFFD that no text of somebody's would have
 _FOOTER = 48  # bytes at the end of a table
 _SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
+_TFLITE = b"TFL3"
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 # A weight map names each variable once: far below this. Longer JSON is not parsed.
 _JSON_LIMIT = 64 << 20
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
-_NOT_YET = "this version does not read it"
 # What protobuf's text format begins with, comments left out: which message it is.
 _TEXT = re.compile(rb"(?:\s+|#[^\n]*\n)*(\w+)\s*[:{<]")
 _TEXTS = {
@@ -103,6 +103,7 @@ def _directory(path: str) -> str:
 
 def _file(source: ByteSource) -> str:
     from inspector.wire.hdf5_superblock import find_signature
+    from inspector.wire.tflite_model import is_model
 
     if source.size == 0:
         raise UnknownFormat("an empty file (0 bytes): the save or the copy failed", source.path)
@@ -113,6 +114,8 @@ def _file(source: ByteSource) -> str:
         return "zip"
     if _is_weight_map(source, head):
         return "keras-shards"
+    if head[4:8] == _TFLITE:
+        return "tflite"
     _refuse(_STAND_INS, source, head)
     # A shard's first bytes are values, which may look like anything.
     if _index_of_shard(source.path):
@@ -121,6 +124,8 @@ def _file(source: ByteSource) -> str:
     found = _of_tensorflow(source, head)
     if found is not None:
         return found
+    if is_model(source):
+        return "tflite"  # an identifier it has not, all else it has
     raise UnknownFormat(_unknown(source, head), source.path)
 
 
@@ -218,15 +223,16 @@ def _data_shard(source: ByteSource, head: bytes) -> str | None:
     )
 
 
-def _tflite(source: ByteSource, head: bytes) -> str | None:
-    if head[4:8] == b"TFL3":
-        return f"a TFLite model: {_NOT_YET}"
+def _old_tflite(source: ByteSource, head: bytes) -> str | None:
+    if head[4:8] in (b"TFL0", b"TFL1", b"TFL2"):
+        version = head[7:8].decode()
+        return f"a TFLite model of schema version {version}: no runtime reads it, convert it anew"
     return None
 
 
 # First bytes of things that turn up under a model's name.
 _MAGICS: tuple[tuple[bytes, str], ...] = (
-    (b"LITERTLM", "a LiteRT-LM container"),
+    (b"LITERTLM", "a LiteRT-LM container: .tflite models, a tokenizer and more in one file"),
     (b"\x1f\x8b", "gzip-compressed data: unpack it first"),
     (b"BZh", "bzip2-compressed data: unpack it first"),
     (b"\xfd7zXZ\x00", "xz-compressed data: unpack it first"),
@@ -284,7 +290,7 @@ _STAND_INS: _Known = (
     (UnknownFormat, _web_page),
 )
 _FOREIGN: _Known = (
-    (Unsupported, _tflite),
+    (Unsupported, _old_tflite),
     (UnknownFormat, _magic),
     (UnknownFormat, _json),
     (UnknownFormat, _safetensors),

@@ -233,6 +233,8 @@ class Tensor:
         CONV_2D conv/Relu", "an input of the model"); None for what is stored.
     quantized: how its integers stand for real values; sparse: how it is stored without its zeros.
     `payload` gives all values of a sparse tensor, those that are not stored too.
+    stored: elements to count as stored, where not all are: 0 without data, and where a tensor
+        before it has the same bytes. Of a sparse tensor all count, zeros that are left out too.
     """
 
     name: str
@@ -258,6 +260,7 @@ class Tensor:
     made: str | None = None
     quantized: Quantized | None = None
     sparse: Sparse | None = None
+    stored: int | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
     payload: Payload | None = field(default=None, compare=False, repr=False)
     centred: Payload | None = field(default=None, compare=False, repr=False)
@@ -268,6 +271,11 @@ class Tensor:
         if self.shape is None:
             return 0
         return math.prod(self.shape)
+
+    @property
+    def stored_elements(self) -> int:
+        """Number of values in the file; what tensors share counts with the first of them."""
+        return self.elements if self.stored is None else self.stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,11 @@ FILES = {
     ),
     "a web page": (HTML, UnknownFormat, 'an HTML page titled "404: Not Found"'),
     "a web page after blank lines": (b"\r\n\n <html>", UnknownFormat, "an HTML page"),
-    "TFLite": (TFLITE, Unsupported, "TFLite"),
+    "TFLite of a schema long gone": (
+        TFLITE.replace(b"TFL3", b"TFL2"),
+        Unsupported,
+        "TFLite model of schema version 2",
+    ),
     "Keras metadata": (KERAS_METADATA, Unsupported, "keras_metadata.pb"),
     "safetensors": (SAFETENSORS, UnknownFormat, "safetensors"),
     "a pickle": (pickle.dumps({"a": [1]}), UnknownFormat, "Python pickle"),
@@ -148,6 +152,7 @@ CONTAINERS = {
     "GraphDef as text": (GRAPH_TEXT, "graph-text"),
     "GraphDef as text, after a comment": (b"# made by hand\n\n" + GRAPH_TEXT, "graph-text"),
     "MetaGraphDef": (META_GRAPH, "meta-graph"),
+    "TFLite": (TFLITE, "tflite"),
 }
 
 

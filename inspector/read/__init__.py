@@ -12,6 +12,7 @@ from inspector.read import (
     keras_h5,
     keras_shards,
     saved_model,
+    tflite,
 )
 from inspector.read.formats import Format, Opened, Reader
 
@@ -22,6 +23,7 @@ READERS: tuple[Reader, ...] = (
     saved_model.READER,
     checkpoint.READER,
     frozen_graph.READER,
+    tflite.READER,
 )
 FORMATS: tuple[Format, ...] = tuple(one for reader in READERS for one in reader.formats)
 

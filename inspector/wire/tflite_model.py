@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inspector.errors import Corrupt, LimitExceeded, Truncated
+from inspector.errors import ArtifactError, Corrupt, LimitExceeded, Truncated
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource
 from inspector.wire.flatbuffer import Flatbuffer, Span
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 NONE = -1  # the index of an optional input that is left out
+_VERSION = 3  # of the schema
 RANK = 64  # sides of a tensor: NumPy's own bound, of which models use a tenth
 _AT_HOME = 1  # Buffer.offset of bytes in the flatbuffer: 0, or 1 where the writer kept room for it
 
@@ -221,13 +222,15 @@ class TfliteModel:
         return self.buffers[tensor.buffer].span
 
 
-def read_model(source: ByteSource, limits: Limits = DEFAULT) -> TfliteModel:
-    """The model in a whole source.
+def read_model(
+    source: ByteSource, limits: Limits = DEFAULT, identifier: bytes | None = IDENTIFIER
+) -> TfliteModel:
+    """The model in a whole source. identifier: None where it need not have one.
 
     Raises UnknownFormat for another identifier, Truncated and Corrupt for what leads out of the
     file, and LimitExceeded (`tensors`; `nodes`, for operators and all that is listed).
     """
-    root = Record(Flatbuffer(source, limits).root(IDENTIFIER), "Model", SCHEMA)
+    root = Record(Flatbuffer(source, limits).root(identifier), "Model", SCHEMA)
     spent = _Spent(limits, source.path)
     return TfliteModel(
         version=root["version"],
@@ -263,6 +266,23 @@ def read_model(source: ByteSource, limits: Limits = DEFAULT) -> TfliteModel:
         ),
         root=root,
     )
+
+
+def is_model(source: ByteSource, limits: Limits = DEFAULT) -> bool:
+    """Whether a source without an identifier is a model all the same.
+
+    Its tables lead nowhere else, and it has what every model has: the version that runtimes read,
+    operators, tensors and buffers.
+    """
+    try:
+        root = Record(Flatbuffer(source, limits).root(None), "Model", SCHEMA)
+        if root["version"] != _VERSION:  # before anything is read whole
+            return False
+        model = read_model(source, limits, None)
+    except ArtifactError:
+        return False
+    operators = any(one.operators and one.tensors for one in model.subgraphs)
+    return operators and bool(model.buffers) and bool(model.codes)
 
 
 class _Spent:

@@ -191,3 +191,18 @@ def strings(model: TfliteModel, tensor: TfliteTensor) -> Iterator[memoryview]:
         if not 0 <= start <= stop <= span.length:
             raise Corrupt("a text lies outside its tensor", path, span.offset)
         yield source.view(span.offset + start, stop - start)
+
+
+def text_count(model: TfliteModel, tensor: TfliteTensor) -> int | None:
+    """How many texts a string tensor has, all looked at; None where they do not fit its buffer."""
+    import numpy as np
+
+    span = model.data(tensor)
+    if span is None or not span.length:
+        return 0
+    head = np.frombuffer(model.source.view(span.offset, span.length // 4 * 4), "<i4")
+    if not head.size or head[0] < 0 or head.size < int(head[0]) + 2:
+        return None
+    bounds = head[1 : int(head[0]) + 2]
+    sound = bounds[0] >= 0 and bounds[-1] <= span.length and bool(np.all(bounds[1:] >= bounds[:-1]))
+    return int(head[0]) if sound else None
