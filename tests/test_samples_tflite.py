@@ -225,6 +225,9 @@ def test_quantization_of_every_tensor_is_the_interpreters(name):
         if wanted is None:
             assert found is None, row["name"]
             continue
+        if wanted["block"] is not None:
+            assert (found["scheme"], found["block"]) == ("blockwise", wanted["block"])
+            continue
         assert found["count"] == wanted["count"]
         assert found["scheme"] == ("per-tensor" if wanted["count"] == 1 else "per-channel")
         assert found["axis"] == wanted["axis"]
@@ -422,6 +425,22 @@ def test_a_custom_operator_is_named_in_the_answer_or_the_calls():
 def test_associated_files_are_what_the_zip_behind_the_model_holds():
     # "cat\ndog\nbird\n" and "tiny\n".
     assert ours("lite_metadata.tflite").attached == {"labels.txt": 13, "notes/about.txt": 5}
+
+
+def test_scales_of_blocks_are_quantization_parameters_of_their_kernel():
+    kernel, scales = (
+        next(t for row, t in pairs("lite_blockwise.tflite") if row["dtype"] == dtype)
+        for dtype in ("int4", "float16")
+    )
+    # 8 outputs of 64 inputs, a scale for every 32.
+    assert (scales.role, scales.elements) == ("quant_param", 8 * 2)
+    assert scales.name in kernel.quantization["parameters"].values()
+
+
+def test_what_a_device_has_compiled_is_said_to_be_opaque():
+    artifact = ours("lite_compiled.tflite")
+    assert artifact.totals.stored_elements == 0
+    assert "edgetpu-custom-op" in said("lite_compiled.tflite")
 
 
 def test_buffers_behind_the_model_are_read_where_they_are():

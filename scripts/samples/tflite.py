@@ -149,6 +149,29 @@ def int4() -> Mapping[str, Writer]:
     }
 
 
+@family("lite_blockwise.tflite")
+def blockwise() -> Mapping[str, Writer]:
+    """Two scales for each of eight outputs, in a tensor of their own."""
+    model = tflite_models.wide()
+    return {
+        "lite_blockwise.tflite": keras(
+            model, "dynamic-range", lambda: tflite_edits.blockwise(convert(model), 32)
+        )
+    }
+
+
+@family("lite_compiled.tflite")
+def compiled() -> Mapping[str, Writer]:
+    """One custom operator of a device has swallowed the weights."""
+    model = tflite_models.convnet()
+
+    def make() -> bytes:
+        content = convert(model, DEFAULT, ops=INT8, calibrated=True, ports=tf.int8)
+        return tflite_edits.compiled(content)
+
+    return {"lite_compiled.tflite": Lite(make, "int8 (int8 io)", count=0)}
+
+
 @family("lite_mixed.tflite")
 def mixed() -> Mapping[str, Writer]:
     """Conv3D stays float32, its bias and all after it is int8."""
@@ -340,6 +363,8 @@ FAMILIES = (
     convnet,
     dynamic,
     int4,
+    blockwise,
+    compiled,
     mixed,
     pruned,
     pruned_in_blocks,

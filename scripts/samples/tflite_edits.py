@@ -26,8 +26,14 @@ def edited(content: bytes, edit: Callable[[Any], None]) -> bytes:
     return bytes(builder.Output())
 
 
+def halves(values: np.ndarray) -> np.ndarray:
+    """Numbers from -8 to 7, two in a byte, the first in the lower half."""
+    even = np.append(values.ravel(), np.zeros(values.size % 2, "int8")).view("uint8") & 0xF
+    return even[0::2] | even[1::2] << 4
+
+
 def four_bits(content: bytes) -> bytes:
-    """int8 kernels as int4: numbers from -7 to 7, two in a byte, the first in the lower half."""
+    """int8 kernels as int4, whose numbers go from -7 to 7."""
 
     def edit(model: Any) -> None:
         for tensor in model.subgraphs[0].tensors:
@@ -36,10 +42,73 @@ def four_bits(content: bytes) -> bytes:
                 continue
             values = np.asarray(buffer.data).view("int8").astype("float32")
             narrow = np.round(values * 7 / 127).astype("int8")
-            halves = np.append(narrow, np.zeros(narrow.size % 2, "int8")).view("uint8") & 0xF
-            buffer.data = halves[0::2] | halves[1::2] << 4
+            buffer.data = halves(narrow)
             tensor.type = litert.TensorType.INT4
             tensor.quantization.scale = [float(s) * 127 / 7 for s in tensor.quantization.scale]
+
+    return edited(content, edit)
+
+
+def blockwise(content: bytes, block: int) -> bytes:
+    """The kernel of a float model's one Dense as int4, with a scale for each `block` inputs."""
+
+    def edit(model: Any) -> None:
+        tensors = model.subgraphs[0].tensors
+        (dense,) = model.subgraphs[0].operators
+        kernel = tensors[dense.inputs[1]]
+        outputs, inputs = kernel.shape
+        buffer = model.buffers[kernel.buffer]
+        values = np.asarray(buffer.data).view("float32").reshape(outputs, -1, block)
+        scales = (np.abs(values).max(axis=-1) / 7).astype("float16")
+        buffer.data = halves(np.round(values / scales[..., None].astype("float32")).astype("int8"))
+        kernel.type = litert.TensorType.INT4
+        held = litert.TensorT()
+        held.name, held.type, held.hasRank = "scales", litert.TensorType.FLOAT16, True
+        held.shape, held.buffer = [outputs, inputs // block], len(model.buffers)
+        model.buffers.append(litert.BufferT(data=scales.view("uint8").ravel()))
+        details = litert.BlockwiseQuantizationT(len(tensors), -1, block)
+        tensors.append(held)
+        kernel.quantization = litert.QuantizationParametersT(
+            detailsType=litert.QuantizationDetails.BlockwiseQuantization, details=details
+        )
+
+    return edited(content, edit)
+
+
+EDGE_TPU = "edgetpu-custom-op"
+
+
+def compiled(content: bytes) -> bytes:
+    """As a compiler for a device leaves it: one operator, with everything in its own bytes."""
+
+    def edit(model: Any) -> None:
+        subgraph = model.subgraphs[0]
+        weights = [t.buffer for t in subgraph.tensors if t.buffer]
+        ports = {*subgraph.inputs, *subgraph.outputs}
+        opaque = b"".join(
+            bytes(model.buffers[i].data) for i in weights if model.buffers[i].data is not None
+        )
+        code = litert.OperatorCodeT(
+            litert.BuiltinOperator.CUSTOM, EDGE_TPU, 1, litert.BuiltinOperator.CUSTOM
+        )
+        model.operatorCodes = [code]
+        kept = sorted(ports)
+        new = {old: place for place, old in enumerate(kept)}
+        subgraph.tensors = [subgraph.tensors[i] for i in kept]
+        for port in subgraph.tensors:
+            port.buffer = 0
+        subgraph.inputs = [new[i] for i in subgraph.inputs]
+        subgraph.outputs = [new[i] for i in subgraph.outputs]
+        for signature in model.signatureDefs:
+            for one in (*signature.inputs, *signature.outputs):
+                one.tensorIndex = new[one.tensorIndex]
+        one = litert.OperatorT(inputs=subgraph.inputs, outputs=subgraph.outputs)
+        one.customOptions = np.frombuffer(opaque, "uint8")
+        subgraph.operators = [one]
+        names = {entry.buffer for entry in model.metadata}
+        for number, buffer in enumerate(model.buffers):
+            if number not in names:
+                buffer.data = None
 
     return edited(content, edit)
 

@@ -283,11 +283,12 @@ def _shape(sides: Any) -> list[int]:
 
 
 def _quantization(said: Mapping[str, Any]) -> dict[str, Any] | None:
-    scales, points = said["scales"], said["zero_points"]
+    scales, points, block = said["scales"], said["zero_points"], int(said["block_size"])
     if not len(scales):
         return None
     return {
-        "axis": int(said["quantized_dimension"]) if len(scales) > 1 else None,
+        "axis": int(said["quantized_dimension"]) if len(scales) > 1 and not block else None,
+        "block": block or None,
         "count": len(scales),
         "scales": [float(one) for one in scales[:FEW]],
         "min_scale": float(scales.min()),
@@ -358,6 +359,8 @@ def _along(axis: int, rank: int, numbers: np.ndarray) -> np.ndarray:
 def centre(values: np.ndarray, said: Mapping[str, Any]) -> np.ndarray:
     """Values less their zero points."""
     axis = int(said["quantized_dimension"])
+    if not len(said["zero_points"]):
+        return values.astype(np.float64)
     return values.astype(np.float64) - _along(axis, values.ndim, said["zero_points"])
 
 

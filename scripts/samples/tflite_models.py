@@ -62,6 +62,10 @@ def nibbles() -> Any:
     return filled(one_of(6, 6, 1), layers.Conv2D(1, 3), layers.Flatten(), layers.Dense(3))
 
 
+def wide() -> Any:
+    return filled(one_of(64), layers.Dense(8))
+
+
 def embedding() -> Any:
     return filled(
         one_of(7), layers.Embedding(20, 6), layers.GlobalAveragePooling1D(), layers.Dense(2)

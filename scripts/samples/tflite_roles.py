@@ -58,7 +58,10 @@ def operator(model: Any, one: Any) -> str:
 
 def role(model: Any, key: Key, learned: Mapping[str, frozenset[int]]) -> str:
     """The role of a constant. learned: of custom operators, the inputs that take weights."""
-    tensor = model.subgraphs[key[0]].tensors[key[1]]
+    tensors = model.subgraphs[key[0]].tensors
+    if any(key[1] in _parameters(one) for one in tensors):
+        return "quant_param"
+    tensor = tensors[key[1]]
     read = set(uses(model, key))
     if any(place in TABLES.get(name, ()) for name, place in read):
         return "lookup"
@@ -69,6 +72,14 @@ def role(model: Any, key: Key, learned: Mapping[str, frozenset[int]]) -> str:
     takes = {**LEARNED, **learned}
     weight = any(place in takes.get(name, ()) for name, place in read)
     return "weight" if weight else "constant"
+
+
+def _parameters(tensor: Any) -> tuple[int, ...]:
+    """The tensors that hold the scales and zero points of one that is quantized in blocks."""
+    details = None if tensor.quantization is None else tensor.quantization.details
+    if not isinstance(details, litert.BlockwiseQuantizationT):
+        return ()
+    return details.scales, details.zeroPoints
 
 
 def uses(model: Any, key: Key) -> Iterator[tuple[str, int]]:
