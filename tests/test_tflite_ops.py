@@ -41,7 +41,7 @@ def test_every_word_is_used():
         ("TRANSPOSE_CONV", 0, "shape", Role.CONSTANT),
         ("TRANSPOSE_CONV", 1, "kernel", Role.WEIGHT),
         ("TRANSPOSE_CONV", 3, "bias", Role.WEIGHT),
-        ("CONV_3D_TRANSPOSE", 2, "data that it works on", None),
+        ("CONV_3D_TRANSPOSE", 2, "data", None),
         ("PRELU", 1, "slope of negative values", Role.WEIGHT),
         ("EMBEDDING_LOOKUP", 1, "table of embeddings", Role.WEIGHT),
         ("EMBEDDING_LOOKUP_SPARSE", 4, "table of embeddings", Role.WEIGHT),
@@ -55,7 +55,7 @@ def test_every_word_is_used():
         ("SPLIT", 0, "axis", Role.CONSTANT),
         ("SPLIT_V", 2, "axis", Role.CONSTANT),
         ("MUL", 1, "operand of arithmetic", None),
-        ("GATHER", 0, "table that it looks values up in", None),
+        ("GATHER", 0, "table", None),
         ("GATHER", 1, "indices", Role.CONSTANT),
     ],
 )

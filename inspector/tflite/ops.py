@@ -55,13 +55,13 @@ def _constant(what: str) -> Reading:
 OPERAND = Reading("operand of arithmetic", takes_weights=True)
 CHOICE = Reading("values to choose from")
 UPDATES = Reading("values to put in")
-TABLE = Reading("table that it looks values up in", None, "embeddings", takes_weights=True)
+TABLE = Reading("table", None, "embeddings", takes_weights=True)
 INITIAL = Reading("value that a variable is set to", takes_weights=True)
 PASSED = Reading("value handed on to a subgraph")
 STATE = Reading("state from one call to the next", Role.ACTIVATION)
 
 READINGS: Mapping[str, Reading] = {
-    "data": Reading("data that it works on"),
+    "data": Reading("data"),
     "operand": OPERAND,
     "choice": CHOICE,
     "updates": UPDATES,
