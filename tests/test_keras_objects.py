@@ -342,6 +342,33 @@ def test_variables_of_an_export_alike_in_all_are_paired_once_each():
     assert {of(one).repeats for one in copies} == {built.key(one) for one in pair}
 
 
+def test_variables_of_an_export_alike_in_name_and_shape_are_paired_by_their_values():
+    # A layer of one's own names the variables of all layers inside it after itself.
+    first = [var("block/bias", 4) for _ in range(3)]
+    again = [var("block/bias", 4) for _ in range(3)]
+    root = Obj(
+        {
+            "variables": listing(*first),
+            "trainable_variables": listing(*first),
+            "non_trainable_variables": listing(),
+            "_all_variables": listing(*again),
+        }
+    )
+    built = build(root)
+    values = dict(zip(map(built.key, first), [1, 2, 3], strict=True))
+    # The third copy's values were changed after saving: it is of what the others leave.
+    values |= zip(map(built.key, again), [3, 1, 9], strict=True)
+    placement = place(
+        built.checkpoint,
+        built.stored,
+        saved=built.saved,
+        metadata=built.metadata,
+        checksums=values,
+    )
+    pairs = [placement.places[built.key(one)].repeats for one in again]
+    assert pairs == [built.key(first[2]), built.key(first[0]), built.key(first[1])]
+
+
 # --- training -------------------------------------------------------------------------------------
 
 

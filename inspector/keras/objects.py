@@ -7,6 +7,7 @@ kernel is "variables/0". The object graph has all the paths, and a SavedModel's 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -85,26 +86,37 @@ def place(
     *,
     saved: ObjectGraph | None = None,
     metadata: Mapping[int, KerasNode] | None = None,
+    checksums: Mapping[str, int] | None = None,
     limits: Limits = DEFAULT,
 ) -> Placement:
     """Say of each key which layer and variable it is.
 
     checkpoint: the graph that has the keys; stored: key -> (dtype, shape) of what is in the
     bundle; saved: the SavedModel's graph, where there is one; metadata: `keras_metadata.pb`, by
-    the SavedModel's object numbers. Raises LimitExceeded (`depth`, `keys_bytes`, `config_bytes`,
-    `key_bytes`).
+    the SavedModel's object numbers; checksums: of values, by key, where the bundle has one.
+    Raises LimitExceeded (`depth`, `keys_bytes`, `config_bytes`, `key_bytes`).
     """
     things = things_of(checkpoint, stored, saved, metadata or {}, limits)
     if not things:
         return Placement(uncounted=_NO_MODEL_SHOWN)
-    return _Placer(walk(things, limits), stored, saved is not None, limits).placement()
+    return _Placer(
+        walk(things, limits), stored, saved is not None, limits, checksums or {}
+    ).placement()
 
 
 class _Placer:
-    def __init__(self, walked: Walked, stored: Stored, has_classes: bool, limits: Limits) -> None:
+    def __init__(
+        self,
+        walked: Walked,
+        stored: Stored,
+        has_classes: bool,
+        limits: Limits,
+        checksums: Mapping[str, int],
+    ) -> None:
         self.walked = walked
         self.things = walked.things
         self.stored = stored
+        self.checksums = checksums
         self.has_classes = has_classes
         self.limits = limits
         self.keys = dict(self._keys())
@@ -301,25 +313,37 @@ class _Placer:
         return training_of(self.walked, shapes, model, trainable or model)
 
     def _repeats(self) -> Mapping[str, str]:
-        """Keras 3 exports each variable in two lists, as two variables: key -> the first's key."""
+        """Keras 3 exports each variable in two lists, as two variables: key -> the first's key.
+
+        Of variables alike in name, dtype and shape (those of a layer of one's own have its name
+        all) the ones of equal values are a pair.
+        """
         root = self.things[0]
         if root.child("_all_variables") is None:
             return {}
-        first: dict[tuple[Any, ...], list[str]] = {}
-        found: dict[str, str] = {}
         originals = self.walked.variables(root.child("variables"))
-        for number in originals:
-            if number in self.keys:
-                first.setdefault(self._same(number), []).append(self.keys[number])
-        for number in self.walked.variables(root.child("_all_variables")):
-            if number in self.keys and number not in originals:
-                same = first.get(self._same(number))
+        again = self.walked.variables(root.child("_all_variables"))
+        free = [self.keys[number] for number in originals if number in self.keys]
+        left = [self.keys[n] for n in again if n in self.keys and n not in set(originals)]
+        numbers = {key: number for number, key in self.keys.items()}
+        found: dict[str, str] = {}
+        for by_value in (True, False):
+            alike: dict[tuple[Any, ...], deque[str]] = {}
+            for key in free:
+                alike.setdefault(self._same(numbers[key], by_value), deque()).append(key)
+            for key in left:
+                same = alike.get(self._same(numbers[key], by_value))
                 if same:
-                    found[self.keys[number]] = same.pop(0)
+                    found[key] = same.popleft()
+            taken = set(found.values())
+            free = [key for key in free if key not in taken]
+            left = [key for key in left if key not in found]
         return found
 
-    def _same(self, number: int) -> tuple[Any, ...]:
-        return (self.things[number].stored_name, *self.stored[self.keys[number]])
+    def _same(self, number: int, by_value: bool) -> tuple[Any, ...]:
+        key = self.keys[number]
+        value = self.checksums.get(key) if by_value else None
+        return (self.things[number].stored_name, value, *self.stored[key])
 
     # --- the rest ----------------------------------------------------------------------------
 

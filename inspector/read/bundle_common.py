@@ -69,6 +69,11 @@ class OpenBundle:
         """Key -> (dtype, shape) of each tensor."""
         return {entry.key: (_dtype(entry), entry.shape) for entry in self.entries}
 
+    @property
+    def checksums(self) -> dict[str, int]:
+        """Key -> crc32c of the values of each tensor that is stored in one piece."""
+        return {entry.key: entry.crc32c for entry in self.entries if not entry.slices}
+
     def object_graph(self) -> Message | None:
         """The TrackableObjectGraph; None where the bundle has none (a TF1 Saver's).
 

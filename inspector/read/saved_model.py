@@ -57,6 +57,7 @@ from inspector.wire.object_graph import (
     read_saved_object_graph,
     read_trackable_object_graph,
 )
+from inspector.wire.object_keys import with_keys
 from inspector.wire.protobuf import message
 from inspector.wire.saved_model import (
     MetaGraph,
@@ -159,11 +160,11 @@ class _Reading:
         saved, in_text = self._saved_model()
         parts = [read_part(meta, self._objects(meta)) for meta in saved.meta_graphs]
         bundle = self._bundle(parts)
-        checkpoint = self._checkpoint(bundle)
+        checkpoint = self._checkpoint(bundle, parts)
         stored = bundle.stored if bundle is not None else {}
         keys = keys_by_object(checkpoint) if checkpoint is not None else {}
         found = read_parts(parts, keys, stored, self.limits, in_text)
-        placement = self._placement(parts, checkpoint, stored)
+        placement = self._placement(parts, checkpoint, bundle)
         held = None
         if bundle is not None:
             held = contents(bundle, self._facts(parts, found, placement, stored))
@@ -270,8 +271,11 @@ class _Reading:
             self.lacking("variables-unreadable", f"{_PREFIX}.index: {error.message}")
             return None
 
-    def _checkpoint(self, bundle: OpenBundle | None) -> ObjectGraph | None:
-        """The checkpoint's own object graph, which has the variables' keys."""
+    def _checkpoint(self, bundle: OpenBundle | None, parts: Sequence[Part]) -> ObjectGraph | None:
+        """The checkpoint's own object graph, which has the variables' keys.
+
+        Where its bytes are missing, the SavedModel's graph with the keys that lead through it.
+        """
         if bundle is None:
             return None
 
@@ -279,14 +283,23 @@ class _Reading:
             found = bundle.object_graph()
             return None if found is None else read_trackable_object_graph(found)
 
-        return self._readable(read, unreadable_graph)
+        saved = _objects_of(parts)
+        if saved is None:
+            return self._readable(read, unreadable_graph)
+        try:
+            return read()
+        except ArtifactError as error:
+            if not bundle.bundle.problems:
+                self.problems.append(unreadable_graph(error))
+            return with_keys(saved, bundle.stored)
 
     def _placement(
-        self, parts: Sequence[Part], checkpoint: ObjectGraph | None, stored: Mapping[str, Any]
+        self, parts: Sequence[Part], checkpoint: ObjectGraph | None, bundle: OpenBundle | None
     ) -> Placement | None:
         """What object holds each variable; None where no object graph tells."""
-        saved = next((part.objects for part in parts if part.objects is not None), None)
+        saved = _objects_of(parts)
         graph = checkpoint or saved
+        stored = bundle.stored if bundle is not None else {}
         if graph is None or (stored and checkpoint is None):
             return None
         metadata = None
@@ -301,6 +314,7 @@ class _Reading:
             stored,
             saved=saved,
             metadata=metadata or {},
+            checksums=bundle.checksums if bundle is not None else {},
             limits=self.limits,
         )
 
@@ -394,6 +408,10 @@ def _kind(parts: Sequence[Part], placement: Placement | None, *, stored: bool) -
     keras = producer_of(placement.keras_version, None, placement.flavor)
     version = f" ({keras.name} {keras.version})" if keras is not None else ""
     return f"SavedModel, Keras model{version}"
+
+
+def _objects_of(parts: Sequence[Part]) -> ObjectGraph | None:
+    return next((part.objects for part in parts if part.objects is not None), None)
 
 
 def _layers(placement: Placement | None, found: Found) -> tuple[Layer, ...]:
