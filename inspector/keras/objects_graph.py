@@ -247,6 +247,8 @@ class _Walk:
         self.walked = walked
         self.things = walked.things
         self.limits = limits
+        # A checkpoint of one object (`save_weights`) has that one as its root, and says so.
+        self.whole = walked.things[0].child("root") == 0
         self.seen: set[int] = set()
         self.queues: tuple[deque[_Step], deque[_Step]] = (deque(), deque())
 
@@ -264,12 +266,10 @@ class _Walk:
 
     def _is_counted_metric(self, step: _Step, thing: Thing) -> bool:
         """tf_keras counts a metric that is a model's own attribute as one of its layers."""
-        holder = self.things[step.holder]
-        # A checkpoint of one object (`save_weights`) has that one as its root, and says so.
-        whole = holder.number == 0 and holder.child("root") == 0
-        counted = self.walked.flavor is Flavor.TF_KERAS and not step.listed
-        held = holder.kind in {Kind.MODEL, Kind.LAYER} or whole
-        return counted and held and thing.kind is Kind.METRIC
+        if thing.kind is not Kind.METRIC or step.listed or self.walked.flavor is Flavor.KERAS3:
+            return False
+        held = self.things[step.holder].kind in {Kind.MODEL, Kind.LAYER}
+        return held or (self.whole and step.holder == 0)
 
     def follow(self, step: _Step, child: Reference) -> None:
         parent, thing = self.things[step.number], self.things[child.node]
