@@ -67,7 +67,7 @@ def build_show(
         _layer(row, [by_name[name] for name in row.tensors], measured is not None)
         for row in counted.layers
     )
-    roles = _roles(tensors, stored)
+    roles = _roles(artifact, tensors, stored)
     held = {name for row in counted.layers for name in row.tensors}
     result = r.ArtifactReport(
         path=artifact.path,
@@ -214,7 +214,7 @@ def tensor_report(
         elements=tensor.elements,
         nbytes=tensor.nbytes,
         trainable=verdict.trainable,
-        quantization=quantization or _quantized(tensor),
+        quantization=_quantized(tensor) or quantization,
         sparsity=None if tensor.sparse is None else _sparse(tensor.sparse),
         alias_of=verdict.alias_of,
         about=verdict.about,
@@ -348,12 +348,16 @@ class _Taken:
         return length - already
 
 
-def _roles(tensors: Iterable[r.TensorReport], stored: Mapping[str, int]) -> dict[str, r.RoleReport]:
+def _roles(
+    artifact: Artifact, tensors: Iterable[r.TensorReport], stored: Mapping[str, int]
+) -> dict[str, r.RoleReport]:
+    # Activations are stored nowhere: of those, what the model makes of them is told.
+    held = {t.name: t.elements if t.made else t.stored_elements for t in artifact.tensors}
     result: dict[str, list[int]] = {}
     for tensor in tensors:
         row = result.setdefault(tensor.role, [0, 0, 0])
         row[0] += 1
-        row[1] += tensor.elements
+        row[1] += held[tensor.name]
         row[2] += stored[tensor.name]
     return {role: r.RoleReport(*result[role]) for role in Role if role in result}
 

@@ -60,7 +60,7 @@ class TotalsReport(Struct, frozen=True):
 
 
 class RoleReport(Struct, frozen=True):
-    """All tensors of one role. nbytes: bytes in the file, a place that two share counted once."""
+    """All tensors of one role. What two tensors share, elements and bytes, counts once."""
 
     tensors: int
     elements: int

@@ -84,8 +84,8 @@ def tensors_of(
 ) -> Iterator[tuple[TfliteTensor, Tensor]]:
     """Every tensor of every subgraph, in the file's order, with what the file has of it.
 
-    Of several tensors with one buffer the first has the values; one that is read in the same way,
-    in the same shape, dtype and scale, `repeats` it. What does not fit together has no payload.
+    Of several tensors with one buffer the first has the values; those of the same shape, dtype and
+    scale `repeats` it. What does not fit together has no payload.
     """
     making = _Making(constants, limits)
     for graph in constants.model.subgraphs:
@@ -157,7 +157,7 @@ class _Making:
             naming=Naming.NODES if uses else Naming.NONE,
             serves=self.serves.get(name, (None, None))[0],
             stored_name=tensor.name or None,
-            repeats=self._repeats(span, tensor, uses, quantized),
+            repeats=self._repeats(span, tensor, quantized),
             owner=place.layer if place.weighs else None,
             position=place.position,
             uses=uses,
@@ -186,18 +186,12 @@ class _Making:
         bits = TYPE_BITS.get(tensor.dtype)
         return None if payload is not None or not bits else span.length * 8 // bits
 
-    def _repeats(
-        self,
-        span: Span,
-        tensor: TfliteTensor,
-        uses: Sequence[Use],
-        quantized: Quantized | None,
-    ) -> str | None:
-        """The first tensor with the same bytes that is the same in all else."""
-        wanted = (tensor.dtype, shape_of(tensor, constant=True), quantized, _places(uses))
+    def _repeats(self, span: Span, tensor: TfliteTensor, quantized: Quantized | None) -> str | None:
+        """The first tensor that the same bytes are the same values of."""
+        wanted = (tensor.dtype, shape_of(tensor, constant=True), quantized)
         for one in self.known.get(span, ()):
-            if wanted == (one.dtype, one.shape, one.quantized, _places(one.uses)):
-                return one.repeats or one.name
+            if wanted == (one.dtype, one.shape, one.quantized):
+                return one.name
         return None
 
     def _storage(self, tensor: TfliteTensor, sparsity: Sparsity | None) -> str:
@@ -316,10 +310,6 @@ def _weighs(tensor: TfliteTensor, found: Reading | None) -> bool:
     quantized = tensor.quantization is not None and tensor.quantization.quantizes
     role = operand_role(tensor.dtype, tensor.shape or (), quantized=quantized)
     return (found is None or found in _TAKEN) and GROUP_OF[role] is Group.WEIGHT
-
-
-def _places(uses: Sequence[Use]) -> frozenset[tuple[str, int]]:
-    return frozenset((use.op, use.input) for use in uses)
 
 
 def _codec(tensor: TfliteTensor) -> str | None:

@@ -57,7 +57,7 @@ class Weights(NamedTuple):
 
 
 def scheme_of(flow: Flow, uses: Mapping[Key, Sequence[Use]]) -> str | None:
-    """The scheme of a model; None where it has no tensors.
+    """The scheme of a model; None where it has neither floats nor quantized integers.
 
     uses: of the constants, by subgraph and index. A model without kernels is told by what its
     operators make.
@@ -66,7 +66,7 @@ def scheme_of(flow: Flow, uses: Mapping[Key, Sequence[Use]]) -> str | None:
     if not model.subgraphs or not model.subgraphs[0].tensors:
         return None
     weights = list(_weights(flow, uses)) or list(_results(flow))
-    return in_words(weights, *_ports(model.subgraphs[0]))
+    return in_words(weights, *_ports(model.subgraphs[0])) if weights else None
 
 
 def in_words(weights: Sequence[Weights], inputs: Sequence[str], outputs: Sequence[str]) -> str:
@@ -75,8 +75,6 @@ def in_words(weights: Sequence[Weights], inputs: Sequence[str], outputs: Sequenc
     for one in weights:
         kinds.setdefault(one.kind, {})[one.layer] = None
     ports = _between(inputs, outputs)
-    if not weights:
-        return f"neither floats nor quantized integers, {ports}"
     if len(kinds) == 1:
         (kind,) = kinds
         return _named(kind, weights, ports)
