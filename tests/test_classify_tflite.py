@@ -16,7 +16,8 @@ from inspector.model import (
     Tensor,
     Use,
 )
-from inspector.tflite.ops import signatures
+from inspector.tflite.flow import RETURNED
+from inspector.tflite.ops import BASIC_LSTM, signatures
 
 SCALES = Quantized("per-channel", 4, (0.1, 0.2), (0, 0), 0, None, True)
 
@@ -142,8 +143,8 @@ def test_a_shape_of_floats_is_still_a_shape():
 
 def test_an_lstm_of_five_inputs_has_its_bias_at_the_fourth():
     """Source: lstm.cc, kernel type BASIC: data, activation, weights, biases, state."""
-    kernel = constant("k", Use("LSTM", 2, "y"), shape=(20, 8))
-    bias = constant("b", Use("LSTM", 3, "y"), shape=(20,))
+    kernel = constant("k", Use(BASIC_LSTM, 2, "y"), shape=(20, 8))
+    bias = constant("b", Use(BASIC_LSTM, 3, "y"), shape=(20,))
     found = judged(kernel, bias)
     assert "(its kernel)" in found["k"].evidence
     assert "(its bias)" in found["b"].evidence
@@ -343,13 +344,13 @@ def test_a_place_that_an_operator_leaves_empty_is_a_constant():
 
 
 def test_a_constant_that_the_model_returns_is_told():
-    found = verdict(constant("anchors", Use("output", 1, "main", ("RESHAPE",))))
+    found = verdict(constant("anchors", Use(RETURNED, 1, "main", ("RESHAPE",))))
     assert (found.role, found.rule) == (Role.CONSTANT, "tflite-output")
     assert found.evidence == "output 1 of main, through RESHAPE: the same at every call"
 
 
 def test_a_weight_that_the_model_returns_too_is_a_weight():
-    uses = [Use("output", 0, "main"), Use("FULLY_CONNECTED", 1, "y")]
+    uses = [Use(RETURNED, 0, "main"), Use("FULLY_CONNECTED", 1, "y")]
     assert verdict(constant("k", *uses)).role is Role.WEIGHT
 
 

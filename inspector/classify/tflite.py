@@ -17,8 +17,8 @@ from inspector.graph import ops as tensorflow
 from inspector.graph.passing import ARITHMETIC
 from inspector.model import Role, Tensor, Use, Verdict
 from inspector.tflite.custom_ops import CUSTOM
+from inspector.tflite.flow import LOOPS, RETURNED
 from inspector.tflite.ops import (
-    BASIC_LSTM,
     INITIAL,
     OPERAND,
     TABLE,
@@ -28,31 +28,21 @@ from inspector.tflite.ops import (
 )
 
 FORMAT = "tflite"
-OUTPUT = "output"  # Use.op of what is not read by an operator: the model returns it
 _FLEX = "Flex"  # before the name of a TensorFlow operator that a model takes along
 
 # Integers too narrow for a shape or an index: where a kernel is read, they stand for numbers, even
 # if the file has lost their scale.
 _NARROW = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16"})
 _SCALED = frozenset({"DEQUANTIZE"})
-_LOOPS = frozenset({"WHILE", "STABLEHLO_WHILE"})
 
-_ADDED, _SCALES = ("added", "a bias or an offset"), ("multiplied", "a scale")
-_COMBINED = ("combined", "a bias, a bound or a scale")
-# Arithmetic whose operand, one number for each channel or more, is learned more often than not.
-_DONE: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("ADD", "ADD_N", "STABLEHLO_ADD"), _ADDED),
-    **dict.fromkeys(("SUB", "STABLEHLO_SUBTRACT"), ("subtracted", "an offset")),
-    **dict.fromkeys(("MUL", "STABLEHLO_MULTIPLY"), _SCALES),
-    **dict.fromkeys(("DIV", "STABLEHLO_DIVIDE"), ("divided", "a scale")),
-    **dict.fromkeys(
-        (
-            *("MAXIMUM", "MINIMUM", "POW", "SQUARED_DIFFERENCE"),
-            *("STABLEHLO_MAXIMUM", "STABLEHLO_MINIMUM", "STABLEHLO_POWER"),
-        ),
-        _COMBINED,
-    ),
+# What arithmetic does with an array, and what such a one mostly is.
+_DONE: Mapping[str, str] = {
+    **dict.fromkeys(("ADD", "ADD_N", "STABLEHLO_ADD"), "added; a bias or an offset"),
+    **dict.fromkeys(("SUB", "STABLEHLO_SUBTRACT"), "subtracted; an offset"),
+    **dict.fromkeys(("MUL", "STABLEHLO_MULTIPLY"), "multiplied; a scale"),
+    **dict.fromkeys(("DIV", "STABLEHLO_DIVIDE"), "divided; a scale"),
 }
+_COMBINED = "combined; a bias, a bound or a scale"
 
 Read = tuple[Use, Reading | None]
 Decide = Callable[[Tensor, Sequence[Read]], Verdict | None]
@@ -61,12 +51,11 @@ Decide = Callable[[Tensor, Sequence[Read]], Verdict | None]
 # --- what is read where ---------------------------------------------------------------------------
 
 
-def _reading(use: Use, basic: frozenset[str]) -> Reading | None:
+def _reading(use: Use) -> Reading | None:
     """What the operator takes it for; None for an operator, or an input of it, not known."""
     if use.op.startswith(_FLEX):
         return _flex(use)
-    name = BASIC_LSTM if use.op == "LSTM" and use.node in basic else use.op
-    found = signatures().get(name) or CUSTOM.get(name)
+    found = signatures().get(use.op) or CUSTOM.get(use.op)
     return None if found is None else found.reading(use.input)
 
 
@@ -80,26 +69,14 @@ def _flex(use: Use) -> Reading | None:
     return Reading(found.what, found.role, found.variable)
 
 
-def _basic_lstms(context: Context) -> frozenset[str]:
-    """Nodes of LSTM operators with five inputs: kernel type BASIC, which orders them otherwise."""
-    last: dict[str, int] = {}
-    for tensor in context.artifact.tensors:
-        for use in tensor.uses:
-            if use.op == "LSTM":
-                last[use.node] = max(last.get(use.node, 0), use.input)
-    width = len(signatures()[BASIC_LSTM].inputs)
-    return frozenset(node for node, index in last.items() if index < width)
-
-
 def _by_reads(decide: Decide) -> Apply:
     """A rule that looks at one tensor at a time, and at what reads it."""
 
     def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
         if context.artifact.format != FORMAT:
             return {}
-        basic = _basic_lstms(context)
         found = {
-            tensor.name: decide(tensor, [(use, _reading(use, basic)) for use in tensor.uses])
+            tensor.name: decide(tensor, [(use, _reading(use)) for use in tensor.uses])
             for tensor in undecided
         }
         return {name: one for name, one in found.items() if one is not None}
@@ -188,11 +165,8 @@ def _array(tensor: Tensor, reads: Sequence[Read]) -> Verdict | None:
     if not _is_learned(tensor):
         return None
     for use, read in reads:
-        done = _DONE.get(use.op)
-        if use.op.startswith(_FLEX) and read is OPERAND:
-            done = _COMBINED
-        if done is not None:
-            evidence = f"{said(use)}: {_number(tensor)}, {done[0]}; {done[1]}"
+        if read is OPERAND:
+            evidence = f"{said(use)}: {_number(tensor)}, {_DONE.get(use.op, _COMBINED)}"
             return verdict(tensor, Role.WEIGHT, "tflite-array", evidence)
     return None
 
@@ -211,7 +185,7 @@ def _opaque(tensor: Tensor, reads: Sequence[Read]) -> Verdict | None:
     if not _is_learned(tensor):
         return None
     for use, read in reads:
-        if read is None and use.op != OUTPUT:
+        if read is None and use.op != RETURNED:
             evidence = f"{said(use)}, {_stranger(use)}: {_number(tensor)} is taken as a weight"
             return verdict(tensor, Role.WEIGHT, "tflite-opaque", evidence)
     return None
@@ -239,7 +213,7 @@ def _as(role: Role, code: str) -> Decide:
 
 
 def _constant(tensor: Tensor, reads: Sequence[Read]) -> Verdict | None:
-    by_operator = [(use, read) for use, read in reads if use.op != OUTPUT]
+    by_operator = [(use, read) for use, read in reads if use.op != RETURNED]
     if not by_operator:
         return None
     telling = (one for one in by_operator if one[1] is not None and one[1].role is Role.CONSTANT)
@@ -256,7 +230,7 @@ def _why(tensor: Tensor, use: Use, read: Reading | None) -> str:
     """Why what is read in a place that does not tell is no parameter."""
     if tensor.elements == 0:
         return "of no values"
-    if use.op in _LOOPS:
+    if use.op in LOOPS:
         return "what the loop begins with"
     if read is not None and read.role is Role.ACTIVATION:
         return "what the state begins with"
@@ -269,7 +243,7 @@ def _why(tensor: Tensor, use: Use, read: Reading | None) -> str:
 
 def _returned(tensor: Tensor, reads: Sequence[Read]) -> Verdict | None:
     for use, _ in reads:
-        if use.op == OUTPUT:
+        if use.op == RETURNED:
             way = f", through {', '.join(dict.fromkeys(use.through))}" if use.through else ""
             evidence = f"output {use.input} of {use.node}{way}: the same at every call"
             return verdict(tensor, Role.CONSTANT, "tflite-output", evidence, trainable=False)
