@@ -13,22 +13,12 @@ from dataclasses import replace
 
 from inspector.classify.rule import Apply, Context, Rule
 from inspector.classify.uses import FLOATS, rank, said, verdict
-from inspector.graph import ops as tensorflow
-from inspector.graph.passing import ARITHMETIC
 from inspector.model import Role, Tensor, Use, Verdict
-from inspector.tflite.custom_ops import CUSTOM
 from inspector.tflite.flow import LOOPS, RETURNED
-from inspector.tflite.ops import (
-    INITIAL,
-    OPERAND,
-    TABLE,
-    Reading,
-    operand_role,
-    signatures,
-)
+from inspector.tflite.ops import INITIAL, OPERAND, TABLE, Reading, operand_role
+from inspector.tflite.reads import is_known, read_at
 
 FORMAT = "tflite"
-_FLEX = "Flex"  # before the name of a TensorFlow operator that a model takes along
 
 # Integers too narrow for a shape or an index: where a kernel is read, they stand for numbers, even
 # if the file has lost their scale.
@@ -51,24 +41,6 @@ Decide = Callable[[Tensor, Sequence[Read]], Verdict | None]
 # --- what is read where ---------------------------------------------------------------------------
 
 
-def _reading(use: Use) -> Reading | None:
-    """What the operator takes it for; None for an operator, or an input of it, not known."""
-    if use.op.startswith(_FLEX):
-        return _flex(use)
-    found = signatures().get(use.op) or CUSTOM.get(use.op)
-    return None if found is None else found.reading(use.input)
-
-
-def _flex(use: Use) -> Reading | None:
-    op = use.op.removeprefix(_FLEX)
-    if not tensorflow.is_core(op):
-        return None
-    if op in ARITHMETIC:
-        return OPERAND
-    found = tensorflow.reading(op, use.input)
-    return Reading(found.what, found.role, found.variable)
-
-
 def _by_reads(decide: Decide) -> Apply:
     """A rule that looks at one tensor at a time, and at what reads it."""
 
@@ -76,7 +48,7 @@ def _by_reads(decide: Decide) -> Apply:
         if context.artifact.format != FORMAT:
             return {}
         found = {
-            tensor.name: decide(tensor, [(use, _reading(use)) for use in tensor.uses])
+            tensor.name: decide(tensor, [(use, read_at(use.op, use.input)) for use in tensor.uses])
             for tensor in undecided
         }
         return {name: one for name, one in found.items() if one is not None}
@@ -192,9 +164,7 @@ def _opaque(tensor: Tensor, reads: Sequence[Read]) -> Verdict | None:
 
 
 def _stranger(use: Use) -> str:
-    if use.op in signatures() or use.op in CUSTOM:
-        return "which has no such input"
-    return "an operator that is not known"
+    return "which has no such input" if is_known(use.op) else "an operator that is not known"
 
 
 # --- what is no parameter -------------------------------------------------------------------------
