@@ -32,14 +32,14 @@ TYPES = {number: word.lower() for number, word in tflite_roles.names(litert.Tens
 class Lite:
     """The writer of one .tflite file.
 
-    scheme: how its numbers are kept, in words. variables: of the live model, by name.
-    count: elements of the live model's own variables. differences: what the converter added to it
-    and left out, so that the sum is the elements of the file's weights. macs: of one call with
-    one example. learned: of custom operators, the inputs that take weights.
+    scheme: how its numbers are kept, in words; None where it has no weights. variables: of the
+    live model, by name. count: elements of the live model's own variables. differences: what the
+    converter added to it and left out, so that the sum is the elements of the file's weights.
+    macs: of one call with one example. learned: of custom operators, the inputs that take weights.
     """
 
     convert: Callable[[], bytes]
-    scheme: str
+    scheme: str | None
     variables: Mapping[str, np.ndarray] = field(default_factory=dict)
     count: int | None = None
     differences: Mapping[str, int] = field(default_factory=dict)
@@ -263,7 +263,7 @@ def _row(live: Live, key: tflite_roles.Key, tensor: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "subgraph": key[0],
         "index": key[1],
-        "name": details["name"],
+        "name": tensor.name.decode(),  # the interpreter gives DENSIFY's outputs one of its own
         "role": None,
         "dtype": TYPES[tensor.type],
         "shape": _shape(tensor.shape),
