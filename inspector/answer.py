@@ -28,6 +28,7 @@ _COUNTED = (Group.WEIGHT, Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION)
 _QAT = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 # Where 1:4 holds, 2:4 does; where 2:4 does, 4:8 does, since its groups are two of those.
 _TIGHTER = {"4:8": "2:4", "2:4": "1:4"}
+_MODEL = (Role.WEIGHT, Role.STATISTIC)
 _OPTIMIZER = (Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE)
 
 
@@ -62,7 +63,7 @@ def sentences(report: ArtifactReport, facts: Facts) -> tuple[str, ...]:
 
 def _partial(_report: ArtifactReport, facts: Facts) -> Iterable[str]:
     if not facts.complete:
-        yield "Only a part of the model is here: every number is of this part."
+        yield "A part of the model is missing or cannot be read: every number is of what is known."
 
 
 def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -73,7 +74,7 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     if total is None:
         reason = report.totals_reasons.get("count_params")
         yield "What Keras would count is unknown" + (f": {reason.rstrip('.')}." if reason else ".")
-        yield from _stored_sentence(report)
+        yield from _stored_sentence(report, facts)
         return
     head = f"{count(total, 'parameter')} as Keras counts {'it' if total == 1 else 'them'}"
     parts = _counted_parts(facts)
@@ -86,10 +87,10 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
             "since LoRA kernels are merged into the kernel when a model is saved."
         )
         if report.totals.stored_elements != total - made:
-            yield from _stored_sentence(report)
+            yield from _stored_sentence(report, facts)
     elif made:
         yield f"{head} once loaded."
-        yield from _stored_sentence(report)
+        yield from _stored_sentence(report, facts)
     elif len(parts) == 1:
         yield head + _trainability(report) + "."
     else:
@@ -103,22 +104,36 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
 
 
 def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
-    """What is here instead of Keras' count."""
-    yield from _stored_sentence(report)
+    """What the model has, where Keras would count nothing."""
+    rows = {role: report.roles[role] for role in _MODEL if role in report.roles}
+    total = _model_elements(report)
+    if total:
+        tensors = count(sum(row.tensors for row in rows.values()), "tensor")
+        parts = [f"{number(row.elements)} of {ROLE_WORDS[role][1]}" for role, row in rows.items()]
+        apart = f": {' + '.join(parts)}" if len(parts) > 1 else ""
+        yield f"The model has {count(total, 'parameter')} in {tensors}{apart}."
+    else:
+        yield "No parameter of a model is stored here."
     trainable, fixed = report.totals.trainable, report.totals.non_trainable
     if trainable is not None and fixed is not None and trainable + fixed:
-        verb = "is" if trainable == 1 else "are"
-        yield (
-            f"Of the variables {number(trainable)} {verb} trainable and {number(fixed)} "
-            f"{'is' if fixed == 1 else 'are'} not, as the file says."
-        )
+        if trainable == total:
+            yield "All are trainable, as the file says."
+        else:
+            # What is no parameter may be a variable (a counter); a captured constant is none.
+            whose = "" if trainable + fixed == total else " elements of variables"
+            some, rest = (number(one) if one else "none" for one in (trainable, fixed))
+            yield f"The file lists {some}{whose} as trainable and {rest} as not."
     if facts.frozen and Role.MASK in report.roles:
         yield "The graph still multiplies its weights by the pruning masks."
-    if facts.frozen:
-        yield "There are no variables: freezing made the weights constants of the graph."
     reason = report.totals_reasons.get("count_params")
-    if reason:
+    if facts.frozen and report.format != "tflite":
+        yield "There are no variables: freezing made the weights constants of the graph."
+    elif reason and facts.complete:
         yield f"Keras' own count does not apply: {reason.rstrip('.')}."
+
+
+def _model_elements(report: ArtifactReport) -> int:
+    return sum(report.roles[role].elements for role in _MODEL if role in report.roles)
 
 
 def _counted_parts(facts: Facts) -> list[tuple[Group, int]]:
@@ -174,10 +189,14 @@ def _details(report: ArtifactReport, group: Group) -> str:
 def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """What the file holds, where that is not what Keras counts, and was not said yet."""
     total = report.totals.count_params
+    if not facts.is_keras:
+        if report.totals.stored_elements != _model_elements(report):
+            yield from _stored_sentence(report, facts)
+        return
     if total is None:
         return
     if _all_stored(report, facts) and report.totals.stored_elements != total:
-        yield from _stored_sentence(report)
+        yield from _stored_sentence(report, facts)
     packed = sum(row.elements for row in report.roles.values()) - sum(facts.keras_elements.values())
     if packed > 0:
         yield (
@@ -186,7 +205,7 @@ def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         )
 
 
-def _stored_sentence(report: ArtifactReport) -> Iterable[str]:
+def _stored_sentence(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     stored = report.totals.stored_elements
     parts: dict[str, int] = {}
     for role, row in report.roles.items():
@@ -197,8 +216,12 @@ def _stored_sentence(report: ArtifactReport) -> Iterable[str]:
     words = [f"{number(size)} {label}" for label, size in parts.items() if size]
     if stored:
         verb = "is" if stored == 1 else "are"
+        # An index lists what a missing file holds.
+        how = "stored" if facts.complete else "listed"
         apart = f" = {' + '.join(words)}" if len(words) > 1 else ""
-        yield f"{count(stored, 'element')} {verb} stored{apart}."
+        if len(parts) == 1 and _OF_GROUP[Group.WEIGHT] not in parts:
+            apart = f", all {next(iter(parts))}"
+        yield f"{count(stored, 'element')} {verb} {how}{apart}."
 
 
 def _stored_as(role: str) -> str:
@@ -264,7 +287,12 @@ _SAID = {"V2": "2-byte opaque values, probably bfloat16, which are not measured"
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """How the weights are stored, where that is not plain float32."""
     if report.scheme is not None:
-        yield f"Quantization: {report.scheme.rstrip('.')}."
+        plain = report.scheme == "float32"
+        yield (
+            "Nothing is quantized: float32."
+            if plain
+            else f"Quantization: {report.scheme.rstrip('.')}."
+        )
         return
     by_dtype: dict[str, list[TensorReport]] = {}
     for tensor in report.tensors:

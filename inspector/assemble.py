@@ -431,6 +431,7 @@ def _facts(artifact: Artifact, verdicts: Mapping[str, Verdict], stored: Mapping[
         has_config=artifact.model is not None,
         is_keras=artifact.uncounted is None,
         frozen=Role.WEIGHT in counted
+        and artifact.format != "tflite"
         and all(tensor.section is Section.GRAPH for tensor in artifact.tensors),
         complete=artifact.complete,
         vocabulary=dict(artifact.vocabulary),
