@@ -63,6 +63,10 @@ class Limits:
     # Numbers of a flatbuffer's vectors that become Python's (shapes, operators' inputs): large
     # models have some hundred thousand, and each costs some 40 bytes.
     vector_numbers: int = 4_000_000
+    # How often a flatbuffer's bytes may be looked through for scales, indices and texts: sound
+    # files have them once each, and they are checked a few times; any number of tables may lead to
+    # one vector.
+    vector_passes: int = 16
 
 
 DEFAULT = Limits()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,15 @@ from inspector.model import (
     Tensor,
     Use,
 )
-from inspector.tflite.custom_ops import CUSTOM
 from inspector.tflite.flow import RETURNED, Flow
 from inspector.tflite.names import Key
-from inspector.tflite.ops import INITIAL, OPERAND, TABLE, Reading, operand_role, reading
+from inspector.tflite.ops import INITIAL, OPERAND, TABLE, Reading, operand_role
+from inspector.tflite.reads import read_at
 from inspector.wire.flatbuffer import Span
 from inspector.wire.tflite_model import Quantization, Subgraph, TfliteModel, TfliteTensor
 from inspector.wire.tflite_schema import TYPE_BITS
-from inspector.wire.tflite_sparse import Sparsity
-from inspector.wire.tflite_values import centred, payload_of, sparsity_of, stored_bytes
+from inspector.wire.tflite_sparse import SparsePayload, Sparsity
+from inspector.wire.tflite_values import centred, payload_of, stored_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,12 +61,17 @@ class Constants:
     def __init__(self, model: TfliteModel, flow: Flow) -> None:
         self.model = model
         self.flow = flow
+        self.inputs = [frozenset(graph.inputs) for graph in model.subgraphs]
         self.uses: dict[Key, tuple[Use, ...]] = {
             (graph.index, tensor.index): flow.uses((graph.index, tensor.index))
             for graph in model.subgraphs
             for tensor in graph.tensors
             if self._is_stored(graph, tensor)
         }
+
+    def is_input(self, key: Key) -> bool:
+        """Whether a tensor is given to its subgraph."""
+        return key[1] in self.inputs[key[0]]
 
     def _is_stored(self, graph: Subgraph, tensor: TfliteTensor) -> bool:
         """Whether a tensor has values in the file, or is a constant of none.
@@ -75,8 +81,8 @@ class Constants:
         key, span = (graph.index, tensor.index), self.model.data(tensor)
         if (span is not None and span.length) or tensor.external:
             return True
-        computed = key in self.flow.makers or tensor.index in graph.inputs or tensor.variable
-        return 0 in (tensor.shape or ()) and span is not None and not computed
+        computed = key in self.flow.makers or self.is_input(key) or tensor.variable
+        return 0 in (tensor.shape or ()) and key in self.flow.readers and not computed
 
 
 def tensors_of(
@@ -97,11 +103,12 @@ class _Making:
     def __init__(self, constants: Constants, limits: Limits) -> None:
         self.model = constants.model
         self.flow = constants.flow
+        self.constants = constants
         self.names = constants.flow.names
         self.uses = constants.uses
         self.limits = limits
         # What has the bytes already, by their place.
-        self.known: dict[Span, list[Tensor]] = {}
+        self.known: dict[Span, dict[Hashable, str]] = {}
         self.serves = _serves(self.model, self.names.tensors)
 
     def tensor(self, graph: Subgraph, tensor: TfliteTensor) -> Tensor:
@@ -127,12 +134,13 @@ class _Making:
 
     def _made(self, graph: Subgraph, tensor: TfliteTensor, layer: str | None) -> str:
         """What makes a tensor when the model runs, in words."""
-        maker = self.flow.makers.get((graph.index, tensor.index))
+        key = (graph.index, tensor.index)
+        maker = self.flow.makers.get(key)
         if maker is not None:
             return f"made by {self.flow.words[maker[:2]]} {layer}"
         if tensor.variable:
             return "a variable, kept from call to call"
-        if tensor.index in graph.inputs:
+        if self.constants.is_input(key):
             of = f"subgraph {self.names.graphs[graph.index]}" if graph.index else "the model"
             return f"an input of {of}"
         return "nothing makes it"
@@ -143,13 +151,14 @@ class _Making:
         payload, sparsity = self._payload(tensor)
         place = _place(tensor, uses)
         quantized = quantized_of(tensor, graph, self.names.tensors)
-        codec = _codec(tensor)
-        found = Tensor(
+        shape = shape_of(tensor, constant=True)
+        first = self._first(span, name, (tensor.dtype, shape, _comparable(quantized)))
+        return Tensor(
             name=name,
             dtype=tensor.dtype,
-            shape=shape_of(tensor, constant=True),
+            shape=shape,
             nbytes=span.length,
-            extents=(Extent(self.model.source.path, *span, codec),) if span.length else (),
+            extents=self._extents(span, tensor),
             storage=self._storage(tensor, sparsity),
             section=Section.GRAPH,
             layer=place.layer,
@@ -157,42 +166,44 @@ class _Making:
             naming=Naming.NODES if uses else Naming.NONE,
             serves=self.serves.get(name, (None, None))[0],
             stored_name=tensor.name or None,
-            repeats=self._repeats(span, tensor, quantized),
+            repeats=first,
             owner=place.layer if place.weighs else None,
             position=place.position,
             uses=uses,
             quantized=quantized,
             sparse=None if sparsity is None else _sparse(tensor, sparsity, span),
-            stored=self._stored(tensor, span, payload),
+            stored=self._stored(tensor, span, name, payload),
             payload=payload,
             centred=None if payload is None else centred(payload, tensor),
         )
-        if span.length:
-            self.known.setdefault(span, []).append(found)
-        return found
 
     def _payload(self, tensor: TfliteTensor) -> tuple[Payload | None, Sparsity | None]:
         """The values and the sparsity; none where something does not fit, which `faults` tells."""
         try:
-            sparsity = sparsity_of(self.model, tensor, self.limits)
-            return payload_of(self.model, tensor, self.limits), sparsity
+            found = payload_of(self.model, tensor, self.limits)
         except ArtifactError:
             return None, None
+        return found, found.sparsity if isinstance(found, SparsePayload) else None
 
-    def _stored(self, tensor: TfliteTensor, span: Span, payload: Payload | None) -> int | None:
+    def _stored(
+        self, tensor: TfliteTensor, span: Span, name: str, payload: Payload | None
+    ) -> int | None:
         """Values to count as stored, where those are not as many as the shape says."""
-        if not span.length or span in self.known:
+        if not span.length or next(iter(self.known[span].values())) != name:
             return 0
         bits = TYPE_BITS.get(tensor.dtype)
         return None if payload is not None or not bits else span.length * 8 // bits
 
-    def _repeats(self, span: Span, tensor: TfliteTensor, quantized: Quantized | None) -> str | None:
-        """The first tensor that the same bytes are the same values of."""
-        wanted = (tensor.dtype, shape_of(tensor, constant=True), quantized)
-        for one in self.known.get(span, ()):
-            if wanted == (one.dtype, one.shape, one.quantized):
-                return one.name
-        return None
+    def _first(self, span: Span, name: str, values: Hashable) -> str | None:
+        """The first tensor with the same bytes that are the same values; None for the first."""
+        if not span.length:
+            return None
+        found = self.known.setdefault(span, {}).setdefault(values, name)
+        return None if found == name else found
+
+    def _extents(self, span: Span, tensor: TfliteTensor) -> tuple[Extent, ...]:
+        path = self.model.source.path
+        return (Extent(path, *span, _codec(tensor)),) if span.length else ()
 
     def _storage(self, tensor: TfliteTensor, sparsity: Sparsity | None) -> str:
         """How the values are kept, in words."""
@@ -255,6 +266,14 @@ def quantized_of(
     )
 
 
+def _comparable(quantized: Quantized | None) -> Hashable:
+    """What two tensors must have in common for equal integers to be equal values."""
+    if quantized is None:
+        return None
+    numbers = (getattr(quantized, one.name) for one in dataclasses.fields(quantized))
+    return tuple(tuple(one.items()) if isinstance(one, Mapping) else one for one in numbers)
+
+
 def _range(numbers: Array, kind: type) -> Any:
     """(least, most) of some numbers; None of none, and where one of them is no number."""
     import numpy as np
@@ -291,9 +310,7 @@ def _place(tensor: TfliteTensor, uses: Sequence[Use]) -> _Place:
     """The operator that computes with a constant, else the first that reads it."""
     of_operators = [use for use in uses if use.op != RETURNED]
     for use in of_operators:
-        found = reading(use.op, use.input, 0)
-        if found is None and use.op in CUSTOM:
-            found = CUSTOM[use.op].reading(use.input)
+        found = read_at(use.op, use.input)
         if _weighs(tensor, found):
             variable = None if found is None else found.variable
             return _Place(use.node, variable, use.input, weighs=True)

@@ -59,15 +59,20 @@ class Flow:
         self._values = self._readings()
 
     def _index(self, graph: Subgraph) -> None:
+        known = range(len(graph.tensors))
         for at, tensor in enumerate(graph.outputs):
-            self.returned.setdefault((graph.index, tensor), []).append(at)
+            if tensor in known:
+                self.returned.setdefault((graph.index, tensor), []).append(at)
         for operator in graph.operators:
             key = (graph.index, operator.index)
             self.words[key] = operator_word(self.model, operator)
             for at, tensor in enumerate(operator.inputs):
+                if tensor not in known:
+                    continue  # left out, or a tensor that is not there
                 self.readers.setdefault((graph.index, tensor), []).append(_Place(*key, at))
-            for at, tensor in enumerate(operator.outputs):
-                self.makers.setdefault((graph.index, tensor), _Place(*key, at))
+            for at, tensor in enumerate((*operator.outputs, *operator.intermediates)):
+                if tensor in known:
+                    self.makers.setdefault((graph.index, tensor), _Place(*key, at))
             if self.words[key] in CALLS:
                 for one in called(self.model, operator):
                     self.callers.setdefault(one.index, []).append(key)
@@ -166,7 +171,7 @@ class Flow:
             # The condition's subgraph, then the body's.
             if len(inner) < 2 or not self._stays(inner[1], at):
                 return
-            if at < len(operator.outputs):
+            if at < len(operator.outputs) and self._exists(place.graph, operator.outputs[at]):
                 yield place.graph, operator.outputs[at]
         for graph in inner:
             if at < len(graph.inputs) and self._exists(graph.index, graph.inputs[at]):

@@ -42,8 +42,9 @@ def names_of(model: TfliteModel) -> Names:
         for operator in graph.operators:
             first = next(iter(operator.outputs), None)
             made = None if first is None else tensors.get((graph.index, first))
-            wanted = made or f"{front}{operator_word(model, operator)}#{operator.index}"
-            operators[graph.index, operator.index] = _free(wanted, called)
+            if made is None or made in called:
+                made = f"{made or front + operator_word(model, operator)}#{operator.index}"
+            operators[graph.index, operator.index] = _free(made, called)
     return Names(graphs, tensors, operators)
 
 

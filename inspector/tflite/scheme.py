@@ -20,8 +20,10 @@ from typing import NamedTuple
 from inspector.model import GROUP_OF, Group, Use
 from inspector.tflite.flow import Flow
 from inspector.tflite.names import Key
-from inspector.tflite.ops import operand_role, reading
+from inspector.tflite.ops import operand_role
+from inspector.tflite.reads import read_at
 from inspector.wire.tflite_model import Subgraph, TfliteTensor
+from inspector.wire.tflite_schema import TYPE_BITS
 
 MIXED = "mixed"
 _FULL, _WIDE = "full integer", "16x8"
@@ -29,6 +31,7 @@ _RANGE, _ONLY, _HALF = "dynamic range", "weight-only", "float16"
 _BIASES = frozenset({"bias", "projection_bias"})
 _LOOKUPS = frozenset({"GATHER", "GATHER_ND", "EMBEDDING_LOOKUP", "EMBEDDING_LOOKUP_SPARSE"})
 _FLOATS = ("float", "bfloat")
+_INTEGERS = frozenset(one for one in TYPE_BITS if one.startswith(("int", "uint")))
 _SHOWN = 3
 
 
@@ -80,6 +83,8 @@ def in_words(weights: Sequence[Weights], inputs: Sequence[str], outputs: Sequenc
         return _named(kind, weights, ports)
     floats = [kind for kind in kinds if kind.startswith(_FLOATS) and kind != _HALF]
     others = [kind for kind in kinds if kind not in floats]
+    if not others:
+        return " and ".join(sorted(floats))
     if len(others) == 1 and others[0] in {_RANGE, _ONLY, _HALF} and len(floats) == 1:
         return f"{_named(others[0], weights, ports)}; {_stayed(floats[0], kinds)}"
     parts = [_named(kind, weights, ports) for kind in others]
@@ -110,7 +115,14 @@ def _stayed(kind: str, kinds: Mapping[str, Mapping[str, None]]) -> str:
     layers = list(kinds[kind])
     more = f" and {len(layers) - _SHOWN:,} more" if len(layers) > _SHOWN else ""
     of = len({layer for inside in kinds.values() for layer in inside})
-    return f"{len(layers):,} of {of:,} layers {kind}: {', '.join(layers[:_SHOWN])}{more}"
+    named = ", ".join(map(_short, layers[:_SHOWN]))
+    return f"{len(layers):,} of {of:,} layers {kind}: {named}{more}"
+
+
+def _short(layer: str) -> str:
+    """A layer's name; of the names that were joined when layers were fused, the first."""
+    first, joined, _ = layer.partition(";")
+    return f"{first};…" if joined else first
 
 
 def _between(inputs: Sequence[str], outputs: Sequence[str]) -> str:
@@ -141,7 +153,7 @@ def _weights(flow: Flow, uses: Mapping[Key, Sequence[Use]]) -> Iterator[Weights]
 
 
 def _is_kernel(tensor: TfliteTensor, use: Use) -> bool:
-    found = reading(use.op, use.input, 0)
+    found = read_at(use.op, use.input)
     if found is None or found.variable in _BIASES:
         return False
     if found.role is not None:
@@ -179,5 +191,5 @@ def _results(flow: Flow) -> Iterator[Weights]:
         made = _made(flow, key)
         if made is None or word in {"QUANTIZE", "DEQUANTIZE"}:
             continue
-        if made.dtype.startswith(_FLOATS) or _is_quantized(made):
+        if made.dtype.startswith(_FLOATS) or (_is_quantized(made) and made.dtype in _INTEGERS):
             yield Weights(flow.names.operators[key], made.dtype, made.dtype, turned=False)

@@ -82,7 +82,7 @@ class Flatbuffer:
         self.view = source.view(0, source.size)
         self._vtables: dict[int, VTable] = {}
         self._kept: dict[Hashable, Any] = {}
-        self._numbers = self._text_bytes = 0
+        self._numbers = self._text_bytes = self._looked = 0
 
     @property
     def identifier(self) -> bytes:
@@ -181,6 +181,13 @@ class Flatbuffer:
             if place.items
             else (np.empty(0, dtype))
         )
+
+    def look(self, nbytes: int, at: int) -> None:
+        """Note that a vector at `at` is gone through. Raises LimitExceeded (`vector_passes`)."""
+        self._looked += nbytes
+        if self._looked > self.limits.vector_passes * self.size:
+            passes, limit = self._looked // self.size, self.limits.vector_passes
+            raise LimitExceeded("vector_passes", passes, limit, self.path, at)
 
     def numbers(self, place: Vector, kind: str) -> tuple[Any, ...]:
         """A vector's numbers as Python's. Raises LimitExceeded (`vector_numbers`)."""

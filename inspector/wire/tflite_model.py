@@ -360,6 +360,10 @@ def _shape(record: Record, name: str) -> tuple[int, ...]:
 
 
 def _quantization(record: Record) -> Quantization:
+    for name in ("scale", "zero_point", "min", "max"):
+        place = record.vector(name)
+        if place is not None:
+            record.table.buffer.look(place.nbytes, place.offset)
     details, number = record.record("details"), record.choice("details")
     unknown = f"number {number}" if number else None
     return Quantization(

@@ -187,6 +187,7 @@ def _values(record: Record, name: str) -> Array:
         path = record.table.buffer.path
         raise Corrupt(f"a sparse level has no {name.replace('_', ' ')}", path, record.offset)
     values: Array = found.array("values")
+    found.table.buffer.look(values.nbytes, found.offset)
     return values if values.size else np.zeros(0, "i4")
 
 

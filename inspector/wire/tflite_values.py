@@ -194,12 +194,16 @@ def strings(model: TfliteModel, tensor: TfliteTensor) -> Iterator[memoryview]:
 
 
 def text_count(model: TfliteModel, tensor: TfliteTensor) -> int | None:
-    """How many texts a string tensor has, all looked at; None where they do not fit its buffer."""
+    """How many texts a string tensor has, all looked at; None where they do not fit its buffer.
+
+    Raises LimitExceeded (`vector_passes`).
+    """
     import numpy as np
 
     span = model.data(tensor)
     if span is None or not span.length:
         return 0
+    model.root.table.buffer.look(span.length, span.offset)
     head = np.frombuffer(model.source.view(span.offset, span.length // 4 * 4), "<i4")
     if not head.size or head[0] < 0 or head.size < int(head[0]) + 2:
         return None
