@@ -166,7 +166,7 @@ def _goes_with_strip(artifact: Artifact, tensor: Tensor, verdict: Verdict) -> bo
     if verdict.role not in _STRIPPED:
         return False
     # Cluster-preserving quantization keeps centroids too; strip_clustering does not touch those.
-    owner = layers_of(artifact.model, ()).get(tensor.layer or "")
+    owner = layers_of(artifact.model, artifact.guessed).get(tensor.layer or "")
     return owner is None or not owner.class_name.startswith("Quantize")
 
 

@@ -10,7 +10,7 @@ import re
 from inspector.classify.fallback import by_keras_name
 from inspector.classify.rule import Context, Rule, each
 from inspector.keras.objects_layers import METRIC_MODULE
-from inspector.model import Role, Section, Store, Tensor, Verdict
+from inspector.model import Flavor, Role, Section, Store, Tensor, Verdict
 
 _TABLE = re.compile(r"/\.ATTRIBUTES/[^/]+-(?P<part>keys|values)$")
 _SEED = re.compile(r"(?:^|/)(seed_generator_state|StateVar)(_\d+)?$")
@@ -18,8 +18,10 @@ _COUNTER = re.compile(
     r"^(global_)?(step|steps|counter|epoch|iter|iteration|iterations|save_counter)(_\d+)?$"
 )
 _STATISTIC = re.compile(
-    r"(^|_)(moving|running|ema)_?(mean|var|variance|average|std|stddev)?(_\d+)?$|^(mean|variance)$"
+    r"(^|_)(moving|running|ema|renorm)_?(mean|var|variance|average|std|stddev)?(_\d+)?$|^(mean|variance)$"
 )
+# What Keras 3 adds to a variable that it quantizes, by the variable's own name.
+_SCALES = re.compile(r"^(?P<of>.+)_(scale|zero|amax_history)$")
 _FLOATS = ("float", "bfloat", "complex")
 _INTEGERS = ("int", "uint")
 
@@ -83,6 +85,25 @@ def _generator(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     evidence = f"{tensor.stored_name!r}: the state of a random generator, no parameter"
     return Verdict(Role.COUNTER, "generator-state", "name", evidence, trainable=False)
+
+
+def _quantized(context: Context, tensor: Tensor) -> Verdict | None:
+    """Told before the graph speaks, which looks scales up and multiplies as it does with weights.
+
+    g_idx tells of each row of a kernel which of the scales is its own.
+    """
+    if not _is_here(context, tensor) or context.artifact.flavor is not Flavor.KERAS3:
+        return None
+    name = (tensor.variable or "").rpartition("/")[2]
+    told = _SCALES.match(name)
+    base = told["of"] if told is not None else "kernel" if name == "g_idx" else None
+    if base is None or tensor.owner is None or (tensor.layer, base) not in context.by_variable:
+        return None
+    evidence = (
+        f"called {name!r}, beside {base!r} of {_holder(context, tensor)}: what Keras 3 reads a"
+        " quantized variable with"
+    )
+    return Verdict(Role.QUANT_PARAM, "object-quant-param", "name", evidence, trainable=False)
 
 
 def _metric(context: Context, tensor: Tensor) -> Verdict | None:
@@ -199,6 +220,14 @@ FIRST: tuple[Rule, ...] = (
         "by their name, dtype and rank. count_params leaves them out.",
         "seed_generator/seed_generator_state",
         each(_generator),
+    ),
+    Rule(
+        "object-quant-param",
+        "the scales and zero points of a variable that Keras 3 quantized",
+        "kernel_scale, kernel_zero, g_idx and the amax histories of float8, beside the variable "
+        "that they are of. An export has no class of its layers.",
+        "dense/kernel_scale, beside dense/kernel",
+        each(_quantized),
     ),
 )
 

@@ -11,7 +11,7 @@ from inspector.model import Role, Section, Store, Tensor, Use, Verdict
 
 FLOATS = ("float", "bfloat", "complex")
 # Integers that stand for floating-point numbers, once a range or a scale is known.
-_QUANTIZED = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16"})
+QUANTIZED = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16"})
 _SCALED = frozenset({"Dequantize", "UniformDequantize"})
 _LOOPS = frozenset({"While", "StatelessWhile", "_While", "For"})
 
@@ -60,12 +60,12 @@ def is_number(tensor: Tensor, use: Use) -> bool:
     """Whether what is read is a floating-point number, or an integer that was made one."""
     if tensor.dtype.startswith(FLOATS) or _SCALED & set(use.through):
         return True
-    return tensor.dtype in _QUANTIZED and "Cast" in use.through
+    return tensor.dtype in QUANTIZED and "Cast" in use.through
 
 
 def is_quantized(tensor: Tensor, use: Use) -> bool:
     """Whether integers are read where an operator takes quantized weights."""
-    return tensor.dtype in _QUANTIZED or use.op.startswith(("Quantized", "Uniform"))
+    return tensor.dtype in QUANTIZED or use.op.startswith(("Quantized", "Uniform"))
 
 
 def rank(tensor: Tensor) -> int:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inspector.classify.rule import Context, Rule
-from inspector.classify.uses import FLOATS, arithmetic, is_open, rank, readings, said, verdict
+from inspector.classify.uses import (
+    FLOATS,
+    QUANTIZED,
+    arithmetic,
+    is_open,
+    rank,
+    readings,
+    said,
+    verdict,
+)
 from inspector.model import Role, Section, Tensor, Verdict
 
 # --- normalization ------------------------------------------------------------------------------
@@ -99,6 +108,38 @@ def _fixed(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdic
                     tensor, Role.CONSTANT, "graph-fixed", why, trainable=False
                 )
                 break
+    return found
+
+
+# --- quantization ---
+
+
+def _scales(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+    """Scales of integer kernels, where nothing but the layer's own gradient tells them.
+
+    Keras 3 calls an int8 or int4 kernel in a function with a gradient of its own, whose inputs
+    TensorFlow hands on together: the data, the kernel, its scale, its zero point.
+    """
+    groups: dict[str, list[Tensor]] = {}
+    for tensor in undecided:
+        for use in tensor.uses if is_open(context, tensor) and rank(tensor) else ():
+            if use.op == "IdentityN" and not arithmetic(use):
+                groups.setdefault(use.node, []).append(tensor)
+    found: dict[str, Verdict] = {}
+    for node, group in groups.items():
+        kernel = max(
+            (t for t in group if t.dtype in QUANTIZED), key=lambda t: t.elements, default=None
+        )
+        if kernel is None or len(group) < 2 or rank(kernel) < 2:
+            continue
+        why = f"an integer kernel, which IdentityN {node} hands on with its scale"
+        found[kernel.name] = verdict(kernel, Role.WEIGHT, "graph-scaled", why)
+        for tensor in group:
+            if tensor is not kernel and tensor.elements < kernel.elements:
+                why = f"handed on with the integer kernel {kernel.name} by IdentityN {node}"
+                found[tensor.name] = verdict(
+                    tensor, Role.QUANT_PARAM, "graph-scaled", why, False, kernel.name
+                )
     return found
 
 
@@ -196,6 +237,14 @@ RULES: tuple[Rule, ...] = (
         "is told by the input.",
         "w/Adam, read by ApplyAdam at input 1",
         _slots,
+    ),
+    Rule(
+        "graph-scaled",
+        "an integer kernel of Keras 3, its scale and its zero point",
+        "A layer that Keras 3 quantized has a gradient of its own. What it is called with (the "
+        "data, the kernel of int8 or int4, the scale, the zero point) is handed on together.",
+        "dense/kernel and dense/kernel_scale, both read by IdentityN",
+        _scales,
     ),
     Rule(
         "graph-fixed",

@@ -362,9 +362,13 @@ class _Placer:
                         yield f"{attribute.key}{part}", found
 
     def _uncounted(self, root: Thing) -> str | None:
-        if root.kind is Kind.MODEL:
+        # A layer by itself is counted as a model is. A checkpoint may lack what a layer of Keras 3
+        # keeps in lists, and a SavedModel would not have been written without it.
+        if root.kind is Kind.MODEL or (root.kind is Kind.LAYER and self.has_classes):
             untracked = any(claim.rank == TRAINED for claim in self.claims.values())
             return _UNTRACKED if untracked else None
+        if _is_saved_weights(root):
+            return None
         models = sum(
             1
             for n, (p, _) in self.walked.parents.items()
@@ -401,6 +405,11 @@ def _variable(stored_name: str, within: Sequence[str]) -> str:
     """The variable's own name; where it has none, the attribute that holds it."""
     name = parts_of(stored_name)[1]
     return "/".join(within) if _NAMELESS.match(name) else name
+
+
+def _is_saved_weights(root: Thing) -> bool:
+    """Whether tf_keras' Model.save_weights wrote it: an object by itself, no save counted."""
+    return root.child("root") == root.number and root.child(_COUNTED_SAVES) is None
 
 
 def _is_seed(stored_name: str) -> bool:

@@ -51,7 +51,12 @@ _OPTIMIZERS = (
 # What a metric holds, for the classes that can be told by it.
 _METRICS = ({"total", "count"}, {"true_positives"}, {"false_negatives"}, {"total_confusion_matrix"})
 # Attributes that only objects of Keras 3 have.
-_KERAS3 = frozenset({"_all_variables", "_functional", "_operations", "_compiled_trainable_state"})
+_KERAS3 = frozenset(
+    {
+        *("_all_variables", "_functional", "_operations", "_compiled_trainable_state"),
+        *("_loss_ids", "call_signature_parameters"),
+    }
+)
 # The lists of a model as `model.export()` writes it: they are all that there is.
 _EXPORTED = frozenset({"variables", "trainable_variables", "non_trainable_variables"})
 

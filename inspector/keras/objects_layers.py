@@ -157,11 +157,17 @@ class _Builder:
             if variables
         }
         listed = any(layer_index(name) is not None for name in things[root].names)
-        own = None if listed else root_name(prefixes.values())
+        # A name for the model too makes a name of more parts than there are objects.
+        deeper = any(len(prefix) > self._depth(number, root) for number, prefix in prefixes.items())
+        own = root_name(prefixes.values()) if deeper and not listed else None
         for number, prefix in prefixes.items():
             if self._is_named(number):
                 rest = prefix[1:] if own is not None and prefix[:1] == [own] else prefix
                 self._climb(number, root, list(rest))
+
+    def _depth(self, number: int, root: int) -> int:
+        around = [number, *self.walked.ancestors(number)]
+        return around.index(root) if root in around else len(around)
 
     def _is_named(self, number: int) -> bool:
         thing = self.walked.things[number]

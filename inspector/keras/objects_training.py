@@ -8,7 +8,7 @@ tf_keras 2.21 (`optimizers/legacy` too).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inspector.keras.bind import parts_of
 from inspector.keras.objects_graph import Thing, Walked
@@ -73,6 +73,7 @@ class _Reader:
     model: Sequence[int]
     trainable: Sequence[int]
     spent: int = 0
+    factored: dict[int, Mapping[int, Slotted]] = field(default_factory=dict)
 
     def optimizers(self) -> Iterator[int]:
         sections = self.walked.sections
@@ -96,6 +97,10 @@ class _Reader:
         stored = thing.stored_name or "/".join(places[0])
         if any(len(within) == 1 for within in places):
             return Slotted(optimizer, parts_of(stored)[1], None, position)
+        if optimizer not in self.factored:
+            self.factored[optimizer] = dict(self._factored(optimizer))
+        if number in self.factored[optimizer]:
+            return self.factored[optimizer][number]
         target = self._by_place(optimizer, shape, stored, places)
         if target is not None:
             found = by_name(stored, shape, [(self._name(target), shape)])
@@ -109,6 +114,24 @@ class _Reader:
         found = by_name(stored, shape, variables)
         owner = candidates[found.slot_of] if found.slot_of is not None else None
         return Slotted(optimizer, found.name, owner, position)
+
+    def _factored(self, optimizer: int) -> Iterator[tuple[int, Slotted]]:
+        """Slots of Keras 3's Adafactor: its lists are empty when TensorFlow comes to track them.
+
+        What is left is the list of all that it has: r, c and velocity of each variable in turn.
+        """
+        thing, targets = self.walked.things[optimizer], self.listed(optimizer)
+        if not {"_r", "_c", "_v"} <= thing.names:
+            return
+        everything = self.walked.variables(thing.child(_ALL))
+        ends = [at for at, one in enumerate(everything) if self._name(one).endswith("_velocity")]
+        if len(ends) != len(targets):
+            return
+        for at, target in zip(ends, targets, strict=True):
+            for word, place in (("r", at - 2), ("c", at - 1), ("velocity", at)):
+                # Of a variable that is not factored, r and c are single values.
+                if place >= 0 and (word == "velocity" or self.shapes.get(everything[place])):
+                    yield everything[place], Slotted(optimizer, word, target, place)
 
     def _by_place(
         self, optimizer: int, shape: Shape, stored: str, places: Sequence[tuple[str, ...]]
