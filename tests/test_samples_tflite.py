@@ -137,6 +137,16 @@ def test_constants_have_the_interpreters_values(name):
                 assert digest(tensor) == row["sha256"], row["name"]
 
 
+@those(lambda one: any("variable" in row for row in one["tensors"]))
+def test_a_variable_that_is_named_has_the_live_variables_name(name):
+    for row, tensor in constants(name):
+        if "variable" in row and tensor.variable is not None:
+            live = row["variable"].rpartition("/")[2]
+            # Outside the LSTM operator the product with a state is a product like any other.
+            alike = {live, "kernel"} if live == "recurrent_kernel" else {live}
+            assert tensor.variable in alike, row["name"]
+
+
 @every
 def test_nothing_is_unknown(name):
     for tensor in ours(name).tensors:
