@@ -28,6 +28,7 @@ _COUNTED = (Group.WEIGHT, Group.PRUNING, Group.CLUSTERING, Group.QUANTIZATION)
 _QAT = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 # Where 1:4 holds, 2:4 does; where 2:4 does, 4:8 does, since its groups are two of those.
 _TIGHTER = {"4:8": "2:4", "2:4": "1:4"}
+_CONSTANTS = f"of {ROLE_WORDS[Role.CONSTANT][1]}"
 _MODEL = (Role.WEIGHT, Role.STATISTIC)
 _OPTIMIZER = (Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE)
 
@@ -219,8 +220,8 @@ def _stored_sentence(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         # An index lists what a missing file holds.
         how = "stored" if facts.complete else "listed"
         apart = f" = {' + '.join(words)}" if len(words) > 1 else ""
-        if len(parts) == 1 and _OF_GROUP[Group.WEIGHT] not in parts:
-            apart = f", all {next(iter(parts))}"
+        if parts.keys() == {_CONSTANTS}:
+            apart = f", all {_CONSTANTS}"
         yield f"{count(stored, 'element')} {verb} {how}{apart}."
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, Limits
-from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.model import Artifact, Measurement, Problem, Role, Section, Severity, Tensor, Verdict
 from inspector.storage import numpy_dtype
+from inspector.words import keyless
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
@@ -128,10 +129,12 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
     """The tensor that `wanted` names. Raises UsageError, with candidates where there are some."""
     for matches in _MATCHES:
         hits = [tensor for tensor in artifact.tensors if matches(tensor, wanted)]
+        # A variable's slots and copies have its name in theirs.
+        hits = [one for one in hits if _is_model_s_own(one)] or hits
         if len(hits) == 1:
             return hits[0]
         if hits:
-            names = "".join(f"\n  {tensor.name}" for tensor in hits[:_CANDIDATES])
+            names = "".join(f"\n  {_candidate(tensor)}" for tensor in hits[:_CANDIDATES])
             more = len(hits) - _CANDIDATES
             rest = f"\n  and {more:,} more" if more > 0 else ""
             raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
@@ -141,9 +144,21 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
     )
 
 
+def _is_model_s_own(tensor: Tensor) -> bool:
+    return tensor.section is not Section.OPTIMIZER and tensor.repeats is None
+
+
+def _candidate(tensor: Tensor) -> str:
+    """How to name it, and what it is of where that does not say it."""
+    name = keyless(tensor.name)
+    of = "/".join(filter(None, (tensor.layer, tensor.variable)))
+    told = not tensor.variable or name.partition(":")[0].endswith(of)
+    return name if told else f"{name}  ({of})"
+
+
 def spoken(tensor: Tensor) -> tuple[str, ...]:
     """The names that people know a tensor by, its path in the artifact first."""
-    names = [tensor.name, *tensor.links]
+    names = [tensor.name, keyless(tensor.name), *tensor.links]
     if tensor.stored_name:
         names.append(tensor.stored_name)
     if tensor.variable:

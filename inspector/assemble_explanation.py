@@ -98,6 +98,8 @@ def _plain(value: Any) -> Any:
     """A value of a config as JSON can hold it: no NaN, no infinity."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":
+        return _plain(value.get("items"))  # as tf_keras writes a tuple into a SavedModel
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,12 +6,13 @@ Everything that is known and not read gets one sentence that says what it is.
 from __future__ import annotations
 
 import codecs
+import difflib
 import json
 import os
 import re
 from collections.abc import Callable
 
-from inspector.errors import ArtifactError, UnknownFormat, Unsupported
+from inspector.errors import ArtifactError, NotFound, UnknownFormat, Unsupported
 from inspector.storage import ByteSource, LocalFile
 
 _HEAD = 4096
@@ -22,6 +23,9 @@ _TFLITE = b"TFL3"
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 # A weight map names each variable once: far below this. Longer JSON is not parsed.
 _JSON_LIMIT = 64 << 20
+# Files by which the folder of a model is known.
+_MARKS = ("saved_model.pb", "saved_model.pbtxt", "checkpoint", "config.json")
+_BESIDE = 10_000  # of a folder's names at most that many are looked at for a hint
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
 # What protobuf's text format begins with, comments left out: which message it is.
 _TEXT = re.compile(rb"(?:\s+|#[^\n]*\n)*(\w+)\s*[:{<]")
@@ -54,8 +58,25 @@ def detect(path: str) -> str:
         return "checkpoint"
     if path == "-" and not os.path.lexists(path):
         raise UnknownFormat("a model is not read from stdin: give its file", path)
-    with LocalFile(path) as source:
+    try:
+        source = LocalFile(path)
+    except NotFound as error:
+        raise _meant(error) from None
+    with source:
         return _file(source)
+
+
+def _meant(error: NotFound) -> NotFound:
+    """The error, with the name beside it that may have been meant: a prefix lacks ".index"."""
+    folder, name = os.path.split(error.path)
+    try:
+        beside = sorted(os.listdir(folder or os.curdir))[:_BESIDE]
+    except (OSError, ValueError):
+        return error
+    near = difflib.get_close_matches(name, [one.removesuffix(".index") for one in beside], 1, 0.8)
+    if not near or name in beside:
+        return error
+    return NotFound(f"{error.message}; is {os.path.join(folder, near[0])} meant?", error.path)
 
 
 def _is_prefix(path: str) -> bool:
@@ -81,6 +102,7 @@ def _directory(path: str) -> str:
     ):
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
+        _refuse_stand_in(os.path.join(path, "saved_model.pb"))
         return "saved-model"
     if "saved_model.cpb" in names:
         raise Unsupported("a SavedModel in chunks (saved_model.cpb): save it as one file", path)
@@ -94,11 +116,37 @@ def _directory(path: str) -> str:
         return "checkpoint"
     if os.path.isfile(f"{path.rstrip(os.sep)}.index"):
         return "checkpoint"
+    raise UnknownFormat(_no_model(path, names), path)
+
+
+def _no_model(path: str, names: set[str]) -> str:
+    """What a folder is that is no model."""
     if not names:
-        raise UnknownFormat("an empty folder", path)
-    raise UnknownFormat(
-        f"a folder with no model in it that is known here: {len(names)} entries", path
-    )
+        return "an empty folder"
+    variables = os.path.join(path, "variables")
+    if os.path.isfile(os.path.join(variables, "variables.index")):
+        return f"a SavedModel without its saved_model.pb: {variables} can be opened as a checkpoint"
+    inside = [name for name in sorted(names)[:_BESIDE] if _has_model(os.path.join(path, name))]
+    if inside:
+        first = ", ".join(os.path.join(path, name) for name in inside[:3])
+        more = ", ..." if len(inside) > 3 else ""
+        if len(inside) == 1:
+            return f"a folder around a model: open {first}"
+        return f"a folder of models, not a model: open one of {first}{more}"
+    entries = f"{len(names):,} {'entry' if len(names) == 1 else 'entries'}"
+    return f"a folder with no model in it that is known here: {entries}"
+
+
+def _refuse_stand_in(path: str) -> None:
+    """Raise what stands in the file's place, if that is no model: a pointer, a web page."""
+    if os.path.isfile(path) and not os.path.islink(path):
+        with LocalFile(path) as source:
+            _refuse(_STAND_INS, source, bytes(source.view(0, min(_HEAD, source.size))))
+
+
+def _has_model(path: str) -> bool:
+    """Whether a folder holds a file that marks it as a model's."""
+    return any(os.path.isfile(os.path.join(path, name)) for name in _MARKS)
 
 
 def _file(source: ByteSource) -> str:
@@ -205,6 +253,14 @@ def _re_encoded(source: ByteSource, head: bytes) -> str | None:
     )
 
 
+def _fingerprint(source: ByteSource, head: bytes) -> str | None:
+    folder, name = os.path.split(source.path)
+    beside = os.path.isfile(os.path.join(folder, "saved_model.pb"))
+    if name == "fingerprint.pb" and beside:
+        return "the fingerprint.pb of a SavedModel: open the folder that it is in"
+    return None
+
+
 def _keras_metadata(source: ByteSource, head: bytes) -> str | None:
     # SavedMetadata: field 1 is a node, whose field 3 is its path and field 4 its kind.
     if b"_tf_keras_" in head[:256] and head[:1] == b"\n":
@@ -296,6 +352,7 @@ _FOREIGN: _Known = (
     (UnknownFormat, _safetensors),
     (UnknownFormat, _re_encoded),
     (Unsupported, _keras_metadata),
+    (Unsupported, _fingerprint),
     (UnknownFormat, _data_shard),
 )
 

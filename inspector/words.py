@@ -52,6 +52,15 @@ ROLE_LABELS: dict[str, str] = {
 }
 
 
+# What each key of an object graph ends in, whatever it leads to.
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def keyless(text: str) -> str:
+    """A text without what the keys in it all end in: "dense/kernel", not what TensorFlow adds."""
+    return text.replace(_VALUE, "")
+
+
 def number(value: int) -> str:
     """1234567 -> "1,234,567"."""
     return f"{value:,}"

@@ -1,7 +1,10 @@
 """Whole answers, worked out by hand from the shapes in tests/builders/artifacts.py."""
 
+from pathlib import Path
+
 import pytest
 
+import inspector
 from inspector.model import Measurement, Pattern, Role
 from tests.builders import artifacts
 from tests.builders.artifacts import Case
@@ -178,7 +181,9 @@ def test_a_frozen_model_has_nothing_trainable():
 def test_a_partial_artifact_says_so_first():
     case = artifacts.plain()
     case.complete = False
-    assert answer(case)[0] == "Only a part of the model is here: every number is of this part."
+    assert answer(case)[0] == (
+        "A part of the model is missing or cannot be read: every number is of what is known."
+    )
 
 
 def test_vocabularies_are_never_parameters():
@@ -271,3 +276,41 @@ def test_copies_of_optimizer_variables_are_said_to_be_that():
     for at, slot in enumerate(slots):
         case.tensor(f"c{at}", Role.ALIAS, (2,), variable=f"m{at}", alias_of=slot.name)
     assert "2 variables of the optimizer are stored twice: 16 bytes of copies." in answer(case)
+
+
+SAMPLES = Path(__file__).parent.parent / "sample_models"
+FIRST = {
+    # Conv2D 3*3*3*4+4 = 112, gamma and beta 4+4, Dense 144*10+10 = 1450; mean and variance 4+4
+    "frozen_convnet.pb": "The model has 1,578 parameters in 8 tensors: 1,570 of weights + 8 of "
+    "statistics. There are no variables: freezing made the weights constants of the graph.",
+    # Conv2D 3*3*1*4+4 = 40, MatMul 64*3+3 = 195
+    "frozen_contrib_pruned.pb": "The model has 235 parameters in 4 tensors. The graph still "
+    "multiplies its weights by the pruning masks. There are no variables: freezing made the "
+    "weights constants of the graph.",
+    # emb 10*4, w 4*2
+    "ckpt_sharded": "The model has 48 parameters in 2 tensors. Keras' own count does not apply: a "
+    "Saver keeps variables by name, and no model.",
+    "ckpt_v1": "The model has 8 parameters in 1 tensor. All are trainable, as the file says. Keras'"
+    " own count does not apply: a Saver keeps variables by name, and no model.",
+    # Dense 4*3+3, gamma and beta 3+3; mean and variance 3+3
+    "saved_v1": "The model has 27 parameters in 6 tensors: 21 of weights + 6 of statistics. The "
+    "file lists 21 as trainable and 6 as not. Keras' own count does not apply: a SavedModel of "
+    "TensorFlow 1 has variables by name, and no layers.",
+    # a variable of 4 and a captured constant of 6*4
+    "saved_captured": "The model has 28 parameters in 2 tensors. The file lists 4 elements of "
+    "variables as trainable and none as not. Keras' own count does not apply: what was saved is no "
+    "Keras model.",
+    "ckpt_v1.meta": "No parameter of a model is stored here. Keras' own count does not apply: a "
+    "graph holds operators, not Keras layers.",
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_what_keras_does_not_count_begins_with_what_the_model_has(name):
+    said = inspector.show(SAMPLES / name).artifacts[0].answer
+    assert said[0] == FIRST[name]
+
+
+def test_elements_that_are_all_constants_are_said_to_be():
+    said = inspector.show(SAMPLES / "ckpt_v1.meta").artifacts[0].answer
+    assert "103 elements are stored, all of constants." in said

@@ -29,6 +29,54 @@ def test_explanations_are_as_reviewed(name, path, tensor, golden, monkeypatch):
     golden(f"explain-{name}.txt", result.out)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "tensor"),
+    [
+        ("saved-kernel", "saved_pruned", "variables/0"),
+        ("saved-mask", "saved_pruned", "prune_low_magnitude_dense/mask"),
+        ("saved-copy", "saved_export", "_all_variables/0"),
+        (
+            "saved-slot",
+            "saved_adam_legacy",
+            "layer_with_weights-0/kernel/.OPTIMIZER_SLOT/optimizer/m",
+        ),
+        ("graph-constant", "frozen_convnet.pb", "sequential/flatten/Const"),
+        ("graph-mask", "frozen_contrib_pruned.pb", "conv1/mask"),
+        ("named-slot", "ckpt_v1", "w/Adam"),
+    ],
+)
+def test_explanations_of_tensorflow_s_own_formats_are_as_reviewed(
+    name, path, tensor, golden, monkeypatch
+):
+    monkeypatch.chdir(SAMPLES)
+    result = call("explain", path, tensor)
+    assert (result.code, result.err) == (0, "")
+    golden(f"explain-{name}.txt", result.out)
+
+
+@pytest.mark.parametrize("name", ["saved_adam", "saved_export", "ckpt_adam_legacy"])
+def test_a_layer_s_variable_is_meant_before_its_slots_and_copies(name):
+    out = call("explain", os.path.join(SAMPLES, name), "dense/kernel").out
+    assert "role       weight\n" in out
+
+
+def test_every_name_of_the_table_of_tensors_names_its_tensor():
+    path = os.path.join(SAMPLES, "saved_adam_legacy")
+    table = call(path, "--tensors", "--no-measure", "--width", "250").out
+    names = [line.split()[0] for line in table.splitlines() if " float32 " in line]
+    assert "optimizer/beta_1" in names
+    for name in names:
+        assert call("explain", path, name, "--no-measure").out.startswith(name)
+
+
+def test_candidates_are_told_by_the_layers_that_have_them():
+    result = call("explain", os.path.join(SAMPLES, "saved_pruned"), "mask")
+    assert result.err.splitlines()[1:] == [
+        "  layer_with_weights-0/mask  (prune_low_magnitude_dense/mask)",
+        "  layer_with_weights-1/mask  (prune_low_magnitude_dense_1/mask)",
+    ]
+
+
 def test_no_line_is_wider_than_the_terminal():
     out = call("explain", PRUNED, "*_dense/dense/kernel:0", "--width", "60").out
     assert max(map(len, out.splitlines())) <= 60

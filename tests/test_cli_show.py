@@ -29,6 +29,13 @@ GOLDEN = [
     "k3.weights.h5",
     "k3_sharded.weights.json",
     "k3_dir",
+    "saved_pruned",
+    "saved_export",
+    "saved_v1",
+    "saved_module",
+    "ckpt_adam",
+    "ckpt_v1",
+    "frozen_contrib_pruned.pb",
 ]
 
 

@@ -131,6 +131,22 @@ def test_a_missing_file_is_also_a_file_not_found_error(tmp_path):
     assert refused(tmp_path / "file" / "below.h5", NotFound) == "no such file"
 
 
+def test_a_missing_file_s_near_namesake_is_told(tmp_path):
+    for name in ("model.ckpt-100.index", "model.ckpt-100.data-00000-of-00001", "other.h5"):
+        (tmp_path / name).write_bytes(b"x")
+    meant = tmp_path / "model.ckpt-100"
+    assert refused(tmp_path / "model.ckpt-10", NotFound) == f"no such file; is {meant} meant?"
+    assert refused(tmp_path / "otter.h5", NotFound) == (
+        f"no such file; is {tmp_path / 'other.h5'} meant?"
+    )
+
+
+def test_a_fingerprint_beside_its_model_is_told(tmp_path):
+    (tmp_path / "fingerprint.pb").write_bytes(b"\x08\xff\xff\x03")
+    (tmp_path / "saved_model.pb").write_bytes(SAVED_MODEL)
+    assert "fingerprint.pb of a SavedModel" in refused(tmp_path / "fingerprint.pb", Unsupported)
+
+
 @pytest.mark.parametrize("kind", ["fifo", "device", "loop"])
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, kind):
     path = tmp_path / "model.h5"
@@ -216,7 +232,20 @@ FOLDERS = {
     "SavedModel in chunks": ({"saved_model.cpb": b""}, Unsupported, "saved_model.cpb"),
     "empty": ({}, UnknownFormat, "an empty folder"),
     "unrelated": ({"a.txt": b"x", "b.txt": b"y"}, UnknownFormat, "no model in it"),
+    "one file": ({"a.txt": b"x"}, UnknownFormat, "no model in it that is known here: 1 entry"),
     "config of something else": ({"config.json": b"{}"}, UnknownFormat, "no model in it"),
+    "variables of a SavedModel": (
+        {"variables/variables.index": TABLE},
+        UnknownFormat,
+        "without its saved_model.pb: ",
+    ),
+    "a model further down": ({"1/saved_model.pb": b""}, UnknownFormat, "around a model: open "),
+    "models further down": (
+        {"1/saved_model.pb": b"", "2/checkpoint": b""},
+        UnknownFormat,
+        "a folder of models, not a model: open one of ",
+    ),
+    "SavedModel not pulled": ({"saved_model.pb": LFS}, UnknownFormat, "Git LFS pointer"),
 }
 
 

@@ -91,6 +91,17 @@ def test_tensors_are_read_with_dtype_shape_place_and_values():
     assert files["ckpt.index"][record.at] == 0x08  # field 1, a varint: dtype
 
 
+def test_a_shard_that_was_not_pulled_is_missing_and_said_to_be():
+    files = bundle(floats(b"w", *range(100)))
+    files["ckpt.data-00000-of-00001"] = b"version https://git-lfs.github.com/spec/v1\noid sha256:0"
+    found = read(files)
+    assert codes(found) == ["bundle-shard-missing"]
+    assert "Git LFS pointer, not the values (run git lfs pull); it holds w" in (
+        found.problems[0].message
+    )
+    assert found.entries[0].payload is None
+
+
 def test_no_payload_is_copied_or_held():
     size = 8 << 20
     files = bundle(Item(b"a", bytes(size), 4, (size,), crc=0))

@@ -31,11 +31,8 @@ _NAMELESS = re.compile(r"^(Variable)?(_\d+)?$")
 _COUNTED_SAVES = "save_counter"
 _TABLE_PARTS = ("-keys", "-values")
 
-_NO_MODEL = "the object that was saved is no Keras model: Keras counts its own models only"
-_NO_MODEL_SHOWN = (
-    "nothing in the checkpoint shows that one of its objects is a Keras model, and Keras counts"
-    " models only"
-)
+_NO_MODEL = "what was saved is no Keras model"
+_NO_MODEL_SHOWN = "nothing in the checkpoint shows that one of its objects is a Keras model"
 _UNTRACKED = (
     "only the optimizer's list leads to some of the weights: TensorFlow did not track the layers"
     " that have them, and what those do not train is not stored"

@@ -99,7 +99,7 @@ def _artifact(source: ByteSource, limits: Limits) -> Artifact:
 def _graph(source: ByteSource, whole: Message, text: Text | None = None) -> Artifact:
     graph, found = _read(whole, text)
     frozen = "with variables, not frozen" if any(variables_of(graph)) else "frozen graph"
-    version = "" if graph.producer is None else f" (graph version {graph.producer:,})"
+    version = "" if graph.producer is None else f" (graph version {graph.producer})"
     kind = f"GraphDef, {frozen}{version}"
     return replace(
         _made_of(source, kind, graph, found, text),

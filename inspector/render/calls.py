@@ -82,9 +82,9 @@ def _port(port: PortReport) -> str:
 
 
 def _shape(sides: tuple[int | None, ...] | None) -> str:
-    """(None, 10) -> "[?, 10]"; a scalar " scalar", an unknown rank " of any shape"."""
+    """(None, 10) -> "[?, 10]"; a scalar " scalar", an unknown rank " of unknown shape"."""
     if sides is None:
-        return " of any shape"
+        return " of unknown shape"
     if not sides:
         return " scalar"
     return f"[{', '.join('?' if side is None else str(side) for side in sides)}]"

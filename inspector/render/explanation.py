@@ -12,7 +12,7 @@ from inspector.render.options import RenderOptions
 from inspector.render.printable import safe, shape, shorten, value
 from inspector.render.style import Style
 from inspector.report import Explanation, ExtentReport, MaskReport, MeasureReport, Schedule
-from inspector.words import count, number, percent
+from inspector.words import count, keyless, number, percent
 
 _LABEL = 11  # width of the left column
 _LONGEST = 2_000  # what quotes the file may be as long as the file wishes
@@ -29,7 +29,7 @@ def explain(explanation: Explanation, options: RenderOptions, style: Style) -> s
     previous = ""
     for label, text in facts(explanation):
         lines += _fact(
-            "" if label == previous else label, shorten(safe(text), _LONGEST), width, style
+            "" if label == previous else label, shorten(safe(keyless(text)), _LONGEST), width, style
         )
         previous = label
     if explanation.histogram:
@@ -51,6 +51,7 @@ def facts(explanation: Explanation) -> list[tuple[str, str]]:
     """What is known, as (label, text), unescaped; a label that repeats goes on with its topic."""
     tensor, rule = explanation.tensor, explanation.rule
     serves = tensor.about if tensor.about != tensor.alias_of else None
+    held = (("layer", tensor.layer), ("variable", tensor.variable))
     related = (("serves", serves), ("copy of", tensor.alias_of))
     return [
         ("artifact", f"{explanation.path} · {explanation.kind}"),
@@ -58,8 +59,7 @@ def facts(explanation: Explanation) -> list[tuple[str, str]]:
         ("evidence", tensor.evidence),
         ("rule", f"{tensor.rule}: {rule.summary}" if rule else tensor.rule),
         ("basis", tensor.basis),
-        ("layer", tensor.layer or "unknown"),
-        ("variable", tensor.variable or "unknown"),
+        *((label, name) for label, name in held if name),
         *((label, name) for label, name in related if name),
         *(("also at", link) for link in tensor.links),
         ("trainable", {True: "yes", False: "no", None: "unknown"}[tensor.trainable]),
@@ -67,7 +67,7 @@ def facts(explanation: Explanation) -> list[tuple[str, str]]:
         ("stored", f"{count(tensor.nbytes, 'byte')}, {tensor.storage}"),
         *_places(explanation.extents),
         *(_measure(tensor.measure, tensor.elements) if tensor.measure else ()),
-        *(_mask(explanation.mask) if explanation.mask else ()),
+        *(_mask(explanation.mask, tensor.name) if explanation.mask else ()),
         *(_schedule(explanation.schedule) if explanation.schedule else ()),
     ]
 
@@ -111,16 +111,14 @@ def _measure(measure: MeasureReport, elements: int) -> Iterable[tuple[str, str]]
         yield "pattern", text
 
 
-def _mask(mask: MaskReport) -> Iterable[tuple[str, str]]:
-    yield (
-        "mask",
-        (
-            f"{mask.mask} removes {number(mask.masked)} of {number(mask.elements)} "
-            f"({percent(mask.masked, mask.elements)}) of {mask.weight}"
-        ),
-    )
-    yield "mask", f"{count(mask.extra_zeros, 'zero')} of the weight that the mask does not explain"
-    yield "mask", f"{count(mask.leaks, 'non-zero')} of the weight that the mask should have removed"
+def _mask(mask: MaskReport, shown: str) -> Iterable[tuple[str, str]]:
+    """How mask and weight agree; `shown`, either of them, is not named again."""
+    subject = "it" if mask.mask == shown else mask.mask
+    whole = f"{number(mask.elements)} ({percent(mask.masked, mask.elements)})"
+    of = "" if mask.weight == shown else f" of {mask.weight}"
+    yield "mask", f"{subject} removes {number(mask.masked)} of {whole}{of}"
+    yield "mask", f"{count(mask.extra_zeros, 'zero')} of the weight where the mask is not 0"
+    yield "mask", f"{count(mask.leaks, 'non-zero')} of the weight where the mask is 0"
 
 
 def _schedule(schedule: Schedule) -> Iterable[tuple[str, str]]:

@@ -12,6 +12,7 @@ from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
 from inspector.render.text import PROBLEMS, byte_line, filtered, header, unsaid
 from inspector.report import ArtifactReport, Explanation, Report
+from inspector.words import keyless
 
 _BARS = 80  # columns of a histogram
 # An underscore inside a word is no markup.
@@ -39,7 +40,7 @@ def code(text: str) -> str:
 
 def prose(text: str) -> str:
     """Text that means itself: markup characters escaped."""
-    return _MARKUP.sub(r"\\\1", safe(text))
+    return _MARKUP.sub(r"\\\1", safe(keyless(text)))
 
 
 def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inspector.render.printable import optional, shape, value
 from inspector.render.table import Column
 from inspector.report import ArtifactReport, LayerReport, TensorReport, WeightsReport
-from inspector.words import ROLE_LABELS, count, number, percent
+from inspector.words import ROLE_LABELS, count, keyless, number, percent
 
 # When there is no room, columns of these roles go first, in this order.
 _FIRST_TO_GO = ("pruning_step", "threshold", "quant_step", "counter", "metric", "optimizer_state")
@@ -27,7 +27,6 @@ _LAST_TO_GO = {"weight": 59, "mask": 58, "statistic": 57}
 # Roles of which a graph has many; more than a few are listed only when asked for.
 _FOLDED = ("constant", "activation")
 _MANY = 12
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _YES_NO = {True: "yes", False: "no", None: "?"}
 
 
@@ -49,24 +48,25 @@ def layer_table(artifact: ArtifactReport) -> Table:
         artifact.weights is None and any(row.weights for row in artifact.layers)
     )
     counted = _counts(artifact)
-    trains = counted or any(row.trainable is not None for row in artifact.layers)
+    trains = any(row.trainable is not None for row in artifact.layers)
+    classes = any(row.class_name for row in artifact.layers)
     cost = artifact.cost is not None
     columns = (
         Column("layer", keep=100, words=True, least=20),
-        Column("class", keep=60, words=True, least=17),
+        *((Column("class", keep=60, words=True, least=17),) if classes else ()),
         *((Column("params", keep=99),) if counted else ()),
         *(Column(_HEADS[role], keep=_rank(role)) for role in roles),
         *((Column("zeros", keep=80), Column("sparsity", keep=70)) if measured else ()),
         *((Column("MACs", keep=75),) if cost else ()),
         *((Column("trainable", keep=30, words=True),) if trains else ()),
     )
-    kept = _Kept(counted, measured, cost, trains)
+    kept = _Kept(classes, counted, measured, cost, trains)
     rows = [_layer(row, roles, kept) for row in artifact.layers]
     if any(role in roles for role in artifact.in_no_layer) and not artifact.shown:
-        rows.append(_no_layer(artifact, roles, len(columns)))
+        rows.append(_no_layer(artifact, roles, 1 + classes + counted, len(columns)))
     footer = (
         "whole artifact" if artifact.shown else "total",
-        "",
+        *(("",) if classes else ()),
         *((optional(artifact.totals.count_params),) if counted else ()),
         *(number(artifact.roles[role].elements) for role in roles),
         *(_zeros(artifact.weights) if measured else ()),
@@ -98,6 +98,7 @@ def _counts(artifact: ArtifactReport) -> bool:
 class _Kept:
     """Which columns the table of layers has, beside those that it always has."""
 
+    classes: bool
     counted: bool
     measured: bool
     cost: bool
@@ -105,9 +106,10 @@ class _Kept:
 
 
 def _layer(row: LayerReport, roles: list[str], kept: _Kept) -> tuple[str, ...]:
+    class_name = f"{row.class_name}({row.wraps})" if row.wraps else row.class_name or "?"
     return (
         row.name or "(model)",
-        f"{row.class_name}({row.wraps})" if row.wraps else row.class_name or "?",
+        *((class_name,) if kept.classes else ()),
         *((optional(row.count_params),) if kept.counted else ()),
         *(_cell(row.roles.get(role)) for role in roles),
         *(_zeros(row.weights) if kept.measured else ()),
@@ -116,10 +118,13 @@ def _layer(row: LayerReport, roles: list[str], kept: _Kept) -> tuple[str, ...]:
     )
 
 
-def _no_layer(artifact: ArtifactReport, roles: list[str], width: int) -> tuple[str, ...]:
-    cells = [_cell(artifact.in_no_layer.get(role)) for role in roles]
-    before = ["(in no layer)", *[""] * (1 + _counts(artifact))]
-    return (*before, *cells, *[""] * (width - len(before) - len(cells)))
+def _no_layer(
+    artifact: ArtifactReport, roles: list[str], before: int, width: int
+) -> tuple[str, ...]:
+    """before: columns to the left of the roles'."""
+    cells = ["(in no layer)", *[""] * (before - 1)]
+    cells += [_cell(artifact.in_no_layer.get(role)) for role in roles]
+    return (*cells, *[""] * (width - len(cells)))
 
 
 def _cell(elements: int | None) -> str:
@@ -176,28 +181,26 @@ def tensor_table(artifact: ArtifactReport) -> Table:
 
 
 def _tells(tensor: TensorReport) -> bool:
-    """Whether a tensor's path ends in its variable's name, or there is no better one."""
-    last = _path(tensor).rpartition("/")[2]
-    return tensor.variable is None or last.partition(":")[0] == tensor.variable
+    """Whether a tensor's path says its layer and variable, or there is nothing better to say."""
+    *around, last = keyless(tensor.name).split("/")
+    if tensor.variable is None:
+        return True
+    layer = (tensor.layer or "").rpartition("/")[2]
+    return last.partition(":")[0] == tensor.variable and (not layer or layer in around)
 
 
 def _called(tensor: TensorReport, by_name: Mapping[str, TensorReport]) -> str:
     """Layer and variable: "dense/kernel"; of a slot, what it is of: "m of dense/kernel"."""
-    name = "/".join(filter(None, (tensor.layer, tensor.variable)))
+    name = "/".join(filter(None, (tensor.layer, tensor.variable))) if tensor.variable else ""
     served = by_name.get(tensor.about or "") if tensor.role == "optimizer_slot" else None
     return f"{name} of {_called(served, {})}" if served else name
-
-
-def _path(tensor: TensorReport) -> str:
-    """Its name, without what each key of an object graph ends in."""
-    return tensor.name.removesuffix(_VALUE)
 
 
 def _tensor(tensor: TensorReport, measured: bool, called: str | None) -> tuple[str, ...]:
     found = tensor.measure
     cells = (number(found.zeros), value(found.min), value(found.max)) if found else ("-",) * 3
     return (
-        _path(tensor),
+        keyless(tensor.name),
         *(() if called is None else (called,)),
         tensor.role,
         tensor.dtype,

@@ -13,7 +13,7 @@ from inspector.render.rows import layer_table, tensor_table
 from inspector.render.style import Style
 from inspector.render.table import layout
 from inspector.report import ArtifactReport, ProblemReport, Report
-from inspector.words import count, number
+from inspector.words import count, keyless, number
 
 PROBLEMS = 50  # of a broken file there may be a million
 _PROSE = 120  # sentences in longer lines are hard to read
@@ -64,7 +64,10 @@ def complaint(artifact: ArtifactReport) -> str:
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
     lines = [style.bold(line) for line in wrap(header(artifact), options.width)]
     prose = min(options.width, _PROSE)
-    lines += ["", *paragraphs([shorten(safe(line), _MESSAGE) for line in artifact.answer], prose)]
+    lines += [
+        "",
+        *paragraphs([shorten(safe(keyless(line)), _MESSAGE) for line in artifact.answer], prose),
+    ]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     if table.rows:
         rows = [[safe(cell) for cell in row] for row in table.rows]
@@ -133,7 +136,7 @@ def _problem(
     problem: ProblemReport, artifact: ArtifactReport, options: RenderOptions, style: Style
 ) -> list[str]:
     place = "" if problem.path == artifact.path else f"{problem.path}: "
-    message = shorten(safe(f"{place}{problem.message}"), _MESSAGE)
+    message = shorten(safe(keyless(f"{place}{problem.message}")), _MESSAGE)
     severity = problem.severity.value
     lines = wrap(f"{severity}: {message}{_at(problem)} [{safe(problem.code)}]", options.width, "  ")
     return [style.severity(severity, line) for line in lines]

@@ -27,6 +27,8 @@ VERSION = 1  # of the format, as TensorFlow 2.21 reads and writes it
 _ORDERS: tuple[Order, ...] = ("little", "big")
 _NAMED = 3  # tensors named in a message that is about many
 _Extents = tuple[tuple[int, int], ...]  # (start, length) of each axis, as stored
+_LFS = b"version https://git-lfs"  # what stands in a repository for a file kept elsewhere
+_NOT_PULLED = "is a Git LFS pointer, not the values (run git lfs pull)"
 
 
 def shard_path(prefix: str, number: int, count: int) -> str:
@@ -94,7 +96,10 @@ def _open_shards(
     for number in range(count):
         path = shard_path(prefix, number, count)
         try:
-            found.append(_OpenShard(path, open_source(path)))
+            source = open_source(path)
+            head = bytes(source.view(0, min(len(_LFS), source.size)))
+            shard = _OpenShard(path, source)
+            found.append(_OpenShard(path, None, _NOT_PULLED) if head == _LFS else shard)
         except NotFound:
             found.append(_OpenShard(path, None, "is missing"))
         except ArtifactError as error:
