@@ -89,9 +89,11 @@ class Flow:
     def uses(self, key: Key) -> tuple[Use, ...]:
         """The operators that work on a tensor's values, in the order found.
 
+        Where none does, the last ones that handed them on.
         Raises LimitExceeded (`graph_steps`).
         """
         found: dict[Use, None] = {}
+        lost: dict[Use, None] = {}  # what was done last to a value that nothing takes
         # (tensor, operators on the way to it, the use that it comes from)
         waiting: deque[tuple[Key, tuple[str, ...], Use | None]] = deque([(key, (), None)])
         seen = {key}
@@ -110,15 +112,13 @@ class Flow:
             out = list(self._out(here)) if here in self.returned else []
             ways += [(one, word, last) for one, word in out]
             if not places and not results and not out:
-                # Nothing takes it: the last that was done to it is all.
-                lost = self._lost(here, through)
-                found.update(dict.fromkeys(lost if last is None else (last,)))
+                lost.update(dict.fromkeys(self._lost(here, through) if last is None else (last,)))
             for one, word, use_before in ways:
                 self._step()
                 if one not in seen:
                     seen.add(one)
                     waiting.append((one, (*through, *word)[:_LONGEST], use_before))
-        return tuple(found)
+        return tuple(found or lost)
 
     def _step(self) -> None:
         self.steps += 1
