@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from inspector import answer_converted as converted
 from inspector.model import GROUP_OF, Group, Role
 from inspector.report import ArtifactReport, MeasureReport, TensorReport
 from inspector.words import ROLE_WORDS, count, listing, number, percent
@@ -114,7 +115,7 @@ def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         apart = f": {' + '.join(parts)}" if len(parts) > 1 else ""
         yield f"The model has {count(total, 'parameter')} in {tensors}{apart}."
     else:
-        yield "No parameter of a model is stored here."
+        yield converted.opaque(report) or "No parameter of a model is stored here."
     trainable, fixed = report.totals.trainable, report.totals.non_trainable
     if trainable is not None and fixed is not None and trainable + fixed:
         if trainable == total:
@@ -127,9 +128,10 @@ def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     if facts.frozen and Role.MASK in report.roles:
         yield "The graph still multiplies its weights by the pruning masks."
     reason = report.totals_reasons.get("count_params")
-    if facts.frozen and report.format != "tflite":
+    if facts.frozen:
         yield "There are no variables: freezing made the weights constants of the graph."
-    elif reason and facts.complete:
+    # Nobody looks for Keras' count in a model that was converted for a device.
+    elif reason and facts.complete and report.format != converted.CONVERTED:
         yield f"Keras' own count does not apply: {reason.rstrip('.')}."
 
 
@@ -288,12 +290,7 @@ _SAID = {"V2": "2-byte opaque values, probably bfloat16, which are not measured"
 def _types(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     """How the weights are stored, where that is not plain float32."""
     if report.scheme is not None:
-        plain = report.scheme == "float32"
-        yield (
-            "Nothing is quantized: float32."
-            if plain
-            else f"Quantization: {report.scheme.rstrip('.')}."
-        )
+        yield from converted.scheme(report)
         return
     by_dtype: dict[str, list[TensorReport]] = {}
     for tensor in report.tensors:
@@ -321,45 +318,15 @@ def _typed(dtype: str, tensors: list[TensorReport]) -> str:
     return f"{dtype} ({', '.join([*names, elements]) if len(names) <= 4 else elements})"
 
 
-def _sparse(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
-    """What storing without zeros saves."""
-    found = [tensor.sparsity for tensor in report.tensors if tensor.sparsity is not None]
-    if not found:
-        return
-    stored, dense, saved = (
-        sum(one[key] for one in found) for key in ("stored", "dense", "saved_bytes")
-    )
-    forms = listing(sorted({one["format"] for one in found}))
-    verb = "is" if len(found) == 1 else "are"
-    yield (
-        f"{count(len(found), 'tensor')} {verb} stored sparsely ({forms}): {number(stored)} of "
-        f"{count(dense, 'value')}, which "
-        + (
-            f"saves {count(saved, 'byte')}."
-            if saved >= 0
-            else f"takes {count(-saved, 'byte')} more than all values would."
-        )
-    )
-
-
-def _cost(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
-    """What one call takes."""
-    cost = report.cost
-    if cost is None:
-        return
-    parts = []
-    if cost.macs is not None:
-        left = f" ({count(cost.uncounted, 'operator')} not counted)" if cost.uncounted else ""
-        parts.append(f"{count(cost.macs, 'multiply-accumulate')}{left}")
-    if cost.peak_activation_bytes is not None:
-        parts.append(f"{count(cost.peak_activation_bytes, 'byte')} of activations at its peak")
-    if parts:
-        yield f"One call takes {listing(parts)}."
+def _converted(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    yield from converted.sparsity(report)
+    yield from converted.cost(report)
+    yield from converted.shared(report)
 
 
 def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     copies = [tensor for tensor in report.tensors if tensor.role == Role.ALIAS]
-    if not copies:
+    if not copies or report.format == converted.CONVERTED:
         return
     nbytes = sum(facts.copied_bytes.values())
     cost = f"{count(nbytes, 'byte')} of copies" if nbytes else "at the cost of no byte"
@@ -493,8 +460,7 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _finite,
     _patterns,
     _types,
-    _sparse,
-    _cost,
+    _converted,
     _stored,
     _copies,
     _training,

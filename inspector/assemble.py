@@ -93,7 +93,9 @@ def build_show(
         readable=True,
         answer=(),
         totals_reasons=dict(counted.reasons),
-        in_no_layer=_elements(tensor for tensor in tensors if tensor.name not in held),
+        in_no_layer=_elements(
+            artifact.tensors, {name: verdicts[name].role for name in verdicts if name not in held}
+        ),
         weights=_weights(tensors) if measured is not None else None,
         tags=artifact.tags,
         signatures=tuple(map(_signature, artifact.signatures)),
@@ -221,6 +223,7 @@ def tensor_report(
         storage=tensor.storage,
         links=tensor.links,
         measure=None if measurement is None else _measure(measurement, tensor.elements),
+        uses=tuple(r.UseReport(one.op, one.input, one.node, one.through) for one in tensor.uses),
     )
 
 
@@ -376,10 +379,15 @@ def _labels(artifact: Artifact, roles: Mapping[str, r.RoleReport]) -> dict[str, 
     return result
 
 
-def _elements(tensors: Iterable[r.TensorReport]) -> dict[str, int]:
-    result: dict[str, int] = {}
+def _elements(tensors: Iterable[Tensor], roles: Mapping[str, Role]) -> dict[str, int]:
+    """Stored elements by role, of the tensors that `roles` has."""
+    result: dict[Role, int] = {}
     for tensor in tensors:
-        result[tensor.role] = result.get(tensor.role, 0) + tensor.elements
+        role = roles.get(tensor.name)
+        if role is not None and tensor.elements and not tensor.stored_elements:
+            continue  # made while the model runs, or another tensor's bytes
+        if role is not None:
+            result[role] = result.get(role, 0) + tensor.stored_elements
     return {role.value: result[role] for role in Role if role in result}
 
 

@@ -142,7 +142,7 @@ def _row(
     roles: dict[Role, int] = {}
     for tensor in tensors:
         role = verdicts[tensor.name].role
-        roles[role] = roles.get(role, 0) + tensor.elements
+        roles[role] = roles.get(role, 0) + tensor.stored_elements
     flags = {verdicts[t.name].trainable for t in tensors if verdicts[t.name].role is Role.WEIGHT}
     inner = _wrapped(layer)
     return LayerRow(

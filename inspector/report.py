@@ -119,6 +119,17 @@ class MeasureReport(Struct, frozen=True):
     patterns: dict[str, PatternReport]
 
 
+class UseReport(Struct, frozen=True):
+    """One place where a graph reads a tensor: at `input` (from 0) of the operator `node`, after the
+    operators of `through`, which hand it on.
+    """
+
+    op: str
+    input: int
+    node: str
+    through: tuple[str, ...]
+
+
 class TensorReport(Struct, frozen=True):
     """One stored tensor: what it is, why, and where it came from.
 
@@ -152,6 +163,7 @@ class TensorReport(Struct, frozen=True):
     storage: str
     links: tuple[str, ...]
     measure: MeasureReport | None
+    uses: tuple[UseReport, ...] = ()
 
 
 class ProblemReport(Struct, frozen=True):
