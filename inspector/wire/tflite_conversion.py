@@ -15,7 +15,7 @@ from inspector.wire.tflite_model import TfliteModel
 
 RUNTIME = "min_runtime_version"
 CONVERSION = "CONVERSION_METADATA"
-_SCHEMA = Schema(
+CONVERSION_SCHEMA = Schema(
     {
         "ConversionMetadata": "environment:Environment options:ConversionOptions",
         "Environment": (
@@ -55,7 +55,7 @@ def tensorflow_of(model: TfliteModel, limits: Limits = DEFAULT) -> str | None:
     if found is None:
         return None
     try:
-        root = Record(Flatbuffer(found, limits).root(), "ConversionMetadata", _SCHEMA)
+        root = Record(Flatbuffer(found, limits).root(), "ConversionMetadata", CONVERSION_SCHEMA)
         environment = root.record("environment")
         return (environment["tensorflow_version"] or None) if environment is not None else None
     except ArtifactError:
