@@ -51,7 +51,10 @@ def cost_of(model: TfliteModel, counts: Mapping[Key, Macs]) -> Cost | None:
     uncounted = len(inside) - len(known) + sum(_opaque(model, graph) for graph in run)
     peak, peak_rule = _peak(model)
     return Cost(
-        macs=total if len(known) == len(inside) and total <= MOST else None,
+        # Where nothing could be counted, 0 would be a number that nobody knows to be right.
+        macs=total
+        if len(known) == len(inside) and total <= MOST and (known or not uncounted)
+        else None,
         macs_rule=_MACS
         + (", a side that is not fixed as 1" if any(one.assumed for one in inside) else "")
         + (", each subgraph as run once" if len(run) > 1 else ""),
