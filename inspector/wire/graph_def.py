@@ -232,7 +232,7 @@ def attributes(message: Message, number: int = ATTRIBUTES) -> Iterator[tuple[str
     Of two with one name the last one counts.
     """
     for entry in message.each(number):
-        yield entry.text(1), _value(entry)
+        yield _pair(entry)
 
 
 def attribute(message: Message, name: str, number: int = ATTRIBUTES) -> Message | None:
@@ -246,17 +246,21 @@ def attribute(message: Message, name: str, number: int = ATTRIBUTES) -> Message 
         start = source.view(one.offset, min(len(usual), one.length))
         # Writers put the key first; only what may be another writer's is looked at in full.
         if start == usual or not start or start[0] != _KEY or not usual:
-            entry = message.child(one)
-            if entry.text(1) == name:
-                found = _value(entry)
+            key_read, value = _pair(message.child(one))
+            if key_read == name:
+                found = value
     return found
 
 
-def _value(entry: Message) -> Message:
-    """The value in a map's entry: an empty message where there is none."""
-    value = entry.find(2)
-    empty = Message(entry.source, entry.offset, 0, entry.limits, entry.depth)
-    return empty if value is None else value
+def _pair(entry: Message) -> tuple[str, Message]:
+    """Key and value of a map's entry: an empty message where there is no value."""
+    name, value = "", Message(entry.source, entry.offset, 0, entry.limits, entry.depth)
+    for found in entry.fields(1, 2):
+        if found.wire == Wire.BYTES and found.number == 1:
+            name = decode(entry.source, found, entry.limits)
+        elif found.wire == Wire.BYTES:
+            value = entry.child(found)
+    return name, value
 
 
 def attr_text(value: Message) -> str | None:

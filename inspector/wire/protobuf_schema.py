@@ -44,6 +44,7 @@ class Slot(NamedTuple):
     kind: str | Schema
     rule: str
     key: str = ""
+    default: Any = None  # where a singular field is absent
 
 
 Schema = Mapping[int, Slot]
@@ -51,7 +52,7 @@ Schema = Mapping[int, Slot]
 
 def one(name: str, kind: str | Schema) -> Slot:
     """A singular field: its default where it is absent, None for messages and bytes."""
-    return Slot(name, kind, "one")
+    return Slot(name, kind, "one", default=_default(kind) if isinstance(kind, str) else None)
 
 
 def maybe(name: str, kind: str | Schema) -> Slot:
@@ -104,14 +105,13 @@ def parse(message: Message, schema: Schema) -> dict[str, Any]:
     For messages that are small by nature; walk large ones with `Message.each`. Raises what
     `fields` raises, and LimitExceeded (`parsed_fields`).
     """
-    values: dict[str, Any] = {}
-    _fill(values, message, schema, [0])
-    return values
+    return _fill(_blank(schema), message, schema, [0])
 
 
-def _fill(values: dict[str, Any], message: Message, schema: Schema, spent: list[int]) -> None:
-    for known in schema.values():
-        values.setdefault(known.name, _default(known))
+def _fill(
+    values: dict[str, Any], message: Message, schema: Schema, spent: list[int]
+) -> dict[str, Any]:
+    """Put a message's fields into values that its schema's were put into before."""
     for field in message.fields():
         slot = schema.get(field.number)
         if slot is None:
@@ -126,16 +126,21 @@ def _fill(values: dict[str, Any], message: Message, schema: Schema, spent: list[
             if field.wire == _wire(slot.kind):
                 values[slot.name] = _value(message, field, slot.kind)
         elif field.wire == Wire.BYTES:
-            inner = values[slot.name] = values[slot.name] or {}
-            _fill(inner, message.child(field), slot.kind, spent)
+            inner = values[slot.name] or _blank(slot.kind)
+            values[slot.name] = _fill(inner, message.child(field), slot.kind, spent)
+    return values
 
 
-def _default(slot: Slot) -> Any:
-    if slot.rule in ("many", "map"):
-        return [] if slot.rule == "many" else {}
-    if slot.rule == "maybe" or not isinstance(slot.kind, str):
-        return None
-    return SCALARS[slot.kind].default if slot.kind in SCALARS else {"string": ""}.get(slot.kind)
+def _blank(schema: Schema) -> dict[str, Any]:
+    """The values of an empty message."""
+    return {
+        slot.name: [] if slot.rule == "many" else {} if slot.rule == "map" else slot.default
+        for slot in schema.values()
+    }
+
+
+def _default(kind: str) -> Any:
+    return SCALARS[kind].default if kind in SCALARS else {"string": ""}.get(kind)
 
 
 def _wire(kind: str) -> Wire:
@@ -155,9 +160,7 @@ def _items(message: Message, field: Field, kind: str | Schema, spent: list[int])
     if not isinstance(kind, str):
         if field.wire != Wire.BYTES:
             return []
-        inner: dict[str, Any] = {}
-        _fill(inner, message.child(field), kind, spent)
-        return [inner]
+        return [_fill(_blank(kind), message.child(field), kind, spent)]
     if field.wire == _wire(kind):
         return [_value(message, field, kind)]
     if field.wire != Wire.BYTES:
@@ -171,12 +174,11 @@ def _put(
     values: dict[Any, Any], message: Message, field: Field, slot: Slot, spent: list[int]
 ) -> None:
     if field.wire == Wire.BYTES:
-        entry: dict[str, Any] = {}
         pair = {1: one("key", slot.key), 2: one("value", slot.kind)}
-        _fill(entry, message.child(field), pair, spent)
+        entry = _fill(_blank(pair), message.child(field), pair, spent)
         if entry["value"] is None and not isinstance(slot.kind, str):
             # An absent value is an empty message, as the official runtime has it.
-            entry["value"] = {name.name: _default(name) for name in slot.kind.values()}
+            entry["value"] = _blank(slot.kind)
         values[entry["key"]] = entry["value"]
 
 
