@@ -73,6 +73,7 @@ def layer_rows(
     known = None if artifact.uncounted is not None else names
     places = _row_places(artifact)
     grouped: dict[str, list[Tensor]] = {path: [] for path in _config_rows(artifact)}
+    known_rows = frozenset(grouped)
     for tensor in artifact.tensors:
         if tensor.section not in _OF_LAYERS or tensor.owner is None:
             continue
@@ -81,9 +82,14 @@ def layer_rows(
     made: dict[str, list[Extra]] = {}
     for extra in extras:
         made.setdefault(places.get(extra.layer, extra.layer), []).append(extra)
+    # Keys are in the order of the alphabet; layers that no config tells are in the graph's own.
+    guessed = (places.get(one.path, one.path) for one in artifact.guessed)
+    order = {path: at for at, path in enumerate(dict.fromkeys(guessed)) if path not in known_rows}
     return tuple(
-        _row(path, layers.get(path), tensors, verdicts, made.get(path, []), known)
-        for path, tensors in grouped.items()
+        _row(path, layers.get(path), grouped[path], verdicts, made.get(path, []), known)
+        for path in sorted(
+            grouped, key=lambda path: -1 if path in known_rows else order.get(path, len(order))
+        )
     )
 
 

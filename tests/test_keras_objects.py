@@ -168,6 +168,22 @@ def test_a_layer_that_a_wrapper_builds_under_its_own_name_gives_the_wrapper_the_
     assert of(kernel).layer == "time_distributed/layer"
 
 
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_layer_of_one_s_own_has_the_name_that_its_inner_layers_variables_share(classes):
+    # Keras 3: all that Block(name="block_0") builds inside itself is called "block_0/kernel".
+    up, down = var("block_0/kernel", 4, 8), var("block_0/kernel", 8, 4)
+    query = var("block_0/kernel", 4, 4)
+    mark = {"call_signature_parameters": listing()}  # every layer of Keras 3 has it
+    inner = {name: Obj({"_kernel": one, **mark}) for name, one in (("up", up), ("down", down))}
+    att = Obj({"_query_dense": Obj({"_kernel": query, **mark}), **mark})
+    block = Obj({**inner, "att": att, **mark})
+    root = Obj({"_operations": listing(block), **mark})
+    _, of, _ = placed(root, classes=classes)
+    assert of(up).layer == "block_0/up"
+    assert of(down).layer == "block_0/down"
+    assert of(query).layer == "block_0/att/_query_dense"
+
+
 def test_of_two_layers_that_hold_a_variable_the_one_inside_has_it():
     kernel = var("spectral_normalization/kernel", 4, 3)
     inner = layer("Dense", "dense", {"kernel": kernel})

@@ -160,10 +160,22 @@ class _Builder:
         # A name for the model too makes a name of more parts than there are objects.
         deeper = any(len(prefix) > self._depth(number, root) for number, prefix in prefixes.items())
         own = root_name(prefixes.values()) if deeper and not listed else None
+        alike: dict[tuple[str, ...], list[int]] = {}
         for number, prefix in prefixes.items():
-            if self._is_named(number):
-                rest = prefix[1:] if own is not None and prefix[:1] == [own] else prefix
-                self._climb(number, root, list(rest))
+            rest = prefix[1:] if own is not None and prefix[:1] == [own] else prefix
+            alike.setdefault(tuple(rest), []).append(number)
+        for shared, numbers in alike.items():
+            # Keras 3 names what a layer of one's own builds inside itself after that layer.
+            around = self._around_all(numbers) if len(numbers) > 1 else root
+            for number in numbers if around == root else [around]:
+                if self._is_named(number):
+                    self._climb(number, root, list(shared))
+
+    def _around_all(self, numbers: Sequence[int]) -> int:
+        """The innermost object that is, or holds, all of these."""
+        chains = [[one, *self.walked.ancestors(one)] for one in numbers]
+        common = set(chains[0]).intersection(*map(set, chains[1:]))
+        return next((one for one in chains[0] if one in common), numbers[0])
 
     def _depth(self, number: int, root: int) -> int:
         around = [number, *self.walked.ancestors(number)]
