@@ -7,7 +7,7 @@ import pytest
 from inspector import api
 from inspector.classify import RULES
 from inspector.cli.main import COMMANDS
-from inspector.read import FORMATS
+from inspector.read import FORMATS, READERS
 from tests.builders.terminal import call
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "sample_models")
@@ -38,6 +38,13 @@ def test_importing_the_package_is_light():
         f"import inspector, sys; print(sorted({{'click', *{HEAVY!r}}} & set(sys.modules)))"
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_reader_is_imported_when_its_format_is_met():
+    held = [f"inspector.read.{one.module}" for one in READERS]
+    names = f"print(*(name for name in {held!r} if name in sys.modules))"
+    kept = python(f"import sys, inspector.read; {names}; inspector.read.read({PRUNED!r}); {names}")
+    assert kept.stdout == "\ninspector.read.keras_h5\n", kept.stderr
 
 
 def test_the_module_runs_as_a_program():

@@ -13,7 +13,7 @@ from inspector.errors import ArtifactError, Corrupt, NotFound, UnknownFormat
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Section, Severity, Store
 from inspector.read.bundle_common import StoredCrc
-from inspector.read.checkpoint import read_checkpoint
+from inspector.read.checkpoint import read as read_checkpoint
 from inspector.storage import covered
 from inspector.wire.tensor_slices import slice_key
 from tests.builders.bundles import (

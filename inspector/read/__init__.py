@@ -1,29 +1,33 @@
-"""Step 2: bytes -> Artifact. One file a format; a new one is a file here and a word in READERS."""
+"""Step 2: bytes -> Artifact. A new format is a file here with a `read`, and a row in READERS."""
 
 from __future__ import annotations
 
 from inspector.detect import detect
 from inspector.errors import Unsupported
 from inspector.limits import DEFAULT, Limits
-from inspector.read import (
-    checkpoint,
-    frozen_graph,
-    keras_archive,
-    keras_h5,
-    keras_shards,
-    saved_model,
-    tflite,
+from inspector.read.formats import (
+    CHECKPOINT,
+    FROZEN_GRAPH,
+    KERAS_DIR,
+    KERAS_H5,
+    KERAS_SHARDS,
+    KERAS_WEIGHTS_H5,
+    KERAS_ZIP,
+    SAVED_MODEL,
+    TFLITE,
+    Format,
+    Opened,
+    Reader,
 )
-from inspector.read.formats import Format, Opened, Reader
 
 READERS: tuple[Reader, ...] = (
-    keras_h5.READER,
-    keras_archive.READER,
-    keras_shards.READER,
-    saved_model.READER,
-    checkpoint.READER,
-    frozen_graph.READER,
-    tflite.READER,
+    Reader("keras_h5", (KERAS_H5, KERAS_WEIGHTS_H5), ("hdf5",)),
+    Reader("keras_archive", (KERAS_ZIP, KERAS_DIR), ("zip", "keras-dir")),
+    Reader("keras_shards", (KERAS_SHARDS,), ("keras-shards",)),
+    Reader("saved_model", (SAVED_MODEL,), ("saved-model",)),
+    Reader("checkpoint", (CHECKPOINT,), ("checkpoint",)),
+    Reader("frozen_graph", (FROZEN_GRAPH,), ("graph-def", "graph-text", "meta-graph")),
+    Reader("tflite", (TFLITE,), ("tflite",)),
 )
 FORMATS: tuple[Format, ...] = tuple(one for reader in READERS for one in reader.formats)
 

@@ -33,22 +33,19 @@ from inspector.read.bundle_common import (
     unreadable_graph,
 )
 from inspector.read.checkpoint_paths import Place, find_checkpoint
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import CHECKPOINT, Opened
 from inspector.read.keras_common import producer_of
 from inspector.storage import LocalFile, covered
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_slices import SavedTensor, is_saved_slices, read_saved_slices
 from inspector.wire.sstable import read_table
 
-CHECKPOINT = Format(
-    "checkpoint", "TensorFlow checkpoint", (".index", ".ckpt", ".data-00000-of-00001"), "checkpoint"
-)
 _BY_NAME = "a Saver keeps variables by name, and no model"
 _NO_OBJECTS = "the object graph, which tells the model, cannot be read"
 _NAMED = 5  # checkpoints named in a message
 
 
-def read_checkpoint(path: str, limits: Limits) -> Opened:
+def read(path: str, limits: Limits) -> Opened:
     """Open the checkpoint at a prefix, one of its files, or its folder.
 
     Raises NotFound, UnknownFormat (a folder with several checkpoints and no word on which), and
@@ -57,9 +54,6 @@ def read_checkpoint(path: str, limits: Limits) -> Opened:
     place = find_checkpoint(path)
     with contextlib.ExitStack() as held:
         return Opened(_artifact(path, place, held, limits), held.pop_all())
-
-
-READER = Reader((CHECKPOINT,), ("checkpoint",), read_checkpoint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,15 +13,26 @@ from inspector.model import Artifact
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One word of the JSON contract's `format`, for people.
-
-    container: what `detect` calls the files that hold it; suffixes: the usual names.
-    """
+    """One word of the JSON contract's `format`, for people. suffixes: the usual names."""
 
     name: str
     title: str
     suffixes: tuple[str, ...]
-    container: str
+
+
+KERAS_H5 = Format("keras-h5", "Keras HDF5, whole model", (".h5", ".hdf5", ".keras"))
+KERAS_WEIGHTS_H5 = Format(
+    "keras-weights-h5", "Keras HDF5, weights only", (".weights.h5", ".h5", ".hdf5")
+)
+KERAS_SHARDS = Format("keras-weights-h5", "Keras HDF5, sharded weights", (".weights.json",))
+KERAS_ZIP = Format("keras-zip", "Keras v3 archive", (".keras",))
+KERAS_DIR = Format("keras-dir", "Keras v3 archive, unpacked", (".keras/",))
+SAVED_MODEL = Format("saved-model", "SavedModel", ("saved_model.pb",))
+CHECKPOINT = Format(
+    "checkpoint", "TensorFlow checkpoint", (".index", ".ckpt", ".data-00000-of-00001")
+)
+FROZEN_GRAPH = Format("frozen-graph", "TensorFlow graph", (".pb", ".pbtxt", ".meta"))
+TFLITE = Format("tflite", "TFLite", (".tflite",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +58,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One file of this folder: the formats it gives, the containers it takes, and how."""
+    """One file of this folder, `module`: the formats it gives, and the containers it takes.
 
+    A container is what `detect` says of a path.
+    """
+
+    module: str
     formats: tuple[Format, ...]
     containers: tuple[str, ...]
-    read: Callable[[str, Limits], Opened]
+
+    def read(self, path: str, limits: Limits) -> Opened:
+        """Open what is at `path`. The file is imported now: one format needs no other's."""
+        module = importlib.import_module(f"inspector.read.{self.module}")
+        opened: Opened = module.read(path, limits)
+        return opened

@@ -22,7 +22,7 @@ from inspector.model import (
     Signature,
     Store,
 )
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import FROZEN_GRAPH, Opened
 from inspector.read.graph_common import (
     GRAPH,
     UNKNOWN,
@@ -41,7 +41,6 @@ from inspector.wire.saved_model import read_meta_graph
 from inspector.wire.text_format import Text, to_binary
 from inspector.words import count
 
-FORMAT = Format("frozen-graph", "TensorFlow graph", (".pb", ".pbtxt", ".meta"), "graph-def")
 _UNCOUNTED = "a graph holds operators, not Keras layers"
 _REPLACED = "\ufffd".encode()  # what decoders put in the place of bytes that are no text
 _SAMPLE, _RECURS = 1 << 20, 3
@@ -75,9 +74,6 @@ def read(path: str, limits: Limits) -> Opened:
                 ) from error
             raise
         return Opened(artifact, stack.pop_all())
-
-
-READER = Reader((FORMAT,), ("graph-def", "graph-text", "meta-graph"), read)
 
 
 def _artifact(source: ByteSource, limits: Limits) -> Artifact:
@@ -137,7 +133,7 @@ def _made_of(
     """What an artifact has from its graph alone."""
     return Artifact(
         path=source.path,
-        format=FORMAT.name,
+        format=FROZEN_GRAPH.name,
         kind=f"{kind}, as text" if text else kind,
         files=(FileEntry(source.path, source.size),),
         tensors=found.tensors,

@@ -12,15 +12,13 @@ from typing import Any
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Layer, Problem, Severity, Store, Tensor
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import KERAS_DIR, KERAS_ZIP, Opened
 from inspector.read.keras_common import CONFIG_LABELS, producer_of, read_config
 from inspector.read.keras_npz import read_npz
 from inspector.read.keras_store import StoredObject, assign, objects_of, taken, tensors_of
 from inspector.storage import ByteSource, LocalFile
 from inspector.wire.archive import Archive, Member, read_archive
 
-ZIP = Format("keras-zip", "Keras v3 archive", (".keras",), "zip")
-FOLDER = Format("keras-dir", "Keras v3 archive, unpacked", (".keras/",), "keras-dir")
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _HDF5_WEIGHTS, _NPZ_WEIGHTS = "model.weights.h5", "model.weights.npz"
 _VOCABULARY = "vocabulary.txt"
@@ -78,9 +76,6 @@ def read(path: str, limits: Limits) -> Opened:
         parts = _folder(path, stack, limits) if os.path.isdir(path) else _zip(path, stack, limits)
         artifact = _artifact(parts, stack, limits)
         return Opened(artifact, stack.pop_all())
-
-
-READER = Reader((ZIP, FOLDER), ("zip", "keras-dir"), read)
 
 
 def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
@@ -211,8 +206,8 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
     is_folder = os.path.isdir(parts.path)
     return Artifact(
         path=parts.path,
-        format=FOLDER.name if is_folder else ZIP.name,
-        kind=FOLDER.title if is_folder else ZIP.title,
+        format=KERAS_DIR.name if is_folder else KERAS_ZIP.name,
+        kind=KERAS_DIR.title if is_folder else KERAS_ZIP.title,
         files=parts.files,
         tensors=tensors,
         overhead=parts.overhead,

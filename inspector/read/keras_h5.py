@@ -26,7 +26,7 @@ from inspector.model import (
     Store,
     Tensor,
 )
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import KERAS_H5, KERAS_WEIGHTS_H5, Opened
 from inspector.read.keras_common import (
     CONFIG_LABELS,
     Config,
@@ -51,10 +51,6 @@ if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
     from inspector.wire.hdf5_dataset import Dataset
 
-WHOLE = Format("keras-h5", "Keras HDF5, whole model", (".h5", ".hdf5", ".keras"), "hdf5")
-WEIGHTS = Format(
-    "keras-weights-h5", "Keras HDF5, weights only", (".weights.h5", ".h5", ".hdf5"), "hdf5"
-)
 # Keras' own group for variables that belong to the model and to no layer.
 _TOP_LEVEL = "top_level_model_weights"
 # How Keras 3 names the files of sharded weights.
@@ -70,9 +66,6 @@ def read(path: str, limits: Limits) -> Opened:
         file = stack.enter_context(Hdf5File(source, limits))
         artifact = _artifact(file, path, limits)
         return Opened(artifact, stack.pop_all())
-
-
-READER = Reader((WHOLE, WEIGHTS), ("hdf5",), read)
 
 
 def _artifact(file: Hdf5File, path: str, limits: Limits) -> Artifact:
@@ -171,8 +164,8 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
 
     return Artifact(
         path=path,
-        format=WHOLE.name if whole else WEIGHTS.name,
-        kind=WHOLE.title if whole else f"{WEIGHTS.title} (legacy layout)",
+        format=KERAS_H5.name if whole else KERAS_WEIGHTS_H5.name,
+        kind=KERAS_H5.title if whole else f"{KERAS_WEIGHTS_H5.title} (legacy layout)",
         files=(FileEntry(path, file.source.size),),
         tensors=tensors,
         overhead=overhead(file, CONFIG_LABELS, taken(tensors)),
@@ -355,8 +348,8 @@ def _v3(file: Hdf5File, path: str) -> Artifact:
     tensors = (*assigned.tensors, *others)
     return Artifact(
         path=path,
-        format=WEIGHTS.name,
-        kind=f"{WEIGHTS.title} (v3 layout)",
+        format=KERAS_WEIGHTS_H5.name,
+        kind=f"{KERAS_WEIGHTS_H5.title} (v3 layout)",
         files=(FileEntry(path, file.source.size),),
         tensors=tensors,
         overhead=overhead(file, CONFIG_LABELS, taken(tensors)),

@@ -12,7 +12,7 @@ from typing import Any
 from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import KERAS_SHARDS, Opened
 from inspector.read.keras_common import CONFIG_LABELS, Config
 from inspector.read.keras_store import (
     StoredObject,
@@ -24,10 +24,6 @@ from inspector.read.keras_store import (
     tensors_of,
 )
 from inspector.storage import LocalFile
-
-SHARDS = Format(
-    "keras-weights-h5", "Keras HDF5, sharded weights", (".weights.json",), "keras-shards"
-)
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -42,9 +38,6 @@ def read(path: str, limits: Limits) -> Opened:
     with contextlib.ExitStack() as stack:
         artifact = _artifact(path, len(raw), content, places, stack, limits)
         return Opened(artifact, stack.pop_all())
-
-
-READER = Reader((SHARDS,), ("keras-shards",), read)
 
 
 def _shards_of(weight_map: Mapping[str, Any], path: str) -> dict[str, list[str]]:
@@ -89,7 +82,7 @@ def _artifact(
     total = _check_total(content, merged, path, complete=shards.complete)
     return Artifact(
         path=path,
-        format=SHARDS.name,
+        format=KERAS_SHARDS.name,
         kind=f"Keras HDF5, weights only (v3 layout, {len(places)} shards)",
         files=(FileEntry(path, map_bytes), *shards.files),
         tensors=(*assigned.tensors, *shards.others),

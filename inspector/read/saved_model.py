@@ -32,7 +32,7 @@ from inspector.read.bundle_common import (
     unreadable_graph,
 )
 from inspector.read.folder import Folder, list_folder
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import SAVED_MODEL, Opened
 from inspector.read.graph_common import (
     UNKNOWN,
     meta_overhead,
@@ -67,7 +67,6 @@ from inspector.wire.saved_model import (
 )
 from inspector.wire.text_format import to_binary
 
-FORMAT = Format("saved-model", "SavedModel", ("saved_model.pb",), "saved-model")
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _PREFIX = "variables/variables"
 _METADATA, _FINGERPRINT, _ASSETS = "keras_metadata.pb", "fingerprint.pb", "assets/"
@@ -98,9 +97,6 @@ def read(path: str, limits: Limits) -> Opened:
     with contextlib.ExitStack() as stack:
         artifact = _Reading(folder, main, stack, limits).artifact()
         return Opened(artifact, stack.pop_all())
-
-
-READER = Reader((FORMAT,), ("saved-model",), read)
 
 
 def _find(path: str, limits: Limits) -> tuple[Folder, str]:
@@ -177,7 +173,7 @@ class _Reading:
         version = saved.meta_graphs[0].tensorflow_version
         return Artifact(
             path=self.folder.path,
-            format=FORMAT.name,
+            format=SAVED_MODEL.name,
             kind=_kind(parts, placement, stored=bool(stored)),
             files=tuple(
                 FileEntry(self.folder.full(name), size) for name, size in self.folder.sizes.items()
@@ -404,7 +400,8 @@ def _kind(parts: Sequence[Part], placement: Placement | None, *, stored: bool) -
     if placement.uncounted is not None:
         return "SavedModel, tf.Module"
     if placement.flavor is Flavor.KERAS3:
-        return "SavedModel, Keras 3 export"
+        # Saved by tf.saved_model.save(), a model has no lists of its variables.
+        return f"SavedModel, Keras 3 {'model' if placement.listed is None else 'export'}"
     keras = producer_of(placement.keras_version, None, placement.flavor)
     version = f" ({keras.name} {keras.version})" if keras is not None else ""
     return f"SavedModel, Keras model{version}"

@@ -21,7 +21,7 @@ from inspector.model import (
     Store,
     Tensor,
 )
-from inspector.read.formats import Format, Opened, Reader
+from inspector.read.formats import TFLITE, Opened
 from inspector.read.tflite_parts import parts_of
 from inspector.read.tflite_tensors import MOST_ELEMENTS, Constants, shape_of, tensors_of
 from inspector.storage import ByteSource, LocalFile
@@ -38,7 +38,6 @@ from inspector.wire.tflite_schema import IDENTIFIER
 from inspector.wire.tflite_values import text_count
 from inspector.words import count
 
-FORMAT = Format("tflite", "TFLite", (".tflite",), "tflite")
 VERSION = 3  # of the schema: the one that every runtime reads
 _UNCOUNTED = "a converted model has operators, not Keras layers"
 # Descriptions that converters write -> their names.
@@ -64,9 +63,6 @@ def read(path: str, limits: Limits) -> Opened:
         return Opened(_artifact(source, limits), stack.pop_all())
 
 
-READER = Reader((FORMAT,), ("tflite",), read)
-
-
 def _artifact(source: ByteSource, limits: Limits) -> Artifact:
     model = read_model(source, limits, None)
     if model.version < VERSION and not model.buffers:
@@ -87,7 +83,7 @@ def _artifact(source: ByteSource, limits: Limits) -> Artifact:
     subgraphs = count(len(model.subgraphs), "subgraph")
     return Artifact(
         path=source.path,
-        format=FORMAT.name,
+        format=TFLITE.name,
         kind=f"TFLite, {subgraphs} (schema version {model.version})",
         files=(FileEntry(source.path, source.size),),
         tensors=tensors,

@@ -15,7 +15,7 @@ from inspector.classify import classify
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT
 from inspector.model import Role, Section, Store
-from inspector.read.checkpoint import read_checkpoint
+from inspector.read.checkpoint import read as read_checkpoint
 from inspector.storage import covered
 
 pytestmark = pytest.mark.live
