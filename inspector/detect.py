@@ -366,11 +366,11 @@ def _unknown(source: ByteSource, head: bytes) -> str:
     try:
         text = head.decode("utf-8") if len(head) < _HEAD else head[:-4].decode("utf-8", "strict")
     except UnicodeDecodeError:
-        return f"not HDF5, not a zip, nor any model format known here ({size})"
+        return f"not HDF5, not a zip, not TFLite, nor any model format known here ({size})"
     if all(one.isprintable() or one in "\t\r\n" for one in text):
         first = text.strip().splitlines()[0][:40] if text.strip() else ""
         return f'text, not a model ({size}), beginning "{first}"'
-    return f"not HDF5, not a zip, nor any model format known here ({size})"
+    return f"not HDF5, not a zip, not TFLite, nor any model format known here ({size})"
 
 
 def _text(raw: bytes) -> str:
