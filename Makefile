@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 LIVE ?= .venv-live
+RUNTIME ?= .venv-runtime
 SAMPLE ?= sample_models/pruned.h5
 
-.PHONY: inspect test test-fast test-live lint test-live-long samples check-samples golden clean
+.PHONY: inspect test test-fast test-live test-runtime lint test-live-long samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -18,10 +19,16 @@ test-fast: $(VENV)/dev
 test-live: $(LIVE)/dev
 	$(LIVE)/bin/python -m pytest tests/live
 
+# The last tflite-runtime, which needs Python 3.11 or older and NumPy 1: an environment of its own.
+test-runtime: $(LIVE)/dev $(RUNTIME)/installed
+	INSPECT_TFLITE_RUNTIME=$(abspath $(RUNTIME))/bin/python \
+		$(LIVE)/bin/python -m pytest tests/live/test_tflite_runtime_live.py
+
 # Many more random models than the short form that test-live has; give SEEDS as you have time.
 SEEDS ?= 2000
 test-live-long: $(LIVE)/dev
-	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_models.py
+	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_models.py \
+		tests/live/test_random_tensorflow.py
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
@@ -41,7 +48,7 @@ golden: $(VENV)/dev
 	$(VENV)/bin/python scripts/make_readme.py
 
 clean:
-	rm -rf $(VENV) $(LIVE) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(RUNTIME) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The base install alone: what a user gets. The mark is touched last, so that an install cut short
@@ -61,4 +68,9 @@ $(LIVE)/dev: pyproject.toml tests/constraints-live.txt
 	@test -x $(LIVE)/bin/python || $(PYTHON) -m venv $(LIVE)
 	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint tests/constraints-live.txt --editable '.[live,test]'
+	@touch $@
+
+$(RUNTIME)/installed: tests/requirements-runtime.txt
+	@test -x $(RUNTIME)/bin/python || $(PYTHON) -m venv $(RUNTIME)
+	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -1,7 +1,7 @@
 """Our reader of .tflite files against tflite-runtime 2.14.0, where that knows the operators.
 
 It needs NumPy below 2, so it lives in an environment of its own: INSPECT_TFLITE_RUNTIME names the
-Python of one (python3.11 -m venv DIR; DIR/bin/pip install tflite-runtime==2.14.0 'numpy<2').
+Python of one, as `make test-runtime` does.
 """
 
 import functools
