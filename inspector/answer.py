@@ -119,7 +119,7 @@ def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     trainable, fixed = report.totals.trainable, report.totals.non_trainable
     if trainable is not None and fixed is not None and trainable + fixed:
         if trainable == total:
-            yield "All are trainable, as the file says."
+            yield f"{'It is' if total == 1 else 'All are'} trainable, as the file says."
         else:
             # What is no parameter may be a variable (a counter); a captured constant is none.
             whose = "" if trainable + fixed == total else " elements of variables"
@@ -131,7 +131,7 @@ def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     if facts.frozen:
         yield "There are no variables: freezing made the weights constants of the graph."
     # Nobody looks for Keras' count in a model that was converted for a device.
-    elif reason and facts.complete and report.format != converted.CONVERTED:
+    elif reason and total and facts.complete and report.format != converted.CONVERTED:
         yield f"Keras' own count does not apply: {reason.rstrip('.')}."
 
 

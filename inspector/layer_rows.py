@@ -77,6 +77,8 @@ def layer_rows(
     for tensor in artifact.tensors:
         if tensor.section not in _OF_LAYERS or tensor.owner is None:
             continue
+        if verdicts[tensor.name].role is Role.CONSTANT:
+            continue  # shapes and axes: of an operator rather than of a layer
         path = tensor.layer if tensor.layer is not None else tensor.owner
         grouped.setdefault(places.get(path, path), []).append(tensor)
     made: dict[str, list[Extra]] = {}

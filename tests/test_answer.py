@@ -300,8 +300,7 @@ FIRST = {
     "saved_captured": "The model has 28 parameters in 2 tensors. The file lists 4 elements of "
     "variables as trainable and none as not. Keras' own count does not apply: what was saved is no "
     "Keras model.",
-    "ckpt_v1.meta": "No parameter of a model is stored here. Keras' own count does not apply: a "
-    "graph holds operators, not Keras layers.",
+    "ckpt_v1.meta": "No parameter of a model is stored here.",
 }
 
 

@@ -281,3 +281,18 @@ def test_a_person_reads_of_an_unreadable_artifact_once(pointer):
     assert result.code == 2
     assert result.err == ""
     assert result.out.count("Git LFS") == 1
+
+
+def test_a_model_with_missing_values_is_shown_and_is_not_clean(tmp_path):
+    shutil.copytree(os.path.join(SAMPLES, "saved_adam"), tmp_path / "model")
+    (tmp_path / "model" / "variables" / "variables.data-00000-of-00001").unlink()
+    result = call(str(tmp_path / "model"))
+    assert (result.code, result.err) == (1, "")
+    assert "is missing; it holds" in result.out
+
+
+def test_layers_that_no_config_tells_are_in_the_models_order():
+    # The keys' own order is layer_with_weights-0, -1, -10, -2; here one of batch_normalization.
+    out = call(os.path.join(SAMPLES, "ckpt_adam"), "--width", "100").out
+    rows = [line.split()[0] for line in out.splitlines() if line[:1].isalpha()]
+    assert rows.index("dense") < rows.index("batch_normalization") < rows.index("frozen")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
+
+if TYPE_CHECKING:
+    from inspector.report import ArtifactReport
 
 _HELP = """Say what every tensor in saved models is: the answer in words, one row a layer, the
 bytes.
@@ -55,4 +60,11 @@ def command(
     if done:
         kept = tuple(narrow(artifact, layers, roles) for artifact in report.artifacts)
         out.write(env, replace(report, artifacts=kept), tensors=tensors)
-    return ExitCode.UNUSABLE if failed else ExitCode.CLEAN
+    if failed:
+        return ExitCode.UNUSABLE
+    return ExitCode.FINDING if any(map(_is_broken, report.artifacts)) else ExitCode.CLEAN
+
+
+def _is_broken(artifact: ArtifactReport) -> bool:
+    """Whether parts of it are missing or spoilt, though it could be read."""
+    return any(problem.severity.value == "error" for problem in artifact.problems)

@@ -78,6 +78,8 @@ def _ports(ports: Sequence[PortReport]) -> str:
 
 def _port(port: PortReport) -> str:
     tensor = f" ({port.tensor})" if port.tensor and port.tensor != port.name else ""
+    if port.dtype is None and port.shape is None:
+        return f"{port.name}: unknown{tensor}"
     return f"{port.name}: {port.dtype or 'unknown'}{_shape(port.shape)}{tensor}"
 
 
