@@ -94,7 +94,8 @@ def explain(
 ) -> Explanation:
     """All that is known of one tensor.
 
-    tensor: its name, "layer/variable", an ending of either that only one tensor has, or a glob.
+    tensor: its name, "layer/variable", "m of layer/variable" for a slot, an ending of a name that
+    only one tensor has, or a glob.
     Raises UsageError when it names no tensor or several, ArtifactError when reading fails.
     """
     from inspector.assemble_explanation import build_explanation
@@ -138,6 +139,12 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
             more = len(hits) - _CANDIDATES
             rest = f"\n  and {more:,} more" if more > 0 else ""
             raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
+    slot, of, served = wanted.partition(" of ")
+    if of:
+        known = spoken(find(artifact, served))
+        for tensor in artifact.tensors:
+            if tensor.variable == slot and tensor.slot_of in known:
+                return tensor
     raise UsageError(
         f"{wanted!r} names no tensor of {artifact.path}; "
         f"`inspect {shlex.quote(artifact.path)} --tensors` lists them"

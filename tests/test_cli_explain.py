@@ -69,6 +69,20 @@ def test_every_name_of_the_table_of_tensors_names_its_tensor():
         assert call("explain", path, name, "--no-measure").out.startswith(name)
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted", "name"),
+    [
+        ("saved_adam_legacy", "v of dense/kernel", "layer_with_weights-0/kernel/.OPTIMIZER_SLOT/"),
+        ("pruned.h5", "m of prune_low_magnitude_dense/dense/kernel", "optimizer_weights/"),
+        ("ckpt_v1", "Adam_1 of w", "w/Adam_1"),
+    ],
+)
+def test_a_slot_may_be_named_by_what_it_is_of(path, wanted, name):
+    out = call("explain", os.path.join(SAMPLES, path), wanted, "--no-measure").out
+    assert out.startswith(name)
+    assert "role       optimizer_slot" in out
+
+
 def test_candidates_are_told_by_the_layers_that_have_them():
     result = call("explain", os.path.join(SAMPLES, "saved_pruned"), "mask")
     assert result.err.splitlines()[1:] == [

@@ -38,7 +38,7 @@ def _slot(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     what = tensor.variable or "a slot"
     if tensor.slot_of is not None:
-        evidence = f"the optimizer's {what} of {tensor.slot_of}"
+        evidence = f"the optimizer's {what} of {_called(context, tensor.slot_of)}"
     else:
         evidence = f"the optimizer's {what}, an array kept for one of the model's variables"
     return Verdict(
@@ -49,6 +49,14 @@ def _slot(context: Context, tensor: Tensor) -> Verdict | None:
         trainable=False,
         about=tensor.slot_of,
     )
+
+
+def _called(context: Context, name: str) -> str:
+    """A variable as people know it, where a path to it (layer_with_weights-0) says less."""
+    found = context.by_name.get(name)
+    if found is None or found.naming is not Naming.OBJECTS or not found.variable:
+        return name
+    return "/".join(filter(None, (found.layer, found.variable)))
 
 
 def _is_slot(tensor: Tensor) -> bool:
