@@ -90,7 +90,7 @@ def measure(
         zeros,
         lambda values: nonzero(native(values)),
         limits.slice_bytes,
-        outputs_first=outputs_first,
+        outputs_first=outputs_first or tensor.outputs_first,
     )
     if on_bytes is not None:
         on_bytes(owed)

@@ -233,6 +233,7 @@ class Tensor:
         CONV_2D conv/Relu", "an input of the model"); None for what is stored.
     quantized: how its integers stand for real values; sparse: how it is stored without its zeros.
     `payload` gives all values of a sparse tensor, those that are not stored too.
+    outputs_first: a kernel's first side is its outputs (OI, OHWI), not its last one (IO, HWIO).
     stored: elements to count as stored, where not all are: 0 without data, and where a tensor
         before it has the same bytes. Of a sparse tensor all count, zeros that are left out too.
     """
@@ -260,6 +261,7 @@ class Tensor:
     made: str | None = None
     quantized: Quantized | None = None
     sparse: Sparse | None = None
+    outputs_first: bool = False
     stored: int | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
     payload: Payload | None = field(default=None, compare=False, repr=False)

@@ -166,6 +166,15 @@ def test_zeros_are_counted_at_the_zero_point(tmp_path):
     assert report.totals.nonzero == 2
 
 
+def test_patterns_lie_along_the_inputs_of_a_kernel_whose_outputs_come_first(tmp_path):
+    # Of each four consecutive inputs of an output two are zero; down the outputs none is.
+    raw = np.tile(np.array([1, 2, 0, 0], "f4"), (8, 4))
+    content = reads("FULLY_CONNECTED", raw, (8, 16), "float32")
+    found = next(t for t in shown(tmp_path, content).tensors if t.name == "c")
+    assert found.measure.patterns["2:4 input"].holds
+    assert "2:4 output" not in found.measure.patterns
+
+
 def test_each_channel_has_its_own_zero_point(tmp_path):
     # Side 1 has the scales: columns are less 1, 2 and 3, so that the first row is all zeros.
     raw = np.array([[1, 2, 3], [3, 2, 1]], "i1")

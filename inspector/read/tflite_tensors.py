@@ -24,7 +24,7 @@ from inspector.model import (
 )
 from inspector.tflite.flow import RETURNED, Flow
 from inspector.tflite.names import Key
-from inspector.tflite.ops import INITIAL, OPERAND, TABLE, Reading, operand_role
+from inspector.tflite.ops import BASIC_LSTM, INITIAL, OPERAND, TABLE, Reading, operand_role
 from inspector.tflite.reads import read_at
 from inspector.wire.flatbuffer import Span
 from inspector.wire.tflite_model import Quantization, Subgraph, TfliteModel, TfliteTensor
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 NO_DATA = "no data"
+# Operators whose kernels have their outputs on the first side: OI, OHWI.
+_OUTPUTS_FIRST = frozenset(
+    {
+        *("CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "LSTM", BASIC_LSTM, "RNN"),
+        *("UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"),
+        *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"),
+    }
+)
+_KERNELS = frozenset({"kernel", "recurrent_kernel", "projection_kernel", "auxiliary_kernel"})
 # Places that take weights and settings alike.
 _TAKEN = (OPERAND, TABLE, INITIAL)
 # A shape that says more is no tensor's: the elements of all tensors must still be a number of 64
@@ -53,6 +62,7 @@ class _Place:
     variable: str | None = None
     position: int | None = None
     weighs: bool = False
+    outputs_first: bool = False
 
 
 class Constants:
@@ -171,6 +181,7 @@ class _Making:
             position=place.position,
             uses=uses,
             quantized=quantized,
+            outputs_first=place.outputs_first,
             sparse=None if sparsity is None else _sparse(tensor, sparsity, span),
             stored=self._stored(tensor, span, name, payload),
             payload=payload,
@@ -313,7 +324,8 @@ def _place(tensor: TfliteTensor, uses: Sequence[Use]) -> _Place:
         found = read_at(use.op, use.input)
         if _weighs(tensor, found):
             variable = None if found is None else found.variable
-            return _Place(use.node, variable, use.input, weighs=True)
+            first = use.op in _OUTPUTS_FIRST and "TRANSPOSE" not in use.through
+            return _Place(use.node, variable, use.input, True, first and variable in _KERNELS)
     return _Place(of_operators[0].node if of_operators else None)
 
 

@@ -360,15 +360,13 @@ def _shape(record: Record, name: str) -> tuple[int, ...]:
 
 
 def _quantization(record: Record) -> Quantization:
-    for name in ("scale", "zero_point", "min", "max"):
-        place = record.vector(name)
-        if place is not None:
-            record.table.buffer.look(place.nbytes, place.offset)
+    scale, zero_point = record.array("scale"), record.array("zero_point")
+    record.table.buffer.look(scale.nbytes + zero_point.nbytes, record.offset)
     details, number = record.record("details"), record.choice("details")
     unknown = f"number {number}" if number else None
     return Quantization(
-        scale=record.array("scale"),
-        zero_point=record.array("zero_point"),
+        scale=scale,
+        zero_point=zero_point,
         minimum=record.array("min"),
         maximum=record.array("max"),
         axis=record["quantized_dimension"],
