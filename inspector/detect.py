@@ -151,7 +151,6 @@ def _has_model(path: str) -> bool:
 
 def _file(source: ByteSource) -> str:
     from inspector.wire.hdf5_superblock import find_signature
-    from inspector.wire.tflite_model import is_model
 
     if source.size == 0:
         raise UnknownFormat("an empty file (0 bytes): the save or the copy failed", source.path)
@@ -172,9 +171,15 @@ def _file(source: ByteSource) -> str:
     found = _of_tensorflow(source, head)
     if found is not None:
         return found
-    if is_model(source):
+    if _is_tflite(source):
         return "tflite"  # an identifier it has not, all else it has
     raise UnknownFormat(_unknown(source, head), source.path)
+
+
+def _is_tflite(source: ByteSource) -> bool:
+    from inspector.wire.tflite_model import is_model
+
+    return is_model(source)
 
 
 def _refuse(known: _Known, source: ByteSource, head: bytes) -> None:
