@@ -69,6 +69,52 @@ def test_moments_of_no_elements_are_statistics_all_the_same():
     assert found.role is Role.STATISTIC
 
 
+# --- what stood in a variable's place -------------------------------------------------------------
+
+
+def frozen(name, *uses, **fields):
+    """What TensorFlow 2's freezing makes of a variable: read by what was its ReadVariableOp."""
+    uses = [replace(use, through=("Identity", *use.through)) for use in uses]
+    return constant(f"{name}/ReadVariableOp/resource", *uses, **fields)
+
+
+def test_a_single_value_that_was_a_variable_is_a_weight():
+    """Attention's scale is one: a variable of rank 0."""
+    use = Use("Mul", 0, "attention/Mul")
+    assert verdict(frozen("attention/Mul", use, shape=())).role is Role.WEIGHT
+    assert verdict(constant("attention/Mul/y", use, shape=())).role is Role.CONSTANT
+
+
+def test_an_integer_kernel_s_scale_is_told_by_the_gradient_that_both_are_handed_to():
+    """Keras 3: Dense of int8 is called through IdentityN(data, kernel, scale)."""
+    node = "dense/IdentityN"
+    kernel = frozen("dense", Use("IdentityN", 2, node), dtype="int8", shape=(4, 6))
+    scale = frozen("scale", Use("IdentityN", 3, node), Use("Mul", 0, "dense/Mul"), shape=(6,))
+    bias = frozen("bias", Use("AddV2", 1, "dense/add"), shape=(6,))
+    found = judged(kernel, scale, bias)
+    assert [found[t.name].role for t in (kernel, scale, bias)] == [
+        Role.WEIGHT,
+        Role.QUANT_PARAM,
+        Role.WEIGHT,
+    ]
+    assert found[scale.name].about == kernel.name
+    assert verdict(scale).role is Role.WEIGHT  # nothing of integers beside it
+
+
+def test_a_constant_as_large_as_the_variable_it_multiplies_is_no_weight():
+    """What preserves sparsity in clustering and quantization-aware training."""
+    product = Use("Mul", 0, "quant_dense/Mul")
+    uses = [replace(product, input=1), Use("MatMul", 1, "quant_dense/MatMul", ("Mul",))]
+    zeros = constant("quant_dense/Mul/y", *uses)
+    for weight in (frozen("quant_dense/Mul", product), variable("kernel", product)):
+        found = judged(zeros, weight)
+        assert found[zeros.name].role is Role.CONSTANT
+        assert found[zeros.name].about == weight.name
+        assert found[weight.name].role is Role.WEIGHT
+    other = replace(zeros, shape=(1, 6))
+    assert verdict(other, frozen("quant_dense/Mul", product)).role is Role.WEIGHT
+
+
 # --- dtypes ---------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from inspector.classify import classify
-from inspector.model import Artifact, Layer, Naming, Role, Section, Store, Tensor
+from inspector.model import (
+    Artifact,
+    Flavor,
+    Layer,
+    Naming,
+    Role,
+    Section,
+    Store,
+    Tensor,
+    Use,
+)
 from tests.builders.objects import VALUE
 
 
@@ -241,6 +251,25 @@ def test_a_name_of_keras_says_more_than_a_flag_does_in_a_keras_model():
     scale = tensor("a", "moving_variance", "bn", trainable=False)
     assert verdict(scale).rule == "keras-name"
     assert verdict(scale, uncounted=MODULE).rule == "object-statistic"
+
+
+def test_scales_beside_a_variable_of_keras3_are_parameters_of_its_quantization():
+    kernel = tensor("k", "kernel", "dense", dtype="int8", shape=(4, 3))
+    scale = tensor("s", "kernel_scale", "dense", uses=(Use("GatherV2", 0, "g"),))
+    zero = tensor("z", "kernel_zero", "dense", dtype="int8")
+    rows = tensor("g", "g_idx", "dense", shape=(4,))
+    for one in (scale, zero, rows):
+        found = classify(replace(artifact(kernel, one), flavor=Flavor.KERAS3)).verdicts[one.name]
+        assert (found.role, found.rule) == (Role.QUANT_PARAM, "object-quant-param")
+        # tf_keras has none, and a name alone is none.
+        assert verdict(one, others=[kernel]).rule != "object-quant-param"
+        alone = classify(replace(artifact(one), flavor=Flavor.KERAS3)).verdicts[one.name]
+        assert alone.rule != "object-quant-param"
+
+
+def test_what_renormalization_keeps_is_a_statistic():
+    one = tensor("a", "renorm_stddev", "block", trainable=False)
+    assert verdict(one, uncounted=MODULE).role is Role.STATISTIC
 
 
 def test_other_stores_are_left_to_their_own_rules():

@@ -9,7 +9,7 @@ import inspector
 from inspector.classify import classify
 from inspector.count import count
 from inspector.measure import measure_all
-from inspector.model import Role
+from inspector.model import Artifact, Layer, Role, Store, Tensor
 from tests.builders import cases as c
 
 KERNEL, BIAS = c.values(4, 3, zeros=5), c.values(3)
@@ -331,6 +331,27 @@ def test_a_wrapper_has_one_row_in_the_v3_layout_too(tmp_path, with_config):
     assert (row.count_params, row.overhead) == (29, 14)
     assert row.roles[Role.ALIAS] == 12
     assert found.totals.after_strip == 15
+
+
+def test_centroids_of_a_quantization_wrapper_stay_where_no_config_tells_its_class():
+    """A checkpoint: the wrapper is known by its attributes, and is among the guessed layers."""
+    for kind, left in (("QuantizeWrapperV2", 12 + 4), ("ClusterWeights", 12)):
+        tensors = [
+            Tensor(name, "float32", shape, 0, layer="w", owner="w", variable=name)
+            for name, shape in (("kernel", (4, 3)), ("cluster_centroids_tf", (4,)))
+        ]
+        artifact = Artifact(
+            "m",
+            "checkpoint",
+            "",
+            (),
+            tuple(tensors),
+            {},
+            store=Store.OBJECTS,
+            guessed=(Layer("w", "w", kind),),
+        )
+        found = count(artifact, classify(artifact).verdicts)
+        assert (found.totals.count_params, found.totals.after_strip) == (16, left)
 
 
 def test_clusters_go_with_strip_clustering_and_those_inside_quantization_stay(tmp_path):

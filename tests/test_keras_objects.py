@@ -168,6 +168,27 @@ def test_a_layer_that_a_wrapper_builds_under_its_own_name_gives_the_wrapper_the_
     assert of(kernel).layer == "time_distributed/layer"
 
 
+def test_what_is_all_inside_one_wrapper_leaves_the_wrapper_its_name():
+    """Keras 3: a TimeDistributed called mask, and no other layer with variables."""
+    inner = Obj({"gamma": var("mask/batch_normalization/gamma", 3)})
+    root = Obj({"_functional": Obj(), "_operations": listing(Obj(), Obj({"layer": inner}))})
+    _, of, _ = placed(root, classes=False)
+    assert of(inner.children["gamma"]).layer == "mask/batch_normalization"
+    own = Obj({"kernel": var("sub/dense/kernel", 4, 3)})
+    _, of, _ = placed(Obj({"_functional": Obj(), "head": own}), classes=False)
+    assert of(own.children["kernel"]).layer == "dense"
+
+
+def test_a_quantizer_that_quantizes_nothing_is_known_by_its_step():
+    step = var("quantize_layer/optimizer_step", dtype="int32", trainable=False)
+    one = Obj({"optimizer_step": step})
+    placement, of, _ = placed(model("Functional", {"layer-0": one}), classes=False)
+    assert of(step).layer == "quantize_layer"
+    assert {"quantize_layer": "QuantizeLayer"}.items() <= {
+        layer.path: layer.class_name for layer in placement.guessed
+    }.items()
+
+
 @pytest.mark.parametrize("classes", [True, False])
 def test_a_layer_of_one_s_own_has_the_name_that_its_inner_layers_variables_share(classes):
     # Keras 3: all that Block(name="block_0") builds inside itself is called "block_0/kernel".
@@ -263,6 +284,40 @@ def test_several_models_of_a_checkpoint_are_counted_by_none():
     assert "2 models" in placement.uncounted
 
 
+def test_a_layer_that_was_saved_by_itself_is_counted_as_a_model_is():
+    """Keras 3's models, too, look like layers until they are compiled."""
+    kernel = var("dense/kernel", 4, 3)
+    inner = Obj({"_kernel": kernel, "call_signature_parameters": Obj(), "_loss_ids": Obj()})
+    root = Obj({"call_signature_parameters": Obj(), "steps": listing(inner)})
+    placement, of, _ = placed(root)
+    assert (placement.uncounted, placement.flavor) == (None, Flavor.KERAS3)
+    assert of(kernel).layer == "dense"
+    # TensorFlow does not track a list of Keras 3 in a checkpoint: some of it may be missing.
+    assert placed(root, classes=False)[0].uncounted is not None
+
+
+def test_saved_weights_are_of_a_model_whatever_it_is_made_of():
+    """`save_weights` writes Checkpoint(root=model), and counts no saves."""
+    inner, _, _ = dense("dense", 4, 3)
+    root = Obj({"encoder": Obj(dict(inner.children))})
+    assert placed(root, classes=False)[0].uncounted is not None
+    root.children["root"] = root
+    assert placed(root, classes=False)[0].uncounted is None
+    root.children["save_counter"] = var("save_counter", dtype="int64")
+    assert placed(root, classes=False)[0].uncounted is not None
+
+
+def test_cells_that_an_rnn_keeps_in_a_list_are_missing():
+    """Keras 3's StackedRNNCells holds nothing that TensorFlow tracks."""
+    kernel = var("dense/kernel", 4, 3)
+    cell = Obj()
+    rnn = Obj({"cell": cell})
+    root = Obj({"_operations": listing(rnn, Obj({"_kernel": kernel}))})
+    assert "cells in a list" in placed(root, classes=False)[0].uncounted
+    cell.children["kernel"] = var("lstm/lstm_cell/kernel", 4, 8)
+    assert placed(root, classes=False)[0].uncounted is None
+
+
 # --- lists and flags ------------------------------------------------------------------------------
 
 
@@ -295,6 +350,16 @@ def test_without_lists_the_layers_own_flags_tell_what_is_frozen():
     inner.info["trainable"] = False
     _, of, _ = placed(model("Functional", {"layer-0": frozen, "layer-1": inner}))
     assert of(head_kernel).trainable is False
+
+
+def test_a_weight_that_a_quantization_wrapper_keeps_is_trained_though_its_layer_is_frozen():
+    frozen, kernel, bias = dense("dense", 4, 3)
+    frozen.info["trainable"] = False
+    parts = listing(Obj({"0": kernel}, "trackable_tuple_wrapper"))
+    wrapper = layer("QuantizeWrapperV2", "quant", {"layer": frozen, "_weight_vars": parts})
+    wrapper.info["trainable"] = False
+    _, of, _ = placed(model("Functional", {"layer-0": wrapper}))
+    assert (of(kernel).trainable, of(bias).trainable) == (True, False)
 
 
 def test_a_variable_that_only_a_list_reaches_is_placed_by_its_name():
@@ -427,6 +492,29 @@ def test_slots_of_two_variables_of_one_name_are_told_by_their_order():
     _, of, built = placed(root)
     assert [of(slot).slot_of for slot in slots] == [built.key(one), built.key(two)]
     assert [of(slot).variable for slot in slots] == ["m", "m"]
+
+
+def test_slots_of_a_factored_optimizer_are_told_by_the_order_of_all_that_it_has():
+    """Keras 3's Adafactor: r, c and velocity of each variable; r and c have its plain name."""
+    first, one, bias = dense("dense", 4, 3)
+    second, two, _ = dense("dense_1", 3, 4)
+    slots = {
+        one: [var("adafactor/kernel", 4), var("adafactor/kernel", 3), var("a/x_velocity", 4, 3)],
+        bias: [var("bias"), var("bias"), var("adafactor/dense_bias_velocity", 3)],
+        two: [var("adafactor/kernel", 3), var("adafactor/kernel", 4), var("a/y_velocity", 3, 4)],
+    }
+    for single in slots[bias][:2]:
+        single.shape = ()
+    optimizer = newer_optimizer([s for group in slots.values() for s in group], trained=slots)
+    del optimizer.children["_momentums"]
+    optimizer.children |= {"_r": listing(), "_c": listing(), "_v": listing()}
+    net = Obj({"_functional": Obj({"_operations": listing(first, second)})})
+    _, of, built = placed(Obj({"model": net, "optimizer": optimizer}), classes=False)
+    for variable in (one, two):
+        assert [of(s).variable for s in slots[variable]] == ["r", "c", "velocity"]
+        assert {of(s).slot_of for s in slots[variable]} == {built.key(variable)}
+    assert of(slots[bias][2]).slot_of == built.key(bias)
+    assert of(slots[bias][0]).slot_of is None
 
 
 def test_a_weight_that_a_checkpoint_keys_by_its_optimizer_is_the_model_s_all_the_same():

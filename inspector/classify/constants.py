@@ -23,6 +23,7 @@ from inspector.classify.uses import (
     said,
     starts_a_loop,
     verdict,
+    was_variable,
 )
 from inspector.graph.ops import FIRST_MATRIX, is_core, reading
 from inspector.graph.passing import ARITHMETIC, PASSING
@@ -74,24 +75,31 @@ def _is_filler(tensor: Tensor) -> bool:
     return tensor.section is Section.GRAPH and _FILLER.search(tensor.name) is not None
 
 
+def _is_settled(tensor: Tensor) -> bool:
+    """Whether it is a single value that was no variable: an epsilon, a factor of the code's own."""
+    if tensor.section is not Section.GRAPH or tensor.elements > 1:
+        return False
+    return any(use.op == "IdentityN" for use in tensor.uses) or not was_variable(tensor)
+
+
 def _is_array(tensor: Tensor) -> bool:
     """Whether it has several values; of a variable, whether it has room for them."""
     return rank(tensor) > 0 and (tensor.section is not Section.GRAPH or tensor.elements > 1)
 
 
 def _array(tensor: Tensor) -> Verdict | None:
-    if (
-        _is_filler(tensor)
-        or not rank(tensor)
-        or (tensor.section is Section.GRAPH and tensor.elements < 2)
-    ):
+    frozen = tensor.section is Section.GRAPH
+    if _is_filler(tensor) or _is_settled(tensor) or not (frozen or rank(tensor)):
         return None
     for use in tensor.uses:
         if use.op in ARITHMETIC and is_number(tensor, use) and not starts_a_loop(use):
             if reading(use.op, use.input).role is not None:
                 continue
             done, likely = _DONE.get(use.op, ("combined", "a bias or a scale"))
-            evidence = f"{said(use)}: an array of {tensor.elements:,} values, {done}; {likely}"
+            what = f"an array of {tensor.elements:,} values"
+            if tensor.elements == 1:
+                what = "one value, in the place of a variable"
+            evidence = f"{said(use)}: {what}, {done}; {likely}"
             return verdict(tensor, Role.WEIGHT, "graph-array", evidence)
     return None
 
@@ -288,7 +296,8 @@ _ALONE: tuple[Rule, ...] = (
         "an array that arithmetic reads",
         "Floating-point values, more than one, that are added to or multiplied with something: "
         "a bias or a scale, after all that is written out (layer normalization, folded batch "
-        "normalization, PReLU). Weaker than an operator that says what it reads.",
+        "normalization, PReLU). A single value only where the name says that a variable was frozen "
+        "(ReadVariableOp/resource). Weaker than an operator that says what it reads.",
         "dense/add/y, 64 values read by AddV2",
         by_uses(_array, named=True),
     ),

@@ -103,7 +103,8 @@ def _quantized(context: Context, tensor: Tensor) -> Verdict | None:
         f"called {name!r}, beside {base!r} of {_holder(context, tensor)}: what Keras 3 reads a"
         " quantized variable with"
     )
-    return Verdict(Role.QUANT_PARAM, "object-quant-param", "name", evidence, trainable=False)
+    # Those of float8 are trained, in a way: the gradient is written over them.
+    return Verdict(Role.QUANT_PARAM, "object-quant-param", "name", evidence)
 
 
 def _metric(context: Context, tensor: Tensor) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from inspector.classify.rule import Apply, Context, each
@@ -12,6 +13,8 @@ from inspector.model import Role, Section, Store, Tensor, Use, Verdict
 FLOATS = ("float", "bfloat", "complex")
 # Integers that stand for floating-point numbers, once a range or a scale is known.
 QUANTIZED = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16"})
+# What TensorFlow 2 calls the constant that it puts in a variable's place.
+_FROZEN = re.compile(r"/ReadVariableOp(_\d+)?/resource$")
 _SCALED = frozenset({"Dequantize", "UniformDequantize"})
 _LOOPS = frozenset({"While", "StatelessWhile", "_While", "For"})
 
@@ -71,6 +74,11 @@ def is_quantized(tensor: Tensor, use: Use) -> bool:
 def rank(tensor: Tensor) -> int:
     """Its number of dimensions; 0 where it has no shape."""
     return len(tensor.shape or ())
+
+
+def was_variable(tensor: Tensor) -> bool:
+    """Whether a constant's name says that it was a variable until the graph was frozen."""
+    return _FROZEN.search(tensor.name) is not None
 
 
 def said(use: Use, what: str | None = None) -> str:

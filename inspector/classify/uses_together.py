@@ -14,6 +14,7 @@ from inspector.classify.uses import (
     readings,
     said,
     verdict,
+    was_variable,
 )
 from inspector.model import Role, Section, Tensor, Verdict
 
@@ -106,6 +107,29 @@ def _fixed(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdic
                 why = f"{said(use, read.what)}: fixed in the graph, where the mean is a variable"
                 found[tensor.name] = verdict(
                     tensor, Role.CONSTANT, "graph-fixed", why, trainable=False
+                )
+                break
+    return found
+
+
+def _factors(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+    """Constants as large as the variable that they are multiplied with, before all else."""
+    weights = {
+        (use.node, tensor.shape): tensor.name
+        for tensor in context.artifact.tensors
+        if rank(tensor) and (tensor.section is Section.MODEL or was_variable(tensor))
+        for use in tensor.uses
+        if use.op == "Mul" and not arithmetic(use)
+    }
+    found: dict[str, Verdict] = {}
+    for tensor in undecided if weights else ():
+        fixed = tensor.section is Section.GRAPH and not was_variable(tensor)
+        for use in tensor.uses if fixed else ():
+            weight = weights.get((use.node, tensor.shape))
+            if weight is not None and use.op == "Mul" and not arithmetic(use):
+                why = f"{said(use)}, with {weight}, as large: fixed, as what keeps its zeros is"
+                found[tensor.name] = verdict(
+                    tensor, Role.CONSTANT, "graph-factor", why, False, weight
                 )
                 break
     return found
@@ -253,6 +277,14 @@ RULES: tuple[Rule, ...] = (
         "They are read as they are, where mean and variance are read as variables are.",
         "bn/Const, read by FusedBatchNorm at input 1",
         _fixed,
+    ),
+    Rule(
+        "graph-factor",
+        "a constant as large as the variable that it is multiplied with",
+        "Clustering that preserves sparsity multiplies a weight with ones and zeros, which are no "
+        "variable and are never trained.",
+        "Const_2, read by Mul beside dense/kernel",
+        _factors,
     ),
     Rule(
         "graph-moments",

@@ -19,7 +19,7 @@ from inspector.keras.objects_graph import TRAINED, Claim, Thing, Walked, things_
 from inspector.keras.objects_kinds import Kind
 from inspector.keras.objects_layers import Tree, root_name, tree_of
 from inspector.keras.objects_training import Training, training_of
-from inspector.keras.objects_wrappers import served
+from inspector.keras.objects_wrappers import kept, served
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Flavor, Layer, Naming, Section
 from inspector.wire.object_graph import KerasNode, ObjectGraph
@@ -36,6 +36,9 @@ _NO_MODEL_SHOWN = "nothing in the checkpoint shows that one of its objects is a 
 _UNTRACKED = (
     "only the optimizer's list leads to some of the weights: TensorFlow did not track the layers"
     " that have them, and what those do not train is not stored"
+)
+_NO_CELLS = (
+    "an RNN keeps its cells in a list, which TensorFlow did not track: their weights are not stored"
 )
 _MODELS = "the checkpoint holds {} models: Keras counts each of them apart"
 
@@ -279,7 +282,7 @@ class _Placer:
     ) -> bool | None:
         if listed is not None and key in listed:
             return listed[key]
-        if number in training.trained:
+        if number in training.trained or number in self._kept:
             return True
         claim, variable = self.claims[number], self.things[number].variable
         flag = None if variable is None else variable.trainable
@@ -291,6 +294,10 @@ class _Placer:
         if flag and any(self.things[one].info.get("trainable") is False for one in around):
             return False
         return flag if own is None else number in own
+
+    @cached_property
+    def _kept(self) -> frozenset[int]:
+        return kept(self.walked) if self.flavor is Flavor.TF_KERAS else frozenset()
 
     def _own_trainable(self, holder: int) -> frozenset[int] | None:
         """What a Keras layer lists as trainable itself."""
@@ -363,7 +370,8 @@ class _Placer:
         # keeps in lists, and a SavedModel would not have been written without it.
         if root.kind is Kind.MODEL or (root.kind is Kind.LAYER and self.has_classes):
             untracked = any(claim.rank == TRAINED for claim in self.claims.values())
-            return _UNTRACKED if untracked else None
+            lacking = _NO_CELLS if self._lacks_cells() else None
+            return _UNTRACKED if untracked else lacking
         if _is_saved_weights(root):
             return None
         models = sum(
@@ -374,6 +382,13 @@ class _Placer:
         if models > 1:
             return _MODELS.format(models)
         return _NO_MODEL if self.has_classes else _NO_MODEL_SHOWN
+
+    def _lacks_cells(self) -> bool:
+        """Whether an RNN has a cell without anything in it: Keras 3's StackedRNNCells."""
+        if self.flavor is not Flavor.KERAS3 or self.has_classes:
+            return False
+        cells = (thing.child("cell") for thing in self.things if thing.kind is not Kind.CONTAINER)
+        return any(cell is not None and not self.things[cell].children for cell in cells)
 
 
 class _Paths:

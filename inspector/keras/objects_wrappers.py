@@ -7,7 +7,7 @@ Source: `pruning_wrapper`, `cluster_wrapper` and `quantize_wrapper` of tfmot 0.8
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from inspector.keras.bind import parts_of
 from inspector.keras.layers import Variable
@@ -51,6 +51,28 @@ def wrapper_variable(layer: Layer, name: str) -> Variable | None:
     return None
 
 
+def kept(walked: Walked) -> frozenset[int]:
+    """Numbers of the weights that clustering and quantization wrappers train as their own.
+
+    They are trained whatever the flags of the wrapper and of the layer inside say.
+    """
+    found: set[int] = set()
+    for thing in walked.things:
+        if "original_clusterable_weights" in thing.names:
+            found.update(_dict(walked, thing, "original_clusterable_weights").values())
+        if "_weight_vars" in thing.names:
+            found.update(_weights(walked, thing.child("_weight_vars")))
+    return frozenset(found)
+
+
+def _weights(walked: Walked, number: int | None) -> Iterator[int]:
+    """The first of each tuple: (weight, quantizer, variables by name)."""
+    for child in () if number is None else walked.things[number].children:
+        weight = walked.things[child.node].child("0")
+        if weight is not None and walked.things[weight].kind is Kind.VARIABLE:
+            yield weight
+
+
 def served(walked: Walked) -> Mapping[int, int]:
     """Number of a mask, threshold, centroid ... -> number of its weight."""
     found: dict[int, int] = {}
@@ -84,10 +106,8 @@ def _tuples(walked: Walked, number: int | None, found: dict[int, int]) -> None:
 def _ranges(walked: Walked, wrapper: Thing, found: dict[int, int]) -> None:
     """kernel_min, kernel_max and what cluster-preserving quantization keeps of a weight."""
     weights: dict[str, int] = {}
-    for child in walked.things[wrapper.child("_weight_vars") or 0].children:
-        weight = walked.things[child.node].child("0")
-        if weight is not None and walked.things[weight].kind is Kind.VARIABLE:
-            weights[parts_of(walked.things[weight].stored_name or "")[1]] = weight
+    for weight in _weights(walked, wrapper.child("_weight_vars")):
+        weights[parts_of(walked.things[weight].stored_name or "")[1]] = weight
     for child in wrapper.children:
         told = _RANGE.match(child.name)
         if told is not None and told[1] in weights:
