@@ -237,7 +237,15 @@ def _stored_as(role: str) -> str:
 
 
 def _config(report: ArtifactReport, facts: Facts) -> Iterable[str]:
-    if not facts.has_config and facts.is_keras and report.totals.trainable is None:
+    if facts.has_config or not facts.is_keras or report.totals.trainable is not None:
+        return
+    weights = [tensor for tensor in report.tensors if tensor.role == Role.WEIGHT]
+    unsaid = [tensor.elements for tensor in weights if tensor.trainable is None]
+    if 0 < len(unsaid) < len(weights):
+        some = sum(unsaid)
+        whether = f"whether {count(some, 'weight')} {'is' if some == 1 else 'are'} trainable"
+        yield f"There is no model config: {whether} is unknown."
+    else:
         yield "There is no model config: what is trainable is unknown."
 
 

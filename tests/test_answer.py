@@ -313,3 +313,9 @@ def test_what_keras_does_not_count_begins_with_what_the_model_has(name):
 def test_elements_that_are_all_constants_are_said_to_be():
     said = inspector.show(SAMPLES / "ckpt_v1.meta").artifacts[0].answer
     assert "103 elements are stored, all of constants." in said
+
+
+def test_where_training_tells_of_some_variables_the_others_are_unknown():
+    # Adam has slots for both layers that are trained; frozen: Dense 5*3+3 = 18.
+    said = inspector.show(SAMPLES / "ckpt_adam").artifacts[0].answer
+    assert "There is no model config: whether 18 weights are trainable is unknown." in said

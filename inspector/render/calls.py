@@ -23,7 +23,13 @@ def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
     several = len(artifact.tags) > 1
     for signature in artifact.signatures[:_SIGNATURES]:
         tags = f" [{', '.join(signature.tags)}]" if several and signature.tags else ""
-        lines.append(("signature", f"{_signature(signature)}{tags}"))
+        if artifact.format == "frozen-graph":
+            # A graph has no signatures: these are what it is fed, and what nothing in it reads.
+            lines.append(
+                ("graph", f"{_ports(signature.inputs) or 'nothing'} → {_outputs(signature)}")
+            )
+        else:
+            lines.append(("signature", f"{_signature(signature)}{tags}"))
     more = len(artifact.signatures) - _SIGNATURES
     if more > 0:
         lines.append(("signature", f"... and {number(more)} more (all in --format json)"))
@@ -66,9 +72,11 @@ def _versioned(operator: OperatorReport) -> str:
 
 
 def _signature(signature: SignatureReport) -> str:
-    return (
-        f"{signature.name}({_ports(signature.inputs)}) → {_ports(signature.outputs) or 'nothing'}"
-    )
+    return f"{signature.name}({_ports(signature.inputs)}) → {_outputs(signature)}"
+
+
+def _outputs(signature: SignatureReport) -> str:
+    return _ports(signature.outputs) or "nothing"
 
 
 def _ports(ports: Sequence[PortReport]) -> str:

@@ -126,7 +126,7 @@ def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would do
             place = at
         if at > stop:
             raise Truncated(
-                f"field {number} needs {size:,} bytes, {at - stop:,} of them are missing",
+                f"cut short: field {number} needs {size:,} bytes, {at - stop:,} are missing",
                 path,
                 offset + start,
             )
