@@ -140,6 +140,21 @@ class Watched(Payload, Protocol):
     def held(self) -> bool: ...
 
 
+class Real(Protocol):
+    """How integers of a tensor stand for real values: (value - zero point) * scale.
+
+    steps: the scales and the zero points of a part of the tensor (slices of all its sides), float64
+    arrays that broadcast against it. ends: the least and the greatest integer that there is.
+    """
+
+    def steps(
+        self, index: tuple[slice, ...]
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+
+    @property
+    def ends(self) -> tuple[int, int]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Where bytes of a tensor are: `length` bytes at `offset` of `file` (a path in Artifact.files).
@@ -225,6 +240,7 @@ class Tensor:
     storage: how it is stored, in words ("contiguous", "chunked (4, 8), gzip", "never allocated").
     links: further paths in the file that lead to the same stored object.
     centred: values less their zero points, where those are not 0: what counts as zero.
+    real: how its integers stand for real values, value by value; None where they do not.
     owner, position: the layer whose ordered list of variables holds it, and its place there.
     uses: where a graph reads it, where the artifact has a graph; empty where nothing does.
     trainable: as the file itself says of this variable; None where it says nothing.
@@ -266,6 +282,7 @@ class Tensor:
     check: Check | None = field(default=None, compare=False, repr=False)
     payload: Payload | None = field(default=None, compare=False, repr=False)
     centred: Payload | None = field(default=None, compare=False, repr=False)
+    real: Real | None = field(default=None, compare=False, repr=False)
 
     @property
     def elements(self) -> int:

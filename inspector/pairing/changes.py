@@ -1,0 +1,228 @@
+"""What a pair's change makes of one tensor, tile by tile, beside what the other one has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inspector.errors import Corrupt
+from inspector.limits import Limits
+from inspector.model import Tensor
+from inspector.pairing.nouns import Change, Clustered, Folded, Masked, Pair, Part
+from inspector.pairing.values import Index, Layout, nothing, tiles, whole, wide
+from inspector.storage import RawPayload, numpy_dtype
+from inspector.values import Array, native
+
+_WIDEST = 8  # bytes of a value once it has been reckoned with
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Some values as the change makes them, and as they are.
+
+    mask: of the same places; of_expected: it is for the expected values, not for the actual ones.
+    at: place of the first, where they follow one another in C order; index: the tile they are,
+    where they do not. times: how many each stands for. scale: size of one step of the quantized
+    side, whose real values `actual` has; beyond: where the quantized side is at an end of its range
+    and the expected value lies past it.
+    """
+
+    expected: Array
+    actual: Array
+    mask: Array | None = None
+    of_expected: bool = False
+    at: int = 0
+    index: Index | None = None
+    times: int = 1
+    scale: Array | None = None
+    beyond: Array | None = None
+
+    def place(self, flat: int) -> int | tuple[int, ...]:
+        """Where in the tensor the `flat`-th of these values is."""
+        if self.index is None:
+            return self.at + flat
+        inside = np.unravel_index(flat, self.expected.shape)
+        return tuple(one.start + int(i) for one, i in zip(self.index, inside, strict=True))
+
+
+class View:
+    """A tensor's values in a layout, read a tile at a time."""
+
+    def __init__(self, tensor: Tensor, layout: Layout, limits: Limits) -> None:
+        self._tensor = tensor
+        self._layout = layout
+        self._limits = limits
+        # A view of the file is taken anew each time: so the file lets go of pages looked at.
+        self._kept = None if isinstance(tensor.payload, RawPayload) else self._whole()
+
+    def _whole(self) -> Array:
+        return self._layout(whole(self._tensor, self._limits))
+
+    def __getitem__(self, index: Index) -> Array:
+        values = self._whole() if self._kept is None else self._kept
+        part = np.asarray(values[index])
+        return native(part).reshape(part.shape)
+
+
+def layout_of(change: Change | None) -> Layout:
+    """What a change does to places: cuts out, turns, then reshapes. Views, never copies."""
+    if change is None:
+        return nothing
+
+    def layout(values: Array) -> Array:
+        if change.part is not None:
+            values = values[_cut(values.ndim, change.part)]
+        if change.axes is not None:
+            values = values.transpose(change.axes)
+        return values if change.shape is None else values.reshape(change.shape)
+
+    return layout
+
+
+def _cut(rank: int, part: Part) -> Index:
+    index = [slice(None)] * rank
+    index[part.axis] = slice(part.start, part.stop)
+    return tuple(index)
+
+
+def target_dtype(pair: Pair) -> str | None:
+    """The dtype that the values were cast to; None where they were not."""
+    change = pair.change
+    if change is None or "cast" not in change.kind:
+        return None
+    return pair.a.dtype if change.backwards else pair.b.dtype
+
+
+def applied(
+    before: Tensor, after: Tensor, change: Change | None, mask: Tensor | None, limits: Limits
+) -> Iterator[Seen]:
+    """The change of `before`, beside `after`."""
+    layout = layout_of(change)
+    expected = _expected(before, change, limits)
+    actual = View(after, nothing, limits)
+    masks = None if mask is None else View(mask, layout, limits)
+    for index in tiles(after.shape or (), max(limits.slice_bytes // _WIDEST, 1)):
+        y = actual[index]
+        x = expected[index]
+        scale = beyond = None
+        if after.real is not None:
+            scale, y, beyond = _real(after, index, x, y)
+        yield Seen(
+            expected=x,
+            actual=y,
+            mask=None if masks is None else masks[index],
+            index=index,
+            scale=scale,
+            beyond=beyond,
+        )
+
+
+def _real(after: Tensor, index: Index, x: Array, codes: Array) -> tuple[Array, Array, Array]:
+    """(steps, real values, where the codes are at an end and the expected value is past it)."""
+    assert after.real is not None  # noqa: S101 - the caller looked
+    scale, zero = after.real.steps(index)
+    wider = codes.astype("f8")
+    y: Array = (wider - zero) * scale
+    low, high = after.real.ends
+    ends = (wider <= low) & (x < y) | (wider >= high) & (x > y)
+    return scale, y, ends
+
+
+class _Expected:
+    """What the change makes of a tensor, by tile of the result."""
+
+    def __init__(self, before: Tensor, change: Change | None, limits: Limits) -> None:
+        self._view = View(before, layout_of(change), limits)
+
+    def __getitem__(self, index: Index) -> Array:
+        return self._view[index]
+
+
+class _Masked(_Expected):
+    def __init__(self, before: Tensor, change: Change, value: Masked, limits: Limits) -> None:
+        super().__init__(before, change, limits)
+        self._mask = View(value.mask, layout_of(change), limits)
+
+    def __getitem__(self, index: Index) -> Array:
+        x = self._view[index]
+        product: Array = x * self._mask[index].astype(x.dtype)
+        return product
+
+
+class _Clustered(_Expected):
+    def __init__(self, before: Tensor, change: Change, value: Clustered, limits: Limits) -> None:
+        super().__init__(value.indices, change, limits)
+        self._name = before.name
+        self._centroids = whole(value.centroids, limits).reshape(-1)
+
+    def __getitem__(self, index: Index) -> Array:
+        places = self._view[index]
+        if places.size and not 0 <= places.min() <= places.max() < self._centroids.size:
+            raise Corrupt(f"a cluster's index of {self._name} leads past the centroids", "")
+        found: Array = self._centroids[places]
+        return found
+
+
+class _Folded(_Expected):
+    """The kernel of a layer into which a BatchNormalization went."""
+
+    def __init__(self, before: Tensor, change: Change, value: Folded, limits: Limits) -> None:
+        super().__init__(before, change, limits)
+        self._dtype = numpy_dtype(before.dtype)
+        sides = [1] * len(before.shape or ())
+        sides[value.axis] = -1
+        factors = np.broadcast_to(factor(value, limits).reshape(sides), before.shape or ())
+        self._factors = layout_of(change)(factors)
+
+    def __getitem__(self, index: Index) -> Array:
+        product: Array = wide(self._view[index]) * self._factors[index]
+        return product.astype(self._dtype)
+
+
+class _FoldedBias:
+    """The bias that such a layer has then; it is as long as the layer has outputs."""
+
+    def __init__(self, before: Tensor, change: Change, value: Folded, limits: Limits) -> None:
+        self._values = layout_of(change)(folded_bias(before, value, limits)).astype(
+            numpy_dtype(before.dtype)
+        )
+
+    def __getitem__(self, index: Index) -> Array:
+        return np.asarray(self._values[index])
+
+
+def factor(value: Folded, limits: Limits) -> Array:
+    """What scales a channel: gamma / sqrt(variance + epsilon), float64."""
+    scale = 1.0 / np.sqrt(_vector(value.variance, limits) + value.epsilon)
+    found: Array = scale if value.gamma is None else scale * _vector(value.gamma, limits)
+    return found
+
+
+def folded_bias(before: Tensor, value: Folded, limits: Limits) -> Array:
+    """(bias - mean) * factor + beta; `before` may be beta itself, where there is no bias."""
+    mean = _vector(value.mean, limits)
+    beta = 0.0 if value.beta is None else _vector(value.beta, limits)
+    is_bias = value.beta is None or before.name != value.beta.name
+    is_bias = is_bias and before.name != value.mean.name
+    bias = _vector(before, limits) if is_bias else 0.0
+    found: Array = (bias - mean) * factor(value, limits) + beta
+    return found
+
+
+def _vector(tensor: Tensor, limits: Limits) -> Array:
+    return wide(whole(tensor, limits)).reshape(-1)
+
+
+def _expected(before: Tensor, change: Change | None, limits: Limits) -> Any:
+    value = None if change is None else change.value
+    if change is None or value is None:
+        return _Expected(before, change, limits)
+    if isinstance(value, Masked):
+        return _Masked(before, change, value, limits)
+    if isinstance(value, Clustered):
+        return _Clustered(before, change, value, limits)
+    kind = _Folded if value.kernel else _FoldedBias
+    return kind(before, change, value, limits)

@@ -1,0 +1,69 @@
+"""What only the values tell: whether a tensor is another one, or what became of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.limits import KIB, Limits
+from inspector.model import Tensor
+from inspector.pairing.agree import agreement, unlike
+from inspector.pairing.nouns import Change, Clustered, Masked, Pair
+
+_PROBE_BYTES = 4 * KIB
+
+
+def holds(a: Tensor, b: Tensor, change: Change | None, limits: Limits) -> bool:
+    """Whether the change makes the values of `a` those of `b`."""
+    if unlike(a, b, change) is not None:
+        return False
+    return agreement(Pair(a, b, "", "", change), limits).same_values
+
+
+def begins_alike(a: Tensor, b: Tensor) -> bool:
+    """Whether their first values are the same."""
+    if a.payload is None or b.payload is None or a.dtype != b.dtype:
+        return False
+    x = next(iter(a.payload.blocks(_PROBE_BYTES)), None)
+    y = next(iter(b.payload.blocks(_PROBE_BYTES)), None)
+    if x is None or y is None:
+        return x is y
+    size = min(x.size, y.size)
+    return bool(np.array_equal(x[:size], y[:size]))
+
+
+def turned(a: Tensor, b: Tensor, limits: Limits) -> Change | None:
+    """The transposition that nobody asked for: `b` is `a` with its axes the other way round."""
+    rank = len(a.shape or ())
+    backward = tuple(reversed(range(rank)))
+    if rank < 2 or a.shape is None or a.shape[::-1] != b.shape or a.dtype != b.dtype:
+        return None
+    if a.shape == b.shape and begins_alike(a, b):
+        return None
+    change = Change("transposed", "its axes are the other way round", backward, None, b.shape)
+    if not holds(a, b, change, limits):
+        return None
+    return Change(change.kind, change.words, backward, None, b.shape, expected=False)
+
+
+def masked(a: Tensor, b: Tensor, mask: Tensor, limits: Limits) -> Change | None:
+    """`b` is `a` times its mask, where it is not `a` itself."""
+    if mask.shape != a.shape:
+        return None
+    change = Change("masked", "times its mask", value=Masked(mask), shape=a.shape)
+    return _rather(a, b, change, limits)
+
+
+def clustered(
+    a: Tensor, b: Tensor, centroids: Tensor, indices: Tensor, limits: Limits
+) -> Change | None:
+    """`b` is what the indices take of the centroids, where it is not `a` itself."""
+    if indices.shape != a.shape or "int" not in indices.dtype:
+        return None
+    value = Clustered(centroids, indices)
+    change = Change("clustered", "looked up in its centroids", value=value, shape=a.shape)
+    return _rather(a, b, change, limits)
+
+
+def _rather(a: Tensor, b: Tensor, change: Change, limits: Limits) -> Change | None:
+    better = not holds(a, b, None, limits) and holds(a, b, change, limits)
+    return change if better else None

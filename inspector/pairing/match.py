@@ -1,0 +1,213 @@
+"""Pair the tensors of two artifacts that keep their layers, in the same format or in two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from inspector.limits import Limits
+from inspector.model import Role, Tensor
+from inspector.pairing import content
+from inspector.pairing.layers import Match, match_layers, units_of
+from inspector.pairing.names import Names, bare, is_weight, variable_of
+from inspector.pairing.nouns import Change, Pair, Pairing, Side
+from inspector.pairing.values import digest
+
+# Roles that have no partner: copies of what is paired, and what a graph computes or needs itself.
+_LEFT_OUT = frozenset({Role.ALIAS, Role.ACTIVATION})
+# Roles whose names are all that tells them apart.
+_BY_NAME = frozenset({Role.CONSTANT, Role.UNKNOWN, Role.LOOKUP})
+
+
+def match(a: Side, b: Side, limits: Limits) -> Pairing:
+    """Layers first, then the variables in them, then what serves those."""
+    return _Pairs(a, b, limits).run()
+
+
+@dataclass(slots=True)
+class _Pairs:
+    a: Side
+    b: Side
+    limits: Limits
+    pairs: list[Pair] = field(default_factory=list)
+    layers: dict[str, str] = field(default_factory=dict)
+    used_a: set[str] = field(default_factory=set)
+    used_b: set[str] = field(default_factory=set)
+
+    def run(self) -> Pairing:
+        names = (Names(self.a.artifact), Names(self.b.artifact))
+        units = [units_of(side, of) for side, of in zip((self.a, self.b), names, strict=True)]
+        for found in match_layers(units[0], units[1], self.limits):
+            if found.a.path != found.b.path:
+                self.layers[found.a.path] = found.b.path
+            self._variables(found)
+        self._by_content()
+        self._followers(names)
+        order = {tensor.name: at for at, tensor in enumerate(self.a.artifact.tensors)}
+        pairs = [self._with_mask(pair) for pair in self.pairs]
+        return Pairing(
+            pairs=tuple(sorted(pairs, key=lambda pair: order[pair.a.name])),
+            only_a=tuple(t for t in self.a.artifact.tensors if t.name not in self.used_a),
+            only_b=tuple(t for t in self.b.artifact.tensors if t.name not in self.used_b),
+            layers=self.layers,
+        )
+
+    def _take(self, a: Tensor, b: Tensor, why: str, basis: str) -> None:
+        self.pairs.append(Pair(a, b, why, basis))
+        self.used_a.add(a.name)
+        self.used_b.add(b.name)
+
+    def _variables(self, found: Match) -> None:
+        """Variables of two layers that are one: by name, then by shape, then in their order."""
+        left, right = list(found.a.tensors), list(found.b.tensors)
+        keys: tuple[Callable[[Tensor], Hashable], ...] = (
+            variable_of,
+            lambda tensor: (tensor.shape, self._role(tensor)),
+            lambda tensor: tensor.shape,
+        )
+        for key in keys:
+            for one, other in _only(left, right, key):
+                self._take(one, other, found.why, found.basis)
+                left.remove(one)
+                right.remove(other)
+        for one in left:
+            fits = [tensor for tensor in right if tensor.shape == one.shape]
+            if fits:
+                self._take(one, fits[0], f"{found.why}; the next of its shape", "structure")
+                right.remove(fits[0])
+
+    def _role(self, tensor: Tensor) -> Role:
+        side = self.a if tensor.name in self.a.verdicts else self.b
+        return side.verdicts[tensor.name].role
+
+    def _by_content(self) -> None:
+        """Weights of which nothing else tells: equal values that only one on each side has."""
+        left, right = self._weights(self.a, self.used_a), self._weights(self.b, self.used_b)
+        if not (left and right):
+            return
+        counts = {tensor.elements for tensor in left} & {tensor.elements for tensor in right}
+        left = [tensor for tensor in left if tensor.elements in counts]
+        right = [tensor for tensor in right if tensor.elements in counts]
+        for one, other in _only(left, right, lambda tensor: digest(tensor, self.limits)):
+            self._take(one, other, "equal values", "content")
+
+    def _weights(self, side: Side, used: set[str]) -> list[Tensor]:
+        return [
+            tensor
+            for tensor in side.artifact.tensors
+            if tensor.name not in used and is_weight(side.verdicts[tensor.name].role)
+        ]
+
+    def _followers(self, names: tuple[Names, Names]) -> None:
+        """Masks, slots, ranges ...: each with that of the same weight, or of the same layer."""
+        partner = {pair.a.name: pair.b.name for pair in self.pairs}
+        left = self._rest(self.a, self.used_a)
+        right = self._rest(self.b, self.used_b)
+        here = _Key(self.a, names[0], partner, self.layers)
+        there = _Key(self.b, names[1], {}, {})
+        keys = {t.name: here(t) for t in left}, {t.name: there(t) for t in right}
+        for one, other in _only(
+            left, right, lambda t: keys[0].get(t.name), lambda t: keys[1][t.name]
+        ):
+            about = self.a.verdicts[one.name].about or one.slot_of
+            self._take(one, other, "of the same weight" if about else "same name", "name")
+
+    def _rest(self, side: Side, used: set[str]) -> list[Tensor]:
+        return [
+            tensor
+            for tensor in side.artifact.tensors
+            if tensor.name not in used
+            and side.verdicts[tensor.name].role not in _LEFT_OUT
+            and not is_weight(side.verdicts[tensor.name].role)
+        ]
+
+    def _with_mask(self, pair: Pair) -> Pair:
+        """The pair with its mask, and with what became of the values."""
+        if not is_weight(self.a.verdicts[pair.a.name].role):
+            return replace(pair, change=cast(pair.a, pair.b))
+        mask = about(self.a, pair.a, Role.MASK)
+        other = about(self.b, pair.b, Role.MASK)
+        pair = replace(pair, mask=mask or other, mask_of_a=mask is not None)
+        change = content.turned(pair.a, pair.b, self.limits)
+        if change is None and pair.a.shape == pair.b.shape and pair.a.dtype == pair.b.dtype:
+            change = self._made(pair, mask if other is None else None)
+        return replace(pair, change=change or cast(pair.a, pair.b))
+
+    def _made(self, pair: Pair, mask: Tensor | None) -> Change | None:
+        """What was done to the values of `a` on purpose, if that and nothing less makes `b`."""
+        if mask is not None:
+            return content.masked(pair.a, pair.b, mask, self.limits)
+        centroids = about(self.a, pair.a, Role.CENTROIDS)
+        indices = about(self.a, pair.a, Role.CLUSTER_INDICES)
+        if centroids is None or indices is None or about(self.b, pair.b, Role.CENTROIDS):
+            return None
+        return content.clustered(pair.a, pair.b, centroids, indices, self.limits)
+
+
+def cast(a: Tensor, b: Tensor) -> Change | None:
+    """The change of dtype; None where there is none."""
+    if a.dtype == b.dtype:
+        return None
+    return Change("cast", f"{a.dtype} to {b.dtype}")
+
+
+def about(side: Side, tensor: Tensor, role: Role) -> Tensor | None:
+    """The tensor of a role that serves this one: its mask, its centroids."""
+    for one in side.artifact.tensors:
+        verdict = side.verdicts[one.name]
+        if verdict.role is not role or verdict.about is None:
+            continue
+        target = side.verdicts.get(verdict.about)
+        if tensor.name in (verdict.about, target.alias_of if target is not None else None):
+            return one
+    return None
+
+
+@dataclass(slots=True)
+class _Key:
+    """What two tensors that are no weights have in common where they are one.
+
+    partner: name of a tensor -> that of its partner, of whose side keys are made; layers alike.
+    """
+
+    side: Side
+    names: Names
+    partner: Mapping[str, str]
+    layers: Mapping[str, str]
+
+    def __call__(self, tensor: Tensor) -> Hashable:
+        verdict = self.side.verdicts[tensor.name]
+        variable = None if tensor.variable is None else bare(tensor.variable)
+        if verdict.role in _BY_NAME and tensor.variable is None:
+            return verdict.role, tensor.name, tensor.dtype, tensor.shape
+        served = verdict.about or tensor.slot_of
+        if served is not None:
+            aliased = self.side.verdicts.get(served)
+            served = (aliased.alias_of if aliased is not None else None) or served
+            return verdict.role, self.partner.get(served, served), variable
+        layer = self.names.of(tensor.layer)
+        return verdict.role, self.layers.get(layer, layer), variable
+
+
+def _only(
+    left: Sequence[Tensor],
+    right: Sequence[Tensor],
+    key: Callable[[Tensor], Hashable],
+    other_key: Callable[[Tensor], Hashable] | None = None,
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """Pairs of which each has its key alone on its side."""
+    ours, theirs = _grouped(left, key), _grouped(right, other_key or key)
+    return [
+        (ones[0], theirs[found][0])
+        for found, ones in ours.items()
+        if found is not None and len(ones) == 1 and len(theirs.get(found, ())) == 1
+    ]
+
+
+def _grouped(
+    tensors: Iterable[Tensor], key: Callable[[Tensor], Hashable]
+) -> Mapping[Hashable, list[Tensor]]:
+    found: dict[Hashable, list[Tensor]] = {}
+    for tensor in tensors:
+        found.setdefault(key(tensor), []).append(tensor)
+    return found

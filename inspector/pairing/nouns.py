@@ -1,0 +1,166 @@
+"""What a pairing is made of. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inspector.model import Artifact, Tensor, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two artifacts, with what the rules say of each of its tensors, by name."""
+
+    artifact: Artifact
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Indices `start` up to `stop` of one axis."""
+
+    axis: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The weight was multiplied by its mask."""
+
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """The weight was looked up: centroids[indices]."""
+
+    centroids: Tensor
+    indices: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A BatchNormalization went into the layer before it.
+
+    With s = gamma / sqrt(variance + epsilon) a kernel becomes kernel * s along `axis`, and a bias
+    (bias - mean) * s + beta. gamma, beta and bias are None where the layers have none (1, 0, 0).
+    kernel: what is scaled, None where this makes the bias.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    gamma: Tensor | None
+    beta: Tensor | None
+    epsilon: float
+    axis: int
+    kernel: bool
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """The tensors that it takes besides the one that is changed."""
+        parts = (
+            (self.gamma, self.variance)
+            if self.kernel
+            else (self.gamma, self.beta, self.mean, self.variance)
+        )
+        return tuple(part for part in parts if part is not None)
+
+
+Value = Masked | Clustered | Folded
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one tensor of a pair is made of the other.
+
+    kind: "same values" has no Change; else the steps joined by " + ", in their order: "masked",
+        "clustered", "folded", "sliced", "transposed", "reshaped", "cast", "quantized",
+        "dequantized". axes: as numpy.transpose takes them; part: what was cut out before that;
+        shape: of the result. value: what was done to the values first. words: one phrase for
+        people. expected: a conversion does this on purpose; False where only the values say so.
+    backwards: the pair's `a` is made of its `b`, not `b` of `a`.
+    """
+
+    kind: str
+    words: str
+    axes: tuple[int, ...] | None = None
+    part: Part | None = None
+    shape: tuple[int, ...] | None = None
+    value: Value | None = None
+    expected: bool = True
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two tensors that are one, before and after.
+
+    why: what told so ("name", "wrapper" ...), in words for people; basis: one word of it: "name",
+    "structure", "content", "place" or "graph". change: None where both should hold the same values
+    in the same shape and dtype.
+    mask: of the artifact that has one (of both: a's), where the other tensor should be 0 wherever
+    it is; mask_of_a: it is a's.
+    shared: another pair before this one has the same tensor of the other side whole (one constant
+    that stands for several equal weights).
+    """
+
+    a: Tensor
+    b: Tensor
+    why: str
+    basis: str
+    change: Change | None = None
+    mask: Tensor | None = None
+    mask_of_a: bool = True
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """All pairs, and what is left: every tensor of both artifacts is in one of the three.
+
+    pairs: in the order of `a`'s tensors. gone: name of a tensor in only_a or only_b -> why the
+    other side has none of it, in words, where that is known ("folded into conv2d/kernel", "all
+    zero, left out"). layers: layer of `a` -> layer of `b`, where the two have other names.
+    """
+
+    pairs: tuple[Pair, ...]
+    only_a: tuple[Tensor, ...]
+    only_b: tuple[Tensor, ...]
+    gone_a: Mapping[str, str] = field(default_factory=dict)
+    gone_b: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the values of a pair agree, once `a` has gone through the pair's change.
+
+    agrees: the difference is none, or as small as the change explains. same_bits: and dtypes; NaN
+    is itself, -0.0 is not 0.0. same_values: -0.0 is 0.0. differing: elements of other value.
+    largest: largest absolute difference, None where nothing can be subtracted (shapes that differ,
+    no numbers); relative: it over the largest magnitude of `a`; where: its index in the changed
+    tensor. ulps: largest difference in units of the last place of the dtype cast to.
+    in_scale_units: largest difference in steps of the quantized side; clipped: elements beyond the
+    quantized range, which it leaves out. snr_db: signal-to-noise ratio, decibels, None without
+    noise. zeros_a, zeros_b: elements equal to zero. masked_nonzero: elements not zero where the
+    mask is, None without a mask. why_not: what is wrong, in words, where it does not agree.
+    """
+
+    agrees: bool
+    same_bits: bool
+    same_values: bool
+    elements: int
+    differing: int
+    zeros_a: int
+    zeros_b: int
+    largest: float | None = None
+    relative: float | None = None
+    where: tuple[int, ...] | None = None
+    ulps: float | None = None
+    in_scale_units: float | None = None
+    clipped: int = 0
+    snr_db: float | None = None
+    masked_nonzero: int | None = None
+    why_not: str | None = None

@@ -1,0 +1,54 @@
+"""The pairs of two artifacts, whichever of them was made of the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Role
+from inspector.pairing.match import match
+from inspector.pairing.nouns import Pair, Pairing, Side
+
+# What stripping takes away: the artifact that has it came first.
+_STRIPPED = frozenset({Role.MASK, Role.CENTROIDS, Role.CLUSTER_INDICES, Role.QUANT_STEP})
+
+
+def pair(a: Side, b: Side, limits: Limits = DEFAULT) -> Pairing:
+    """Pair the tensors of two artifacts.
+
+    Each tensor is in a pair, in `only_a` or in `only_b`. pair(b, a) is pair(a, b) the other way
+    round. Values are read where names and shapes do not tell. Raises ArtifactError when they
+    cannot be.
+    """
+    if _place(b) < _place(a):
+        return flipped(pair(b, a, limits))
+    return match(a, b, limits)
+
+
+def _place(side: Side) -> int:
+    """How far along the way from training to a device: what comes later is made of the former."""
+    if side.artifact.format == "tflite":
+        return 2
+    stripped = not any(verdict.role in _STRIPPED for verdict in side.verdicts.values())
+    return int(stripped)
+
+
+def flipped(found: Pairing) -> Pairing:
+    """The same with the sides exchanged."""
+    order = [tensor.name for tensor in (*(p.b for p in found.pairs),)]
+    pairs = sorted(map(_flipped, found.pairs), key=lambda one: order.index(one.a.name))
+    return Pairing(
+        pairs=tuple(pairs),
+        only_a=found.only_b,
+        only_b=found.only_a,
+        gone_a=found.gone_b,
+        gone_b=found.gone_a,
+        layers={b: a for a, b in found.layers.items()},
+    )
+
+
+def _flipped(one: Pair) -> Pair:
+    change = one.change
+    if change is not None:
+        change = replace(change, backwards=not change.backwards)
+    return replace(one, a=one.b, b=one.a, change=change, mask_of_a=not one.mask_of_a)

@@ -1,0 +1,162 @@
+"""Values of several tensors side by side, in slices or tiles, so that memory does not grow."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from inspector.errors import Corrupt, LimitExceeded
+from inspector.limits import MIB, Limits
+from inspector.model import Payload, Tensor
+from inspector.storage import FilledPayload, RawPayload
+from inspector.values import Array, family_of, native, slices
+
+# What can only be read in order, and is smaller than this, is held whole, bytes.
+_HELD = 16 * MIB
+_NONE_YET = np.empty(0)
+
+Index = tuple[slice, ...]
+
+
+def aligned(payloads: Sequence[Payload], limits: Limits) -> Iterator[tuple[tuple[Array, ...], int]]:
+    """Slices of equal length of some payloads, and how many times each value stands for."""
+    if all(isinstance(payload, FilledPayload) for payload in payloads):
+        for together in zip(*(slices(payload, limits) for payload in payloads), strict=True):
+            yield tuple(values for values, _ in together), together[0][1]
+        return
+    streams = [
+        (block for block in payload.blocks(limits.slice_bytes) if block.size)
+        for payload in payloads
+    ]
+    held: list[Array] = [_NONE_YET for _ in payloads]
+    while True:
+        held = [
+            block if block.size else next(stream, _NONE_YET)
+            for block, stream in zip(held, streams, strict=True)
+        ]
+        widest = max(block.itemsize for block in held)
+        size = min(max(limits.slice_bytes // widest, 1), *(block.size for block in held))
+        if not size:
+            return
+        yield tuple(native(block[:size]) for block in held), 1
+        held = [block[size:] for block in held]
+
+
+def whole(tensor: Tensor, limits: Limits) -> Array:
+    """All values in the tensor's shape: a view of the file where it has them as they are.
+
+    Else they go to memory where they are few, and to a temporary file where they are many. Raises
+    LimitExceeded (`inflated_bytes`) for more than that, Corrupt, ArtifactError.
+    """
+    payload = tensor.payload
+    if payload is None:
+        raise Corrupt(f"{tensor.name} has no values", _path(tensor))
+    shape = tensor.shape or ()
+    if isinstance(payload, RawPayload | FilledPayload):
+        return payload.window(0, tensor.elements).reshape(shape)
+    blocks = (block for block in payload.blocks(limits.slice_bytes) if block.size)
+    first = next(blocks, _NONE_YET)
+    nbytes = tensor.elements * first.itemsize
+    if nbytes > limits.inflated_bytes:
+        raise LimitExceeded("inflated_bytes", nbytes, limits.inflated_bytes, _path(tensor))
+    if nbytes <= _HELD:
+        values: Array = np.empty(tensor.elements, first.dtype)
+    else:
+        with tempfile.TemporaryFile() as file:
+            values = np.memmap(file, np.uint8, "w+", shape=(nbytes,)).view(first.dtype)
+    at = 0
+    for block in itertools.chain([first], blocks):
+        if at + block.size > tensor.elements:
+            break
+        values[at : at + block.size] = block
+        at += block.size
+    if at != tensor.elements:
+        raise Corrupt(f"{tensor.name} has {at:,} values, not {tensor.elements:,}", _path(tensor))
+    return values.reshape(shape)
+
+
+def _path(tensor: Tensor) -> str:
+    return tensor.extents[0].file if tensor.extents else ""
+
+
+def tiles(shape: Sequence[int], most: int) -> Iterator[Index]:
+    """Parts of a shape that together are all of it, near to cubes, of at most `most` values.
+
+    A transposed view has its neighbours far apart in one of its sides; a cube has few pages of
+    either side.
+    """
+    sides = list(shape)
+    while math.prod(sides) > most:
+        longest = max(range(len(sides)), key=sides.__getitem__)
+        sides[longest] = -(-sides[longest] // 2)
+    if not all(sides):
+        return
+    steps = [
+        [slice(start, min(start + side, full)) for start in range(0, full, side)]
+        for side, full in zip(sides, shape, strict=True)
+    ]
+    yield from itertools.product(*steps)
+
+
+def digest(tensor: Tensor, limits: Limits) -> bytes | None:
+    """A digest of the values and their dtype, whatever the shape; None where there are none."""
+    import hashlib
+
+    if tensor.payload is None:
+        return None
+    state = hashlib.blake2b(tensor.dtype.encode(), digest_size=16)
+    # Values that are nowhere in the file would be as many as it says.
+    if isinstance(tensor.payload, FilledPayload) and tensor.elements > limits.bomb_bytes:
+        return None
+    for block in tensor.payload.blocks(limits.slice_bytes):
+        values = native(block)
+        if values.dtype.hasobject:
+            return None
+        state.update(values.view(np.uint8).data)
+    return state.digest()
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """Whether values of the dtype can be subtracted from one another."""
+    return family_of(dtype) is not None
+
+
+def wide(values: Array) -> Array:
+    """The values as float64, or complex128."""
+    if values.dtype.kind == "c" or "complex" in values.dtype.name:
+        return values.astype("c16")
+    return values.astype("f8")
+
+
+def is_real(dtype: np.dtype[Any]) -> bool:
+    """Whether values of the dtype are numbers on a line."""
+    return is_number(dtype) and dtype.kind not in "cW"
+
+
+def ulp(values: Array, dtype: np.dtype[Any]) -> Array:
+    """The distance of neighbours of a floating dtype around each value (float64)."""
+    bits, least, _ = float_format(dtype)
+    _, exponent = np.frexp(values)
+    found: Array = np.ldexp(1.0, np.maximum(exponent - 1, least) - bits)
+    return found
+
+
+def float_format(dtype: np.dtype[Any]) -> tuple[int, int, float]:
+    """(bits of the mantissa, least exponent of a normal number, epsilon) of a floating dtype."""
+    import ml_dtypes
+
+    info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    return int(info.nmant), int(info.minexp), float(info.eps)
+
+
+def nothing(values: Array) -> Array:
+    """The layout of what is not moved."""
+    return values
+
+
+Layout = Callable[[Array], Array]
