@@ -17,6 +17,7 @@ from inspector.words import keyless
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
+    from inspector.count import Counted
     from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
@@ -126,6 +127,29 @@ def explain(
         )
 
 
+def reconcile(
+    path: str | os.PathLike[str],
+    *,
+    measure: bool = True,
+    gzip: bool = False,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Report:
+    """Why an artifact's count is what it is: its lines, which add up, and what they leave over.
+
+    measure: read the values, for zeros and the sizes they allow; gzip: deflate them too. Raises
+    ArtifactError when reading fails.
+    """
+    from inspector.assemble import build_show
+    from inspector.assemble_reconciliation import build_alone
+    from inspector.report import report
+
+    with open(path, limits=limits) as opened:
+        known = _examine(opened.artifact, measure, limits, None, progress or Silent())
+        found = build_alone(*known[:4], gzip=gzip, limits=limits)
+        return report("reconcile", (build_show(*known),), reconciliation=found)
+
+
 def find(artifact: Artifact, wanted: str) -> Tensor:
     """The tensor that `wanted` names. Raises UsageError, with candidates where there are some."""
     for matches in _MATCHES:
@@ -224,26 +248,33 @@ def _show(
     path: str, measure: bool, limits: Limits, threads: int | None, progress: Progress
 ) -> ArtifactReport:
     from inspector.assemble import build_show
+
+    with open(path, limits=limits) as opened:
+        return build_show(*_examine(opened.artifact, measure, limits, threads, progress))
+
+
+def _examine(
+    artifact: Artifact, measure: bool, limits: Limits, threads: int | None, progress: Progress
+) -> tuple[Artifact, Classified, Counted, dict[str, Measurement] | None, list[Problem]]:
+    """All that is known of an artifact, while it is open."""
     from inspector.classify import classify
     from inspector.count import count
     from inspector.ties import find_ties
 
-    with open(path, limits=limits) as opened:
-        artifact = opened.artifact
-        classified = classify(artifact)
-        measured: dict[str, Measurement] | None = None
-        problems: list[Problem] = []
-        if measure:
-            measured, problems = _measure(artifact.tensors, limits, threads, progress)
-            classified, more = confirm(artifact, classified, measured, limits)
-            problems += more
-        ties: tuple[Tie, ...] = ()
-        try:
-            ties = find_ties(artifact, classified.verdicts, measured, limits)
-        except ArtifactError as error:
-            problems.append(_unreadable("equal tensors were not looked for", error))
-        counted = count(artifact, classified.verdicts, measured, ties)
-        return build_show(artifact, classified, counted, measured, problems)
+    classified = classify(artifact)
+    measured: dict[str, Measurement] | None = None
+    problems: list[Problem] = []
+    if measure:
+        measured, problems = _measure(artifact.tensors, limits, threads, progress)
+        classified, more = confirm(artifact, classified, measured, limits)
+        problems += more
+    ties: tuple[Tie, ...] = ()
+    try:
+        ties = find_ties(artifact, classified.verdicts, measured, limits)
+    except ArtifactError as error:
+        problems.append(_unreadable("equal tensors were not looked for", error))
+    counted = count(artifact, classified.verdicts, measured, ties)
+    return artifact, classified, counted, measured, problems
 
 
 def _measure(

@@ -45,12 +45,20 @@ _LISTED = re.compile(r"(layers|_layer_checkpoint_dependencies)/[^/]+")
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Totals, rows, why a total is None (by field name), and what is odd about the counts."""
+    """Totals, rows, why a total is None (by field name), and what is odd about the counts.
+
+    counted: names of the tensors among the model's variables, and whether each is trained (None
+    where nothing says so); stripped: those of them that stripping takes out; extras: variables that
+    are counted and no tensor stands for.
+    """
 
     totals: Totals
     layers: tuple[LayerRow, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    counted: Mapping[str, bool | None] = field(default_factory=dict)
+    stripped: frozenset[str] = frozenset()
+    extras: tuple[Extra, ...] = ()
 
 
 def count(
@@ -80,9 +88,8 @@ def count(
     trainable = sum(keras_elements(t) for t in model if trained[t.name]) + sum(
         one.elements for one in extras if one.trainable
     )
-    stripped = sum(
-        keras_elements(t) for t in model if _goes_with_strip(artifact, t, verdicts[t.name])
-    )
+    leaving = [t for t in model if _goes_with_strip(artifact, t, verdicts[t.name])]
+    stripped = sum(map(keras_elements, leaving))
     totals = Totals(
         stored_elements=sum(tensor.stored_elements for tensor in artifact.tensors),
         count_params=None if "count_params" in why else params,
@@ -100,7 +107,7 @@ def count(
         *caveats.tied(artifact, params, ties),
         *caveats.stray_layers(artifact, strays),
     )
-    return Counted(totals, rows, why, problems)
+    return Counted(totals, rows, why, problems, trained, frozenset(t.name for t in leaving), extras)
 
 
 def _trained(

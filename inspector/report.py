@@ -267,19 +267,73 @@ class ArtifactReport(Struct, frozen=True):
 
 
 class ReconciliationLine(Struct, frozen=True):
-    """One line of the arithmetic: so many elements, and on what ground."""
+    """One line of the arithmetic: so many elements, and on what ground.
+
+    role: null where no tensor stands for the line (variables that loading makes). each: elements of
+    every one of its tensors, null where they differ; nbytes: bytes of the files that hold them;
+    count_params, after_strip: elements that these totals have of it.
+    """
 
     label: str
     elements: int
     basis: str
+    role: str | None = None
+    tensors: int | None = None
+    each: int | None = None
+    nbytes: int | None = None
+    count_params: int | None = None
+    after_strip: int | None = None
+
+
+class OddReport(Struct, frozen=True):
+    """What does not fit: `elements` of `tensor` (null: of the whole), and why."""
+
+    tensor: str | None
+    elements: int
+    message: str
+
+
+class SizesReport(Struct, frozen=True):
+    """The weights that stay after stripping, in bytes, without any file's own structure.
+
+    elements, zeros: of them. dense: every value; bitmask: a bit a value and the values that are not
+    zero; csr: compressed rows, by bits of an index; a tensor that is no smaller so counts as it is.
+    deflated: as gzip would, null where that was not asked for.
+    """
+
+    elements: int
+    zeros: int
+    dense: int
+    bitmask: int
+    csr: dict[str, int]
+    deflated: int | None
+
+
+class PredictedReport(Struct, frozen=True):
+    """The size of the same file once stripped and without training state, in bytes.
+
+    at_least: the format's graph, which cannot be foretold, is left out. what: what was done.
+    """
+
+    nbytes: int
+    at_least: bool
+    what: str
 
 
 class Reconciliation(Struct, frozen=True):
-    """The arithmetic between counts. residual: what it leaves unexplained, 0 when it balances."""
+    """The arithmetic between counts. residual: what it leaves unexplained, 0 when it balances.
+
+    answer: the same in words; odd: what the residual is made of. sizes: null where values were not
+    read; predicted: null where stripping would change nothing, or there is no stripping.
+    """
 
     lines: tuple[ReconciliationLine, ...]
     live: dict[str, Any] | None
     residual: int | None
+    answer: tuple[str, ...] = ()
+    odd: tuple[OddReport, ...] = ()
+    sizes: SizesReport | None = None
+    predicted: PredictedReport | None = None
 
 
 class DiffSummary(Struct, frozen=True):

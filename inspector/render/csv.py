@@ -1,4 +1,4 @@
-"""One row a tensor, for spreadsheets and data frames (RFC 4180)."""
+"""One row a tensor, or a line of arithmetic, for spreadsheets and data frames (RFC 4180)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,27 @@ COLUMNS = (
 )  # fmt: skip
 
 
+LINES = (
+    "path", "label", "role", "tensors", "elements", "nbytes", "count_params", "after_strip", "each",
+    "basis",
+)  # fmt: skip
+
+
 def render(report: Report, _options: RenderOptions) -> str:
-    """A header and the rows. Artifacts that could not be read have none."""
+    """A header and the rows. Artifacts that could not be read have none.
+
+    Of a reconciliation the rows are its lines.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
+    if report.reconciliation:
+        writer.writerow(LINES)
+        path = report.artifacts[0].path if report.artifacts else ""
+        writer.writerows(
+            [guard(path), *(_cell(getattr(line, name)) for name in LINES[1:])]
+            for line in report.reconciliation.lines
+        )
+        return out.getvalue()
     writer.writerow(COLUMNS)
     if report.explanation:
         writer.writerow(_row(report.explanation.path, report.explanation.tensor))
@@ -55,9 +72,11 @@ def _row(path: str, tensor: TensorReport) -> list[object]:
             else (None,) * 6
         ),
     )
-    return [
-        guard(cell) if isinstance(cell, str) and cell not in _INFINITE else cell for cell in cells
-    ]
+    return [_cell(cell) for cell in cells]
+
+
+def _cell(cell: object) -> object:
+    return guard(cell) if isinstance(cell, str) and cell not in _INFINITE else cell
 
 
 def guard(cell: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from inspector.render import reconciliation
+from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
-from inspector.render.text import PROBLEMS, byte_line, filtered, header, unsaid
-from inspector.report import ArtifactReport, Explanation, Report
+from inspector.render.text import PROBLEMS, byte_line, filtered, unsaid
+from inspector.report import ArtifactReport, Explanation, Reconciliation, Report
 from inspector.words import keyless
 
 _BARS = 80  # columns of a histogram
@@ -21,6 +23,8 @@ _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
 def render(report: Report, options: RenderOptions) -> str:
     """GitHub-flavoured Markdown, one trailing newline."""
+    if report.reconciliation:
+        return _reconciliation(report, report.reconciliation) + "\n"
     parts = [_artifact(artifact, options) for artifact in report.artifacts]
     if report.explanation:
         parts.append(_explanation(report.explanation))
@@ -62,6 +66,18 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
             for problem in artifact.problems[:PROBLEMS]
         ),
         prose(unsaid(artifact)),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _reconciliation(report: Report, found: Reconciliation) -> str:
+    blocks = [
+        *(f"### {prose(header(artifact))}" for artifact in report.artifacts),
+        "\n".join(prose(line) for line in reconciliation.sentences(found)),
+        *map(_table, reconciliation.tables(found)),
+        f"**{prose(reconciliation.balance(found))}**",
+        "\n".join(f"- {prose(line)}" for line in reconciliation.oddities(found)),
+        prose(reconciliation.size_line(found)),
     ]
     return "\n\n".join(block for block in blocks if block)
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
+from inspector.render import reconciliation
+from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.calls import calls
 from inspector.render.explanation import explain
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe, shorten
 from inspector.render.rows import layer_table, tensor_table
 from inspector.render.style import Style
-from inspector.render.table import layout
 from inspector.report import ArtifactReport, ProblemReport, Report
 from inspector.words import count, keyless, number
 
 PROBLEMS = 50  # of a broken file there may be a million
-_PROSE = 120  # sentences in longer lines are hard to read
-_PART = 400  # of the line that names an artifact
-_MESSAGE = 2_000  # a message that quotes the file may be as long as the file wishes
 
 
 def render(report: Report, options: RenderOptions) -> str:
@@ -43,9 +40,14 @@ def _explain(report: Report, options: RenderOptions, style: Style) -> str:
     return explain(report.explanation, options, style) if report.explanation else ""
 
 
+def _reconcile(report: Report, options: RenderOptions, style: Style) -> str:
+    return reconciliation.text(report, options, style)
+
+
 _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
     "show": _show,
     "explain": _explain,
+    "reconcile": _reconcile,
 }
 
 
@@ -58,33 +60,25 @@ def complaint(artifact: ArtifactReport) -> str:
     lines = []
     for problem in artifact.problems:
         lines.append(f"{problem.path}: {problem.message}{_at(problem)}")
-    return shorten(safe("; ".join(lines)), _MESSAGE)
+    return shorten(safe("; ".join(lines)), LONGEST)
 
 
 def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) -> list[str]:
     lines = [style.bold(line) for line in wrap(header(artifact), options.width)]
-    prose = min(options.width, _PROSE)
+    prose = min(options.width, PROSE)
     lines += [
         "",
-        *paragraphs([shorten(safe(keyless(line)), _MESSAGE) for line in artifact.answer], prose),
+        *paragraphs([shorten(safe(keyless(line)), LONGEST) for line in artifact.answer], prose),
     ]
     table = tensor_table(artifact) if options.tensors else layer_table(artifact)
     if table.rows:
-        rows = [[safe(cell) for cell in row] for row in table.rows]
-        body, dropped = layout(table.columns, [*rows, *table.footer], options.width)
-        lines += ["", style.bold(body[0]), style.dim(body[1])]
-        lines += body[2 : 2 + len(rows)]
-        if table.footer:
-            lines += [style.dim(body[1]), *body[2 + len(rows) :]]
-        if dropped:
-            note = f"{options.width} columns leave no room for: {', '.join(dropped)}."
-            lines += [style.dim(line) for line in wrap(note, options.width)]
+        lines += ["", *table_lines(table, options.width, style)]
     if table.note:
         lines += ([] if table.rows else [""]) + wrap(table.note, options.width)
     if artifact.shown:
         lines += [style.dim(line) for line in wrap(filtered(artifact, options), options.width)]
     lines += ["", *wrap(f"bytes: {byte_line(artifact)}", prose)]
-    called = [f"{label}: {shorten(safe(text), _MESSAGE)}" for label, text in calls(artifact)]
+    called = [f"{label}: {shorten(safe(text), LONGEST)}" for label, text in calls(artifact)]
     lines += ["", *(line for text in called for line in wrap(text, prose, "  "))] if called else []
     if artifact.problems:
         lines.append("")
@@ -92,19 +86,6 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions, style: Style) ->
             lines += _problem(problem, artifact, options, style)
         lines += wrap(unsaid(artifact), options.width)
     return lines
-
-
-def header(artifact: ArtifactReport) -> str:
-    """One line: "pruned.h5 · Keras HDF5, whole model · tf_keras 2.21.0 · 51,276 bytes"."""
-    producer = artifact.producer
-    parts = [
-        artifact.path,
-        artifact.kind or "",
-        " ".join(filter(None, (producer.name, producer.version))) if producer else "",
-        count(len(artifact.files), "file") if len(artifact.files) > 1 else "",
-        count(artifact.nbytes or 0, "byte"),
-    ]
-    return " · ".join(shorten(safe(part), _PART) for part in parts if part)
 
 
 def byte_line(artifact: ArtifactReport) -> str:
@@ -136,7 +117,7 @@ def _problem(
     problem: ProblemReport, artifact: ArtifactReport, options: RenderOptions, style: Style
 ) -> list[str]:
     place = "" if problem.path == artifact.path else f"{problem.path}: "
-    message = shorten(safe(keyless(f"{place}{problem.message}")), _MESSAGE)
+    message = shorten(safe(keyless(f"{place}{problem.message}")), LONGEST)
     severity = problem.severity.value
     lines = wrap(f"{severity}: {message}{_at(problem)} [{safe(problem.code)}]", options.width, "  ")
     return [style.severity(severity, line) for line in lines]
@@ -144,15 +125,3 @@ def _problem(
 
 def _at(problem: ProblemReport) -> str:
     return "" if problem.offset is None else f" (at byte {problem.offset:,})"
-
-
-def wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines of at most `width` columns; the second and later ones are indented."""
-    return textwrap.wrap(
-        text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
-    )
-
-
-def paragraphs(texts: Sequence[str], width: int) -> list[str]:
-    """Each text wrapped."""
-    return [line for text in texts for line in wrap(text, width)]

@@ -1,0 +1,37 @@
+"""`inspect reconcile A`: why the count is what it is."""
+
+from __future__ import annotations
+
+import click
+
+from inspector.cli import options
+from inspector.cli.environment import Environment
+from inspector.cli.exit import ExitCode
+
+_HELP = """Say why a model's count is what it is: lines that add up to it, what stripping leaves,
+and what is left over, which must be nothing.
+
+\b
+  inspect reconcile pruned.h5
+  inspect reconcile pruned.h5 --gzip
+"""
+
+
+@click.command("reconcile", help=_HELP, short_help="Why the count is what it is.")
+@click.argument("artifact", metavar="A")
+@click.option("--gzip", is_flag=True, help="Deflate the weights that stay, and say their size.")
+@options.measuring
+@options.output
+@click.pass_obj
+def command(
+    env: Environment, *, artifact: str, gzip: bool, measure: bool, out: options.Output
+) -> ExitCode:
+    """Reconcile; 1 where the residual is not 0."""
+    from inspector import api
+    from inspector.cli.progress import progress
+
+    out.spare([artifact])
+    report = api.reconcile(artifact, measure=measure, gzip=gzip, progress=progress(env, out.quiet))
+    out.write(env, report)
+    found = report.reconciliation
+    return ExitCode.FINDING if found and found.residual else ExitCode.CLEAN
