@@ -79,8 +79,7 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         yield from _stored_sentence(report, facts)
         return
     head = f"{count(total, 'parameter')} as Keras counts {'it' if total == 1 else 'them'}"
-    parts = _counted_parts(facts)
-    made = total - sum(size for _, size in parts)
+    parts, made = _counted_parts(facts), _made(total, facts)
     if total == 0:
         yield f"{head}: the model has nothing to train."
     elif facts.lora and made > 0:
@@ -90,19 +89,32 @@ def _parameters(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         )
         if report.totals.stored_elements != total - made:
             yield from _stored_sentence(report, facts)
-    elif made:
+    elif made > 0:
         yield f"{head} once loaded."
         yield from _stored_sentence(report, facts)
     elif len(parts) == 1:
         yield head + _trainability(report) + "."
+        yield from _left_out(-made)
     else:
         words = [
-            f"{number(size)} {_OF_GROUP[group]}"
+            f"{number(size + (made if group is Group.WEIGHT else 0))} {_OF_GROUP[group]}"
             + ("" if group is Group.WEIGHT else f" ({_details(report, group)})")
             for group, size in parts
         ]
         yield f"{head}: {' + '.join(words)}."
         yield from _trained(report)
+        yield from _left_out(-made)
+
+
+def _made(total: int, facts: Facts) -> int:
+    """Parameters that loading makes; below 0, how many of the model's elements are none."""
+    return total - sum(size for _, size in _counted_parts(facts))
+
+
+def _left_out(elements: int) -> Iterable[str]:
+    """What the model uses and Keras does not count: constants that stand for weights."""
+    if elements > 0:
+        yield f"Keras does not count {count(elements, 'more element')} that the model uses."
 
 
 def _uncounted(report: ArtifactReport, facts: Facts) -> Iterable[str]:
@@ -198,7 +210,7 @@ def _stored(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         return
     if total is None:
         return
-    if _all_stored(report, facts) and report.totals.stored_elements != total:
+    if _made(total, facts) <= 0 and report.totals.stored_elements != total:
         yield from _stored_sentence(report, facts)
     packed = sum(row.elements for row in report.roles.values()) - sum(facts.keras_elements.values())
     if packed > 0:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from inspector.limits import DEFAULT, KIB, Limits
 from inspector.measure import compare
-from inspector.model import Artifact, Measurement, Role, Section, Tensor, Verdict
+from inspector.model import Artifact, Measurement, Role, Section, Store, Tensor, Verdict
 
 # Rules that gave a role without knowing the class.
 _UNSURE = frozenset({"keras-name", "v3-shapes", "custom-layer"})
+# An object graph has one key for a variable, however many layers hold it; a Saver one name.
+_ONCE = frozenset({Store.OBJECTS, Store.NAMES})
 _PROBE_BYTES = 4 * KIB
 
 
@@ -39,6 +41,8 @@ def find_ties(
     bytes alone, so that the cost does not grow with the file. Tensors of one value throughout
     (zero-initialised biases) are left out. Raises ArtifactError when bytes cannot be read.
     """
+    if artifact.store in _ONCE:
+        return ()
     groups: dict[object, list[Tensor]] = {}
     for tensor in artifact.tensors:
         if tensor.section is Section.MODEL and verdicts[tensor.name].role is Role.WEIGHT:

@@ -186,6 +186,26 @@ def test_a_partial_artifact_says_so_first():
     )
 
 
+def test_constants_that_stand_for_weights_are_no_parameters_of_keras():
+    # A Normalization layer whose mean and variance the graph holds as constants.
+    case = artifacts.plain()
+    case.counts = (1350, 1350, 0)
+    assert answer(case)[0] == (
+        "1,350 parameters as Keras counts them, all trainable. Keras does not count 4 more "
+        "elements that the model uses."
+    )
+
+
+def test_what_keras_does_not_count_is_no_part_of_what_it_counts():
+    case = artifacts.pruned(optimizer=False)
+    case.counts = (2637, 1353, 1284)
+    assert answer(case)[0] == (
+        "2,637 parameters as Keras counts them: 1,353 of the model + 1,284 of pruning "
+        "(2 masks 1,280, 2 thresholds, 2 steps). 1,353 are trainable, 1,284 are not. Keras does "
+        "not count 1 more element that the model uses."
+    )
+
+
 def test_vocabularies_are_never_parameters():
     case = artifacts.plain()
     case.vocabulary = {"text_vectorization": 10, "lookup": 3}

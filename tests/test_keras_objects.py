@@ -205,6 +205,13 @@ def test_a_layer_of_one_s_own_has_the_name_that_its_inner_layers_variables_share
     assert of(query).layer == "block_0/att/_query_dense"
 
 
+def test_layers_that_share_their_model_s_name_are_called_by_their_attributes():
+    first, second = var("net/kernel", 3, 4), var("net/kernel", 4, 1)
+    root = Obj({"a": Obj({"_kernel": first}), "out": Obj({"_kernel": second})})
+    _, of, _ = placed(root, classes=False)
+    assert (of(first).layer, of(second).layer) == ("a", "out")
+
+
 def test_of_two_layers_that_hold_a_variable_the_one_inside_has_it():
     kernel = var("spectral_normalization/kernel", 4, 3)
     inner = layer("Dense", "dense", {"kernel": kernel})
@@ -356,10 +363,13 @@ def test_a_weight_that_a_quantization_wrapper_keeps_is_trained_though_its_layer_
     frozen, kernel, bias = dense("dense", 4, 3)
     frozen.info["trainable"] = False
     parts = listing(Obj({"0": kernel}, "trackable_tuple_wrapper"))
-    wrapper = layer("QuantizeWrapperV2", "quant", {"layer": frozen, "_weight_vars": parts})
+    centroids = var("quant/cluster_centroids_tf", 4)
+    held = {"layer": frozen, "_weight_vars": parts, "cluster_centroids_tf": centroids}
+    wrapper = layer("QuantizeWrapperV2", "quant", held)
     wrapper.info["trainable"] = False
     _, of, _ = placed(model("Functional", {"layer-0": wrapper}))
     assert (of(kernel).trainable, of(bias).trainable) == (True, False)
+    assert of(centroids).trainable is True
 
 
 def test_a_variable_that_only_a_list_reaches_is_placed_by_its_name():

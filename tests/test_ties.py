@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import h5py
 import numpy as np
+import pytest
 
 from inspector import api
+from inspector.classify import classify
+from inspector.model import Store
+from inspector.ties import find_ties
 
 KERNEL = np.arange(24, dtype="f4").reshape(6, 4)
 
@@ -67,3 +73,11 @@ def test_known_classes_are_two_layers_even_with_equal_values(tmp_path):
     found = _show(_store(tmp_path / "m.weights.h5", names=("dense", "dense_1")))
     assert found.totals.count_params == 48
     assert not [p for p in found.problems if p.code == "equal-tensors"]
+
+
+@pytest.mark.parametrize(("store", "ties"), [(Store.V3, 1), (Store.OBJECTS, 0), (Store.NAMES, 0)])
+def test_where_each_variable_has_one_key_equal_values_are_two_variables(tmp_path, store, ties):
+    with api.open(_store(tmp_path / "m.weights.h5")) as opened:
+        verdicts = classify(opened.artifact).verdicts
+        found = find_ties(dataclasses.replace(opened.artifact, store=store), verdicts)
+    assert len(found) == ties

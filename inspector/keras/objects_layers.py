@@ -162,16 +162,19 @@ class _Builder:
         # A name for the model too makes a name of more parts than there are objects.
         deeper = any(len(prefix) > self._depth(number, root) for number, prefix in prefixes.items())
         own = root_name(prefixes.values()) if deeper and not listed else None
-        alike: dict[tuple[str, ...], list[int]] = {}
+        alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
         for number, prefix in prefixes.items():
             rest = prefix[1:] if own is not None and prefix[:1] == [own] else prefix
-            alike.setdefault(tuple(rest), []).append(number)
-        for shared, numbers in alike.items():
+            alike.setdefault((self._model_around(number, root), tuple(rest)), []).append(number)
+        for (_, shared), numbers in alike.items():
             # Keras 3 names what a layer of one's own builds inside itself after that layer.
-            around = self._around_all(numbers) if len(numbers) > 1 else root
-            for number in numbers if around == root else [around]:
-                if self._is_named(number):
-                    self._climb(number, root, list(shared))
+            number = self._around_all(numbers) if len(numbers) > 1 else numbers[0]
+            if self._is_named(number):
+                self._climb(number, root, list(shared))
+
+    def _model_around(self, number: int, root: int) -> int:
+        around = self.walked.ancestors(number)
+        return next((n for n in around if self.walked.things[n].kind is Kind.MODEL), root)
 
     def _around_all(self, numbers: Sequence[int]) -> int:
         """The innermost object that is, or holds, all of these."""
