@@ -15,11 +15,12 @@ from typing import Any
 
 from inspector.errors import LimitExceeded
 from inspector.keras.bind import by_name, parts_of
-from inspector.keras.objects_graph import TRAINED, Claim, Thing, Walked, things_of, walk
+from inspector.keras.objects_counted import COUNTED_SAVES, NO_MODEL_SHOWN, uncounted
+from inspector.keras.objects_graph import Claim, Thing, Walked, things_of, walk
 from inspector.keras.objects_kinds import Kind
 from inspector.keras.objects_layers import Tree, root_name, tree_of
 from inspector.keras.objects_training import Training, training_of
-from inspector.keras.objects_wrappers import kept, served
+from inspector.keras.objects_wrappers import keeps_its_own, kept, served
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Flavor, Layer, Naming, Section
 from inspector.wire.object_graph import KerasNode, ObjectGraph
@@ -28,19 +29,7 @@ Stored = Mapping[str, tuple[str, tuple[int, ...] | None]]
 
 # Names that TensorFlow gives a variable that has none.
 _NAMELESS = re.compile(r"^(Variable)?(_\d+)?$")
-_COUNTED_SAVES = "save_counter"
 _TABLE_PARTS = ("-keys", "-values")
-
-_NO_MODEL = "what was saved is no Keras model"
-_NO_MODEL_SHOWN = "nothing in the checkpoint shows that one of its objects is a Keras model"
-_UNTRACKED = (
-    "only the optimizer's list leads to some of the weights: TensorFlow did not track the layers"
-    " that have them, and what those do not train is not stored"
-)
-_NO_CELLS = (
-    "an RNN keeps its cells in a list, which TensorFlow did not track: their weights are not stored"
-)
-_MODELS = "the checkpoint holds {} models: Keras counts each of them apart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +87,7 @@ def place(
     """
     things = things_of(checkpoint, stored, saved, metadata or {}, limits)
     if not things:
-        return Placement(uncounted=_NO_MODEL_SHOWN)
+        return Placement(uncounted=NO_MODEL_SHOWN)
     return _Placer(
         walk(things, limits), stored, saved is not None, limits, checksums or {}
     ).placement()
@@ -181,7 +170,7 @@ class _Placer:
             listed,
             self.flavor,
             _text(self.things[self.tree.root].info.get("keras_version")),
-            self._uncounted(root),
+            uncounted(self.walked, self.claims.values(), root, has_classes=self.has_classes),
         )
 
     # --- one variable ------------------------------------------------------------------------
@@ -192,8 +181,8 @@ class _Placer:
         if claim.section is Section.METRICS:
             owner = self._metric(claim)
             return Place(Section.METRICS, variable=variable, owner=owner)
-        if claim.within == (_COUNTED_SAVES,):
-            return Place(Section.OTHER, variable=_COUNTED_SAVES)
+        if claim.within == (COUNTED_SAVES,):
+            return Place(Section.OTHER, variable=COUNTED_SAVES)
         if claim.rank > 1:
             return self._by_name(stored_name, variable)
         layer = self._layer_of(claim.holder)
@@ -290,6 +279,8 @@ class _Placer:
             return False
         own = self._own_trainable(claim.holder)
         around = (claim.holder, *self.walked.ancestors(claim.holder))
+        if keeps_its_own(self.things[claim.holder]):
+            around = ()
         # Saved without traces, a model has no lists; its layers' flags are in their metadata.
         if flag and any(self.things[one].info.get("trainable") is False for one in around):
             return False
@@ -365,31 +356,6 @@ class _Placer:
                         found = Place(section, path, f"{name}{part}", owner=path)
                         yield f"{attribute.key}{part}", found
 
-    def _uncounted(self, root: Thing) -> str | None:
-        # A layer by itself is counted as a model is. A checkpoint may lack what a layer of Keras 3
-        # keeps in lists, and a SavedModel would not have been written without it.
-        if root.kind is Kind.MODEL or (root.kind is Kind.LAYER and self.has_classes):
-            untracked = any(claim.rank == TRAINED for claim in self.claims.values())
-            lacking = _NO_CELLS if self._lacks_cells() else None
-            return _UNTRACKED if untracked else lacking
-        if _is_saved_weights(root):
-            return None
-        models = sum(
-            1
-            for n, (p, _) in self.walked.parents.items()
-            if p == 0 and self.things[n].kind is Kind.MODEL
-        )
-        if models > 1:
-            return _MODELS.format(models)
-        return _NO_MODEL if self.has_classes else _NO_MODEL_SHOWN
-
-    def _lacks_cells(self) -> bool:
-        """Whether an RNN has a cell without anything in it: Keras 3's StackedRNNCells."""
-        if self.flavor is not Flavor.KERAS3 or self.has_classes:
-            return False
-        cells = (thing.child("cell") for thing in self.things if thing.kind is not Kind.CONTAINER)
-        return any(cell is not None and not self.things[cell].children for cell in cells)
-
 
 class _Paths:
     """The attributes that lead from the root to an object. Raises LimitExceeded (`keys_bytes`)."""
@@ -417,11 +383,6 @@ def _variable(stored_name: str, within: Sequence[str]) -> str:
     """The variable's own name; where it has none, the attribute that holds it."""
     name = parts_of(stored_name)[1]
     return "/".join(within) if _NAMELESS.match(name) else name
-
-
-def _is_saved_weights(root: Thing) -> bool:
-    """Whether tf_keras' Model.save_weights wrote it: an object by itself, no save counted."""
-    return root.child("root") == root.number and root.child(_COUNTED_SAVES) is None
 
 
 def _is_seed(stored_name: str) -> bool:

@@ -51,6 +51,15 @@ def wrapper_variable(layer: Layer, name: str) -> Variable | None:
     return None
 
 
+# What only wrappers of clustering and of quantization have.
+_KEEPERS = frozenset({"original_clusterable_weights", "_weight_vars"})
+
+
+def keeps_its_own(thing: Thing) -> bool:
+    """Whether it is a wrapper whose own variables are trained though it is frozen."""
+    return not _KEEPERS.isdisjoint(thing.names)
+
+
 def kept(walked: Walked) -> frozenset[int]:
     """Numbers of the weights that clustering and quantization wrappers train as their own.
 

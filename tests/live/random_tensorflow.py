@@ -254,7 +254,11 @@ class Compared:
             return True
         layers = {p.rpartition("/")[2] for p, _ in one.owners}
         parts = path.split("/")
-        if not self.form.startswith("saved") and len(parts) > 1 and f"/{parts[-1]}/" in tensor.name:
+        if (
+            not self.form.startswith("saved")
+            and len(parts) > 1
+            and (parts[-1] == "layer" or f"/{parts[-1]}/" in tensor.name)
+        ):
             parts.pop()  # a checkpoint does not tell the name of a layer that is an attribute
         return parts[-1] in {
             *layers,
