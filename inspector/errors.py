@@ -58,6 +58,18 @@ class Unsupported(ArtifactError):
     """A known format, in a form that this version does not read."""
 
 
+class CodeRefused(ArtifactError):
+    """Loading the artifact could run code that is in it, and that was not allowed."""
+
+
+class LiveError(ArtifactError):
+    """Live TensorFlow gave no answer about the artifact: it took too long, or too much, or died."""
+
+
+class LiveUnavailable(UsageError):
+    """There is no Python here that has TensorFlow, or what else the artifact takes to load."""
+
+
 class LimitExceeded(ArtifactError):
     """The file asks for more than a limit allows.
 

@@ -67,6 +67,11 @@ class Limits:
     # files have them once each, and they are checked a few times; any number of tables may lead to
     # one vector.
     vector_passes: int = 16
+    # Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a busy
+    # machine, the largest models minutes. Code in a file could go on for ever.
+    live_seconds: int = 600
+    # What that process may allocate: TensorFlow takes half a GiB, a model twice its own size.
+    live_bytes: int = 16 * GIB
 
 
 DEFAULT = Limits()

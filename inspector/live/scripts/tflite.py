@@ -1,0 +1,70 @@
+"""TFLite models: what the interpreter holds of each tensor. The model is never run, nor prepared.
+
+A tensor that has values before anything is allocated is a constant of the file. No operator is
+called, so custom ones need no library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+RUNTIMES = ("ai_edge_litert.interpreter", "tensorflow.lite", "tflite_runtime.interpreter")
+LOADERS = {"ai_edge_litert": "ai-edge-litert", "tensorflow": "tensorflow"}
+
+
+def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Rows of all tensors of all subgraphs, in the file's order; "stored" is null for strings."""
+    runtime = runtime_of()
+    interpreter = runtime.Interpreter(model_path=path)
+    inner = interpreter._interpreter  # noqa: SLF001 - subgraphs past the first have no other way
+    several = hasattr(inner, "NumSubgraphs")
+    rows = []
+    for subgraph in range(inner.NumSubgraphs() if several else 1):
+        place = (subgraph,) if several else ()
+        for index in range(inner.NumTensors(*place)):
+            named = {"name": inner.TensorName(index, *place)}
+            rows.append({**named, **row(interpreter, index, place)})
+    package = runtime.__name__.partition(".")[0]
+    reason = "a .tflite file has tensors and no Keras model: the interpreter counts no parameters"
+    names = ("count_params", "trainable", "non_trainable", "after_strip")
+    said = {"rows": rows, "loader": package, "reasons": dict.fromkeys(names, reason)}
+    if not several:
+        said["reasons"]["tensors"] = "this interpreter shows the main subgraph alone"
+    return said
+
+
+def runtime_of() -> Any:
+    """The first that is installed of LiteRT, TensorFlow's own, tflite-runtime."""
+    for name in RUNTIMES:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != name.partition(".")[0]:
+                raise
+    raise ModuleNotFoundError("no TFLite interpreter is installed", name="ai_edge_litert")
+
+
+def row(interpreter: Any, index: int, place: tuple[int, ...]) -> dict[str, Any]:
+    """One tensor. Strings are not asked for: the interpreter dies of those that have no values.
+
+    Of a tensor without elements it gives values in any case; it counts as not stored.
+    """
+    try:
+        said = interpreter._get_tensor_details(index, *place)  # noqa: SLF001 - of any subgraph
+    except ValueError:  # LSTM's inner tensors have no shape, and no values
+        return {"dtype": "", "shape": [], "stored": False}
+    dtype = np.dtype(said["dtype"])
+    stored = None
+    if dtype.kind in "biufc":
+        try:
+            stored = interpreter.get_tensor(index, *place).size > 0
+        except ValueError:
+            stored = False
+    return {
+        "dtype": "string" if dtype.kind in "SU" else dtype.name,
+        "shape": [int(side) for side in said["shape"]],
+        "stored": stored,
+    }
