@@ -1,7 +1,7 @@
-"""Puts today's output into README.md: the blocks that begin with "$ inspect ..." are real.
+"""Puts today's output into the documents: the blocks that begin with "$ inspect ..." are real.
 
-python scripts/make_readme.py            write README.md
-python scripts/make_readme.py --check    exit 1 where it would change
+python scripts/make_readme.py            write README.md and what is in docs/
+python scripts/make_readme.py --check    exit 1 where one of them would change
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(?m)^```console\n\$ (inspect [^\n]*)\n.*?^```$", re.DOTALL)
 
 
 def run(command: str) -> str:
-    """What the command prints when piped, from the top of the checkout."""
+    """What the command prints when piped, from the top of the checkout; `| head -N` is known."""
+    command, _, lines = command.partition(" | head -")
     done = subprocess.run(
         [sys.executable, "-m", "inspector", *command.split()[1:]],
         cwd=ROOT,
@@ -27,7 +28,8 @@ def run(command: str) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.rstrip("\n")
+    printed = done.stdout.rstrip("\n")
+    return "\n".join(printed.splitlines()[: int(lines)]) if lines else printed
 
 
 def rendered(text: str) -> str:
@@ -37,14 +39,18 @@ def rendered(text: str) -> str:
 
 def main() -> int:
     """Write, or check."""
-    before = README.read_text(encoding="utf-8")
-    after = rendered(before)
-    if "--check" in sys.argv[1:]:
-        if before != after:
-            print("README.md does not show today's output: run scripts/make_readme.py")
-            return 1
-        return 0
-    README.write_text(after, encoding="utf-8")
+    stale = []
+    for document in DOCUMENTS:
+        before = document.read_text(encoding="utf-8")
+        after = rendered(before)
+        if before == after:
+            continue
+        stale.append(document.relative_to(ROOT).as_posix())
+        if "--check" not in sys.argv[1:]:
+            document.write_text(after, encoding="utf-8")
+    if stale and "--check" in sys.argv[1:]:
+        print(f"not today's output: {', '.join(stale)}; run scripts/make_readme.py")
+        return 1
     return 0
 
 
