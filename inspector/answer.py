@@ -31,6 +31,7 @@ _QAT = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"})
 _TIGHTER = {"4:8": "2:4", "2:4": "1:4"}
 _CONSTANTS = f"of {ROLE_WORDS[Role.CONSTANT][1]}"
 _MODEL = (Role.WEIGHT, Role.STATISTIC)
+_AVERAGE = "average-names"  # the rule that tells moving averages from other slots
 _OPTIMIZER = (Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE)
 
 
@@ -228,6 +229,10 @@ def _stored_sentence(report: ArtifactReport, facts: Facts) -> Iterable[str]:
             continue
         label = _stored_as(role)
         parts[label] = parts.get(label, 0) + row.elements
+    averages = sum(tensor.elements for tensor in _averages(report))
+    if averages:
+        parts["of the optimizer"] -= averages
+        parts["of moving averages"] = averages
     words = [f"{number(size)} {label}" for label, size in parts.items() if size]
     if stored:
         verb = "is" if stored == 1 else "are"
@@ -366,6 +371,22 @@ def _copies(report: ArtifactReport, facts: Facts) -> Iterable[str]:
     yield f"{what} {verb} stored {times}: {cost}."
 
 
+def _averages(report: ArtifactReport) -> list[TensorReport]:
+    """Averages of weights over the steps: slots by their role, and of use without training."""
+    slots = (tensor for tensor in report.tensors if tensor.role == Role.OPTIMIZER_SLOT)
+    return [tensor for tensor in slots if tensor.rule == _AVERAGE]
+
+
+def _moving(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
+    found = _averages(report)
+    if found:
+        size = count(sum(tensor.nbytes for tensor in found), "byte")
+        yield (
+            f"Moving averages are stored of {count(len(found), 'variable')} ({size}), which "
+            "evaluation may load instead."
+        )
+
+
 def _finite(report: ArtifactReport, _facts: Facts) -> Iterable[str]:
     """NaN and infinity, wherever they are: such a model computes nothing of use."""
     broken = [t for t in report.tensors if t.measure is not None and t.measure.nan + t.measure.inf]
@@ -431,6 +452,10 @@ def _training(report: ArtifactReport, facts: Facts) -> Iterable[str]:
         if group in spare and row.nbytes:
             label = "pruning" if group is Group.PRUNING else _training_label(role)
             sizes[label] = sizes.get(label, 0) + row.nbytes
+    averages = sum(tensor.nbytes for tensor in _averages(report))
+    if averages and facts.complete:  # of what is missing no byte is there
+        sizes["optimizer"] -= averages
+        sizes = {label: size for label, size in sizes.items() if size}
     if not sizes:
         return
     total = sum(sizes.values())
@@ -483,6 +508,7 @@ QUESTIONS: tuple[Callable[[ArtifactReport, Facts], Iterable[str]], ...] = (
     _converted,
     _stored,
     _copies,
+    _moving,
     _training,
     _vocabulary,
     _unknown,

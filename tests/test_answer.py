@@ -1,5 +1,6 @@
 """Whole answers, worked out by hand from the shapes in tests/builders/artifacts.py."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -339,3 +340,22 @@ def test_where_training_tells_of_some_variables_the_others_are_unknown():
     # Adam has slots for both layers that are trained; frozen: Dense 5*3+3 = 18.
     said = inspector.show(SAMPLES / "ckpt_adam").artifacts[0].answer
     assert "There is no model config: whether 18 weights are trainable is unknown." in said
+
+
+def test_moving_averages_are_told_from_the_optimizer_s_state():
+    # w 4*2; Adam has two slots of 8, beta1_power and beta2_power; the average has 8; one step.
+    said = inspector.show(SAMPLES / "ckpt_v1").artifacts[0].answer
+    assert said[-3:] == (
+        "35 elements are stored = 8 of the model + 18 of the optimizer + 1 of counters + 8 of "
+        "moving averages.",
+        "Moving averages are stored of 1 variable (32 bytes), which evaluation may load instead.",
+        # 18 * 4 bytes, and an int64
+        "Inference needs none of the 80 bytes of training state (optimizer 72, counters 8).",
+    )
+
+
+def test_averages_whose_values_are_missing_take_no_bytes(tmp_path):
+    shutil.copy(SAMPLES / "ckpt_v1.index", tmp_path)
+    said = inspector.show(tmp_path / "ckpt_v1").artifacts[0].answer
+    assert "35 elements are listed = 8 of the model + 18 of the optimizer" in " ".join(said)
+    assert "Inference needs none" not in " ".join(said)
