@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from inspector.errors import ArtifactError
+from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import (
     Artifact,
@@ -246,7 +246,7 @@ def _read_meta(path: str, held: contextlib.ExitStack, limits: Limits) -> _Graph:
             problems=problems,
         )
         if meta.graph is None:
-            return told
+            raise Corrupt("a MetaGraphDef without a graph", path)
         graph = read_graph(meta.graph)
         flow = uses_of(graph, limits=limits)
         defined = [one for name in VARIABLE_COLLECTIONS for one in meta.variables(name)]

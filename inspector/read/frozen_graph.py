@@ -165,6 +165,12 @@ def _problems(graph: Graph, found: Constants, source: ByteSource) -> Iterator[Pr
             where = "a checkpoint, not in this file"
         message = f"{count(len(variables), 'variable')} ({some(variables)}): values are in {where}"
         yield Problem("variables-elsewhere", Severity.INFO, message, source.path)
+    if graph.producer is None and graph_kind(source) is GraphKind.GRAPH:
+        message = (
+            "says no version, which TensorFlow writes behind the nodes: the graph may be cut off"
+            " there, or was not written by TensorFlow"
+        )
+        yield Problem("no-version", Severity.INFO, message, source.path)
     lost = list(_lost(graph))
     if lost:
         message = (

@@ -48,10 +48,13 @@ from inspector.read.saved_model_graphs import (
     keys_by_object,
     read_part,
     read_parts,
+    repeated_tags,
     trained,
+    untold_objects,
 )
 from inspector.storage import LocalFile, covered
 from inspector.wire.object_graph import (
+    KerasNode,
     ObjectGraph,
     read_keras_metadata,
     read_saved_object_graph,
@@ -214,6 +217,7 @@ class _Reading:
         saved = read_saved_model(message(source, self.limits) if text is None else text.message)
         if not saved.meta_graphs:
             raise Corrupt("holds no graph: the save was cut short", source.path)
+        self.problems += repeated_tags(saved.meta_graphs, self.folder.path)
         return saved, None if text is None else text.spans
 
     def _objects(self, meta: MetaGraph) -> ObjectGraph | None:
@@ -298,13 +302,15 @@ class _Reading:
         stored = bundle.stored if bundle is not None else {}
         if graph is None or (stored and checkpoint is None):
             return None
-        metadata = None
+        metadata: Mapping[int, KerasNode] | None = {}
         if _METADATA in self.folder.sizes:
             source = self.open(_METADATA)
             metadata = self._readable(
                 lambda: read_keras_metadata(message(source, self.limits)),
                 lambda error: self._unread(_METADATA, error),
             )
+        if saved is not None and metadata is not None:
+            self.problems += untold_objects(saved, metadata, self.folder.path)
         return place(
             graph,
             stored,

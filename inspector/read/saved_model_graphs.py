@@ -21,12 +21,13 @@ from inspector.read.graph_common import (
     variables_of,
 )
 from inspector.wire.graph_def import Graph, read_graph
-from inspector.wire.object_graph import ObjectGraph
+from inspector.wire.object_graph import KerasNode, ObjectGraph
 from inspector.wire.saved_model import VARIABLE_COLLECTIONS, MetaGraph, VariableDef
 
 InText = Callable[[Spans], Spans]  # where in a text the values of its binary form are
 _TRAINABLE, _LOCAL = "trainable_variables", "local_variables"  # local ones are never saved
 _VALUE = "VARIABLE_VALUE"  # of an object's values, the one that is the variable's
+_KERAS = "_tf_keras_"  # what the identifiers of Keras' objects begin with
 _NAMED = 3  # of many, those that a message names
 
 
@@ -209,6 +210,31 @@ def trained(metas: Sequence[MetaGraph], path: str) -> tuple[dict[str, bool], tup
         f" are {first(disputed)} too"
     )
     return known, (Problem("trainable-differs", Severity.INFO, message, path),)
+
+
+def repeated_tags(metas: Sequence[MetaGraph], path: str) -> Iterator[Problem]:
+    """A problem for each set of tags that several meta graphs have: a file written twice over."""
+    for tags, times in Counter(tag_set(meta) for meta in metas).items():
+        if times > 1:
+            message = f"{times:,} meta graphs have the tags {tags}: TensorFlow loads the first"
+            yield Problem("repeated-tags", Severity.WARNING, message, path)
+
+
+def untold_objects(
+    objects: ObjectGraph, told: Mapping[int, KerasNode], path: str
+) -> Iterator[Problem]:
+    """A problem where Keras' metadata lacks objects: `model.save` writes a record of each.
+
+    told: what keras_metadata.pb has. Older writers keep the metadata in the object itself.
+    """
+    keras = [one for one in objects.nodes if one.identifier.startswith(_KERAS)]
+    lost = sum(one.id not in told and not one.metadata for one in keras)
+    if lost:
+        message = (
+            f"the metadata of {lost:,} of {len(keras):,} Keras objects is missing: the model was"
+            " saved by tf.saved_model.save, or keras_metadata.pb is incomplete"
+        )
+        yield Problem("keras-metadata", Severity.WARNING, message, path)
 
 
 def first(words: Sequence[str]) -> str:

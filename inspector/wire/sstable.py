@@ -112,7 +112,11 @@ def read_table(source: ByteSource, limits: Limits = DEFAULT) -> Table:
     if int.from_bytes(footer[-8:], "little") != MAGIC:
         raise UnknownFormat("is no table of keys: the magic at its end is missing", path, size - 8)
     meta, at = _handle(footer[:-8], 0, path, start)
-    index, _ = _handle(footer[:-8], at, path, start)
+    index, at = _handle(footer[:-8], at, path, start)
+    problems = []
+    if any(footer[at:-8]):
+        message = "the padding of the footer is not zero: its bytes were changed after writing"
+        problems.append(Problem("table-footer", Severity.WARNING, message, path, start + at))
     for one in (meta, index):
         _check_inside(source, one, start)
     blocks: list[Block] = []
@@ -123,11 +127,15 @@ def read_table(source: ByteSource, limits: Limits = DEFAULT) -> Table:
         _check_inside(source, block, start)
         blocks.append(block._replace(last=entry.key))
         _check_limit(limits, "nodes", len(blocks), source, index.offset)
-    return _accounted(source, limits, tuple(blocks), (meta, index))
+    return _accounted(source, limits, tuple(blocks), (meta, index), problems)
 
 
 def _accounted(
-    source: ByteSource, limits: Limits, blocks: tuple[Block, ...], others: tuple[Block, ...]
+    source: ByteSource,
+    limits: Limits,
+    blocks: tuple[Block, ...],
+    others: tuple[Block, ...],
+    problems: list[Problem],
 ) -> Table:
     """The table, its bytes added up and its crcs checked."""
     every = sorted((*blocks, *others))
@@ -137,7 +145,7 @@ def _accounted(
             raise Corrupt(
                 f"a block starts within the one at {before.offset:,}", source.path, after.offset
             )
-    problems = [problem for block in every for problem in _crc_problem(source, block)]
+    problems += (problem for block in every for problem in _crc_problem(source, block))
     data, index = (sum(one.size + TRAILER for one in part) for part in (blocks, others))
     gaps = source.size - FOOTER - data - index
     if gaps:
