@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from inspector._version import __version__
 
 if TYPE_CHECKING:
-    from inspector.api import explain, open, show
+    from inspector.api import explain, open, reconcile, show
     from inspector.errors import (
         ArtifactError,
         ChecksumMismatch,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from inspector.report import Report
 
 _HOME = {
-    "inspector.api": ("explain", "open", "show"),
+    "inspector.api": ("explain", "open", "reconcile", "show"),
     "inspector.errors": (
         "ArtifactError",
         "ChecksumMismatch",
@@ -99,6 +99,7 @@ __all__ = [
     "__version__",
     "explain",
     "open",
+    "reconcile",
     "show",
 ]
 

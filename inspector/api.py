@@ -129,6 +129,7 @@ def explain(
 
 def reconcile(
     path: str | os.PathLike[str],
+    other: str | os.PathLike[str] | None = None,
     *,
     measure: bool = True,
     gzip: bool = False,
@@ -137,17 +138,25 @@ def reconcile(
 ) -> Report:
     """Why an artifact's count is what it is: its lines, which add up, and what they leave over.
 
-    measure: read the values, for zeros and the sizes they allow; gzip: deflate them too. Raises
-    ArtifactError when reading fails.
+    other: the same model stripped, converted or saved in another format: every weight is held
+    against its partner in it. measure: read the values, for zeros and the sizes they allow (of two
+    artifacts values are always compared); gzip: deflate them too. Raises ArtifactError when reading
+    fails.
     """
     from inspector.assemble import build_show
-    from inspector.assemble_reconciliation import build_alone
+    from inspector.assemble_reconciliation import build_alone, build_between, known
     from inspector.report import report
 
+    watching = progress or Silent()
     with open(path, limits=limits) as opened:
-        known = _examine(opened.artifact, measure, limits, None, progress or Silent())
-        found = build_alone(*known[:4], gzip=gzip, limits=limits)
-        return report("reconcile", (build_show(*known),), reconciliation=found)
+        one = _examine(opened.artifact, measure, limits, None, watching)
+        if other is None:
+            found = build_alone(*one[:4], gzip=gzip, limits=limits)
+            return report("reconcile", (build_show(*one),), reconciliation=found)
+        with open(other, limits=limits) as again:
+            two = _examine(again.artifact, measure, limits, None, watching)
+            found = build_between(known(*one[:3]), known(*two[:3]), limits)
+            return report("reconcile", (build_show(*one), build_show(*two)), reconciliation=found)
 
 
 def find(artifact: Artifact, wanted: str) -> Tensor:

@@ -246,7 +246,7 @@ def _quantized(tensor: Tensor) -> dict[str, Any] | None:
 
 def _ends(ends: tuple[float, float] | None) -> list[r.Extreme] | None:
     """The least and the most, spelled as JSON can."""
-    return None if ends is None else [_extreme(end) for end in ends]
+    return None if ends is None else [extreme(end) for end in ends]
 
 
 def _sparse(sparse: Sparse) -> dict[str, Any]:
@@ -270,8 +270,8 @@ def _measure(measurement: Measurement, elements: int) -> r.MeasureReport:
     return r.MeasureReport(
         zeros=measurement.zeros,
         sparsity=measurement.zeros / elements if elements else None,
-        min=_extreme(measurement.minimum),
-        max=_extreme(measurement.maximum),
+        min=extreme(measurement.minimum),
+        max=extreme(measurement.maximum),
         nan=measurement.nan,
         inf=measurement.inf,
         distinct=measurement.distinct,
@@ -284,7 +284,8 @@ def _measure(measurement: Measurement, elements: int) -> r.MeasureReport:
     )
 
 
-def _extreme(value: float | None) -> r.Extreme:
+def extreme(value: float | None) -> r.Extreme:
+    """A number as JSON can spell it."""
     if value is None or math.isnan(value):
         return None
     if math.isinf(value):

@@ -6,19 +6,27 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from inspector import report as r
+from inspector.assemble import extreme
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Measurement
 from inspector.reconcile import (
     Alone,
+    Held,
+    Known,
     Line,
     Odd,
+    between,
     deflated,
+    how,
     lines_of,
     predict,
     sizes_of,
     staying,
     story,
+    story_between,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +83,66 @@ def build_alone(
         predicted=None
         if alone.predicted is None
         else r.PredictedReport(**dataclasses.asdict(alone.predicted)),
+    )
+
+
+def known(artifact: Artifact, classified: Classified, counted: Counted) -> Known:
+    """One of two artifacts to reconcile."""
+    lines = lines_of(artifact, classified.verdicts, counted)
+    return Known(artifact, classified.verdicts, lines, counted.totals.count_params)
+
+
+def build_between(a: Known, b: Known, limits: Limits = DEFAULT) -> r.Reconciliation:
+    """The reconciliation of two artifacts, while both are open."""
+    found = between(a, b, limits)
+    return r.Reconciliation(
+        lines=tuple(_of_two(*lines) for lines in found.lines),
+        live=None,
+        residual=found.residual,
+        answer=story_between(found),
+        odd=tuple(map(_odd, found.odd)),
+        pairs=tuple(map(_pair, found.held)),
+        gone=tuple(
+            r.GoneReport(
+                one.tensor.name, one.of, one.role.value, one.tensor.stored_elements, one.why
+            )
+            for one in found.gone
+        ),
+    )
+
+
+def _of_two(a: Line, b: Line) -> r.ReconciliationLine:
+    """A's line with B's beside it."""
+    other = r.LineOfOther(b.tensors, b.elements, b.nbytes, b.counted)
+    return replace(_line(a if a.basis else dataclasses.replace(a, basis=b.basis)), other=other)
+
+
+def _pair(held: Held) -> r.PairReport:
+    one, found = held.pair, held.agreement
+    change = one.change
+    # Of tensors that cannot be laid side by side nothing was read.
+    seen = found is not None and (found.agrees or found.largest is not None)
+    return r.PairReport(
+        a=one.a.name,
+        b=one.b.name,
+        layer=one.a.layer,
+        variable=one.a.variable,
+        layer_b=one.b.layer,
+        variable_b=one.b.variable,
+        role=held.role.value,
+        elements=one.a.elements if found is None else found.elements,
+        why=one.why,
+        change=None if change is None else change.kind,
+        change_words=None if change is None else change.words,
+        agrees=how(held),
+        zeros_a=found.zeros_a if found and seen else None,
+        zeros_b=found.zeros_b if found and seen else None,
+        differing=None if found is None else found.differing,
+        largest=None if found is None else extreme(found.largest),
+        in_scale_units=None if found is None else extreme(found.in_scale_units),
+        snr_db=None if found is None else extreme(found.snr_db),
+        masked_nonzero=None if found is None else found.masked_nonzero,
+        why_not=None if found is None else found.why_not,
     )
 
 

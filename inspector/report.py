@@ -266,12 +266,22 @@ class ArtifactReport(Struct, frozen=True):
     shown: Shown | UnsetType = UNSET
 
 
+class LineOfOther(Struct, frozen=True):
+    """The same line of the other artifact."""
+
+    tensors: int
+    elements: int
+    nbytes: int
+    count_params: int | None
+
+
 class ReconciliationLine(Struct, frozen=True):
     """One line of the arithmetic: so many elements, and on what ground.
 
     role: null where no tensor stands for the line (variables that loading makes). each: elements of
     every one of its tensors, null where they differ; nbytes: bytes of the files that hold them;
-    count_params, after_strip: elements that these totals have of it.
+    count_params, after_strip: elements that these totals have of it. Of two artifacts all are A's,
+    and `other` has B's.
     """
 
     label: str
@@ -283,6 +293,49 @@ class ReconciliationLine(Struct, frozen=True):
     nbytes: int | None = None
     count_params: int | None = None
     after_strip: int | None = None
+    other: LineOfOther | None = None
+
+
+class PairReport(Struct, frozen=True):
+    """A tensor of A and the one of B that it is, and how their values agree.
+
+    why: what told so; change: how b is made of a ("transposed + cast", in words beside it), null
+    where both should be the same. agrees: "bits", "values" (-0.0 is 0.0), "close" (as far as the
+    change keeps values), "differs" or "unread". largest: largest difference; in_scale_units: the
+    same in steps of the quantized side; masked_nonzero: elements not zero where the mask is 0, null
+    without a mask. why_not: what is wrong.
+    """
+
+    a: str
+    b: str
+    layer: str | None
+    variable: str | None
+    layer_b: str | None
+    variable_b: str | None
+    role: str
+    elements: int
+    why: str
+    change: str | None
+    change_words: str | None
+    agrees: str
+    zeros_a: int | None
+    zeros_b: int | None
+    differing: int | None
+    largest: Extreme
+    in_scale_units: Extreme
+    snr_db: Extreme
+    masked_nonzero: int | None
+    why_not: str | None
+
+
+class GoneReport(Struct, frozen=True):
+    """A weight that one of the two has alone. of: "A" or "B"; why: null where nothing tells."""
+
+    tensor: str
+    of: str
+    role: str
+    elements: int
+    why: str | None
 
 
 class OddReport(Struct, frozen=True):
@@ -324,7 +377,9 @@ class Reconciliation(Struct, frozen=True):
     """The arithmetic between counts. residual: what it leaves unexplained, 0 when it balances.
 
     answer: the same in words; odd: what the residual is made of. sizes: null where values were not
-    read; predicted: null where stripping would change nothing, or there is no stripping.
+    read; predicted: null where stripping would change nothing, or there is no stripping. pairs,
+    gone: of two artifacts, every variable of the models that both have, and every weight that one
+    has alone.
     """
 
     lines: tuple[ReconciliationLine, ...]
@@ -334,6 +389,8 @@ class Reconciliation(Struct, frozen=True):
     odd: tuple[OddReport, ...] = ()
     sizes: SizesReport | None = None
     predicted: PredictedReport | None = None
+    pairs: tuple[PairReport, ...] = ()
+    gone: tuple[GoneReport, ...] = ()
 
 
 class DiffSummary(Struct, frozen=True):

@@ -3,22 +3,31 @@
 The residual is what no line explains; it must be 0.
 """
 
+from inspector.reconcile.between import Between, Gone, Held, Known, between
 from inspector.reconcile.lines import Line, Lines, Odd, lines_of
 from inspector.reconcile.predict import Predicted, predict, staying
 from inspector.reconcile.sizes import Sizes, deflated, sizes_of
 from inspector.reconcile.words import Alone, story
+from inspector.reconcile.words_between import how, story_between
 
 __all__ = [
     "Alone",
+    "Between",
+    "Gone",
+    "Held",
+    "Known",
     "Line",
     "Lines",
     "Odd",
     "Predicted",
     "Sizes",
+    "between",
     "deflated",
+    "how",
     "lines_of",
     "predict",
     "sizes_of",
     "staying",
     "story",
+    "story_between",
 ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.options import RenderOptions
-from inspector.render.printable import optional, safe, shorten
+from inspector.render.printable import optional, safe, shorten, value
 from inspector.render.rows import Table
 from inspector.render.style import Style
 from inspector.render.table import Column
-from inspector.report import Reconciliation, Report, SizesReport
+from inspector.report import PairReport, Reconciliation, Report, SizesReport
 from inspector.words import count, keyless, number
+
+Numbers = tuple[str, int, Sequence[int | None]]
 
 _ODD = 20  # of what does not fit; a broken pair may have thousands
 
@@ -42,47 +46,116 @@ def sentences(found: Reconciliation) -> list[str]:
 
 def tables(found: Reconciliation) -> list[Table]:
     """The tables of a reconciliation that have a row."""
-    return [table for table in (_lines(found),) if table.rows]
+    two = any(line.other is not None for line in found.lines)
+    made = (_both(found) if two else _lines(found), _pairs(found))
+    return [table for table in made if table.rows]
 
 
 def _lines(found: Reconciliation) -> Table:
     counted = any(line.count_params is not None for line in found.lines)
-    strips = any(line.after_strip != line.count_params for line in found.lines)
+    strips = counted and any(line.after_strip != line.count_params for line in found.lines)
+    numbers: list[Numbers] = [
+        ("tensors", 60, [line.tensors for line in found.lines]),
+        ("elements", 99, [line.elements for line in found.lines]),
+        ("bytes", 80, [line.nbytes for line in found.lines]),
+    ]
+    if counted:
+        numbers.append(("count_params", 95, [line.count_params for line in found.lines]))
+    if strips:
+        numbers.append(("after strip", 90, [line.after_strip for line in found.lines]))
+    basis = Column("known by", keep=20, words=True)
+    return _sums(found, numbers, [basis], [[line.basis] for line in found.lines])
+
+
+def _both(found: Reconciliation) -> Table:
+    """The lines of two artifacts side by side, and what A has more."""
+    pairs = [(line, line.other) for line in found.lines]
+    numbers: list[Numbers] = [
+        ("elements A", 99, [line.elements for line, _ in pairs]),
+        ("elements B", 98, [other.elements if other else 0 for _, other in pairs]),
+    ]
+    if any(line.count_params is not None for line, _ in pairs):
+        numbers.append(("counted A", 97, [line.count_params for line, _ in pairs]))
+    if any(other is not None and other.count_params is not None for _, other in pairs):
+        of_b = [other.count_params if other else 0 for _, other in pairs]
+        numbers.append(("counted B", 96, of_b))
+    differences = [line.elements - (other.elements if other else 0) for line, other in pairs]
+    numbers.append(("A - B", 95, differences))
+    return _sums(found, numbers, [], [[] for _ in pairs])
+
+
+def _sums(
+    found: Reconciliation,
+    numbers: Sequence[Numbers],
+    words: Sequence[Column],
+    said: Sequence[Sequence[str]],
+) -> Table:
+    """A row a line, and the sums below. numbers: head, rank and cells of each column of numbers."""
     columns = (
         Column("line", keep=100, words=True, least=20),
-        Column("tensors", keep=60),
-        Column("elements", keep=99),
-        Column("bytes", keep=80),
-        *((Column("count_params", keep=95),) if counted else ()),
-        *((Column("after strip", keep=90),) if counted and strips else ()),
-        Column("known by", keep=20, words=True),
+        *(Column(head, keep=rank) for head, rank, _ in numbers),
+        *words,
     )
-    rows = [
-        (
-            line.label,
-            optional(line.tensors),
-            number(line.elements),
-            optional(line.nbytes),
-            *((optional(line.count_params),) if counted else ()),
-            *((optional(line.after_strip),) if counted and strips else ()),
-            line.basis,
-        )
-        for line in found.lines
+    rows = tuple(
+        (line.label, *(optional(cells[at]) for _, _, cells in numbers), *said[at])
+        for at, line in enumerate(found.lines)
+    )
+    sums = (number(sum(cell or 0 for cell in cells)) for _, _, cells in numbers)
+    return Table(columns, rows, (("sum", *sums, *([""] * len(words))),))
+
+
+_OF_MODEL = ("weight", "statistic", "unknown")
+_AGREES = {"bits": "bit for bit", "values": "by value", "unread": "cannot be read"}
+
+
+def _pairs(found: Reconciliation) -> Table:
+    """A row a weight that both have; what is around the weights only where it differs."""
+    shown = [
+        pair
+        for pair in found.pairs
+        if pair.role in _OF_MODEL or pair.agrees in ("differs", "unread")
     ]
-    footer = (
-        "sum",
-        number(sum(line.tensors or 0 for line in found.lines)),
-        number(sum(line.elements for line in found.lines)),
-        number(sum(line.nbytes or 0 for line in found.lines)),
-        *((number(sum(line.count_params or 0 for line in found.lines)),) if counted else ()),
-        *(
-            (number(sum(line.after_strip or 0 for line in found.lines)),)
-            if counted and strips
-            else ()
-        ),
-        "",
+    changed = any(pair.change for pair in shown)
+    columns = (
+        Column("A", keep=100, words=True, least=20),
+        Column("B", keep=50, words=True, least=20),
+        Column("elements", keep=60),
+        Column("zeros A", keep=80),
+        Column("zeros B", keep=81),
+        *((Column("change", keep=70, words=True, least=12),) if changed else ()),
+        Column("equal", keep=99, words=True, least=16),
     )
-    return Table(columns, tuple(rows), (footer,))
+    rows = tuple(
+        (
+            _called(pair.a, pair.layer, pair.variable),
+            _called(pair.b, pair.layer_b, pair.variable_b),
+            number(pair.elements),
+            optional(pair.zeros_a),
+            optional(pair.zeros_b),
+            *((pair.change_words or "",) if changed else ()),
+            _equal(pair),
+        )
+        for pair in shown
+    )
+    return Table(columns, rows)
+
+
+def _called(name: str, layer: str | None, variable: str | None) -> str:
+    if variable is None:
+        return keyless(name)
+    return f"{layer}/{variable}" if layer else variable
+
+
+def _equal(pair: PairReport) -> str:
+    """How the values agree: "bit for bit", "within 0.50 steps, 47.9 dB", "within 1.2e-07"."""
+    if pair.agrees == "differs":
+        return f"NO: {pair.why_not or 'values differ'}"
+    if pair.agrees in _AGREES:
+        return _AGREES[pair.agrees]
+    if isinstance(pair.in_scale_units, (int, float)):
+        noise = f", {pair.snr_db:.1f} dB" if isinstance(pair.snr_db, (int, float)) else ""
+        return f"within {pair.in_scale_units:.2f} steps{noise}"
+    return f"within {value(pair.largest)}"
 
 
 def balance(found: Reconciliation) -> str:
@@ -116,7 +189,7 @@ def size_line(found: Reconciliation) -> str:
 
 
 def _sparse(sizes: SizesReport) -> list[str]:
-    if not sizes.zeros:
+    if min(sizes.bitmask, *sizes.csr.values()) >= sizes.dense:
         return []
     rows = [f"CSR {bits}-bit {number(nbytes)}" for bits, nbytes in sizes.csr.items()]
     return [f"bitmask and values {number(sizes.bitmask)}", *rows]
