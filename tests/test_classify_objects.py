@@ -267,6 +267,13 @@ def test_scales_beside_a_variable_of_keras3_are_parameters_of_its_quantization()
         assert alone.rule != "object-quant-param"
 
 
+def test_the_vector_of_spectral_normalization_is_a_statistic_though_the_graph_multiplies_it():
+    one = tensor("u", "vector_u", "sn", shape=(1, 5), uses=(Use("MatMul", 0, "m"),))
+    assert verdict(replace(one, trainable=False)).role is Role.STATISTIC
+    assert verdict(replace(one, trainable=True)).rule != "object-vector"
+    assert verdict(replace(one, trainable=False), uncounted=MODULE).rule != "object-vector"
+
+
 def test_what_renormalization_keeps_is_a_statistic():
     one = tensor("a", "renorm_stddev", "block", trainable=False)
     assert verdict(one, uncounted=MODULE).role is Role.STATISTIC

@@ -107,6 +107,20 @@ def _quantized(context: Context, tensor: Tensor) -> Verdict | None:
     return Verdict(Role.QUANT_PARAM, "object-quant-param", "name", evidence)
 
 
+def _vector(context: Context, tensor: Tensor) -> Verdict | None:
+    """Told before the graph speaks, which multiplies it as it does a weight."""
+    name = (tensor.variable or "").rpartition("/")[2]
+    if not _is_here(context, tensor) or name != "vector_u" or tensor.trainable:
+        return None
+    if len(tensor.shape or ()) != 2 or not _is_of_keras(context, tensor):
+        return None
+    evidence = (
+        f"called {name!r}, of {_holder(context, tensor)}: the vector that SpectralNormalization"
+        " keeps between steps"
+    )
+    return Verdict(Role.STATISTIC, "object-vector", "name", evidence, trainable=False)
+
+
 def _metric(context: Context, tensor: Tensor) -> Verdict | None:
     layer = context.layers.get(tensor.layer or "")
     if not _is_here(context, tensor) or layer is None or layer.module != METRIC_MODULE:
@@ -161,7 +175,7 @@ def _statistic(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     evidence = (
         f"called {name!r}, and the file marks it as not trained: a statistic of"
-        f" {_holder(context, tensor)}"
+        " keeps between steps"
     )
     return Verdict(Role.STATISTIC, "object-statistic", "name", evidence, trainable=False)
 
@@ -229,6 +243,14 @@ FIRST: tuple[Rule, ...] = (
         "that they are of. An export has no class of its layers.",
         "dense/kernel_scale, beside dense/kernel",
         each(_quantized),
+    ),
+    Rule(
+        "object-vector",
+        "the vector that SpectralNormalization keeps",
+        "vector_u of Keras 3, not trained. An export has no class of its layers, and its graph "
+        "multiplies the vector with the kernel.",
+        "spectral_normalization/vector_u",
+        each(_vector),
     ),
 )
 

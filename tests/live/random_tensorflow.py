@@ -42,7 +42,7 @@ def metrics(case: Any, rng: random.Random) -> None:
         name if name[0].islower() else getattr(keras.metrics, name)(*([2] * (name == "MeanIoU")))
         for name in names
     ]
-    if len(model.outputs) != 1:
+    if len(getattr(model, "outputs", None) or ()) != 1:
         return
     try:
         model.compile(model.optimizer, "mse", metrics=made, run_eagerly=True)
@@ -244,27 +244,22 @@ class Compared:
         """Whether a layer that has the variable, or that its own name says, is the tensor's."""
         live = getattr(one.live, "path", one.live.name).split(":")[0]
         *scopes, _ = live.split("/")
-        names = {*(n for _, n in one.owners), live}
+        names = {*(name for _, name in one.owners), live}
         if not any(f"/{name}".endswith(f"/{tensor.variable}") for name in names):
             return False
-        if not scopes and not self.form.startswith("saved"):
-            return True  # and it tells no layer's name but those of its variables
         path = re.sub(r"#\d+", "", tensor.layer or "")
-        if path in {p for p, _ in one.owners}:
+        if path in {owner for owner, _ in one.owners}:
             return True
-        layers = {p.rpartition("/")[2] for p, _ in one.owners}
-        parts = path.split("/")
-        if (
-            not self.form.startswith("saved")
-            and len(parts) > 1
-            and (parts[-1] == "layer" or f"/{parts[-1]}/" in tensor.name)
-        ):
-            parts.pop()  # a checkpoint does not tell the name of a layer that is an attribute
-        return parts[-1] in {
-            *layers,
-            *scopes,
-            *(part for name in layers for part in name.split("/")),
-        }
+        *around, last = path.split("/")
+        known = {*scopes, *(part for owner, _ in one.owners for part in owner.split("/"))}
+        if last in known:
+            return True
+        if self.form.startswith(_SAVED):
+            return False
+        # A checkpoint names layers as their variables do. One that is an attribute of a wrapper is
+        # called as the attribute is, and one whose variables have no scope may be called anything.
+        attribute = last == "layer" or f"/{last}/" in tensor.name
+        return not scopes or (attribute and bool(around) and around[-1] in known)
 
     def slot(self, tensor: Tensor, array: Any, where: str) -> None:
         owners = self.live.slots.get(_key(array))
@@ -321,11 +316,11 @@ class Compared:
 
     def frozen(self) -> None:
         """Weights and statistics of a frozen graph are those that inference reads."""
-        captured = {id(one) for one in concrete(self.case.model).graph.variables}
+        captured = {id(outer) for outer, _ in concrete(self.case.model).graph.captures}
         used = [
             one
             for one in self.live.variables.values()
-            if id(getattr(one.live, "value", one.live) if self.live.three else one.live) in captured
+            if id((one.live.value if self.live.three else one.live).handle) in captured
             and one.values.size
         ]
         tensors = {t.name: t for t in self.artifact.tensors}
