@@ -174,6 +174,18 @@ class SourceReader:
         """Nothing is ever written."""
 
 
+def scratch(nbytes: int) -> memoryview:
+    """Room for `nbytes` bytes (more than 0) to write to, in a temporary file that nobody else sees.
+
+    Memory is not taken for good: pages go to the file. Raises OSError where the disk is full.
+    """
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.truncate(nbytes)
+        return memoryview(mmap.mmap(file.fileno(), nbytes))
+
+
 def covered(extents: Iterable[Extent]) -> int:
     """Bytes that the extents take of their files, a byte that several claim counted once."""
     total, reached, inside = 0, 0, None

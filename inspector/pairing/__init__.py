@@ -7,27 +7,33 @@ made integers) is a `Change`, which `agreement` goes through before it compares.
 
 from inspector.pairing.agree import agreement
 from inspector.pairing.nouns import (
+    Absorbed,
     Agreement,
     Change,
     Clustered,
     Folded,
+    Makes,
     Masked,
     Pair,
     Pairing,
     Part,
+    Scaled,
     Side,
 )
 from inspector.pairing.pair import pair
 
 __all__ = [
+    "Absorbed",
     "Agreement",
     "Change",
     "Clustered",
     "Folded",
+    "Makes",
     "Masked",
     "Pair",
     "Pairing",
     "Part",
+    "Scaled",
     "Side",
     "agreement",
     "pair",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from inspector.values import Array
 _FOLD_RELATIVE = 1e-5
 # A value in the middle between two steps goes to either.
 _HALF_STEP = 0.5 + 1e-3
+# Integers of 4 bits are made of such of 8 at times, and so rounded twice: half of 7/127 more.
+_HALF_NIBBLE = 0.5 + 0.5 * 7 / 127 + 1e-3
+_PROBE_BYTES = 1 << 15
 
 
 def agreement(pair: Pair, limits: Limits = DEFAULT) -> Agreement:
@@ -38,6 +41,20 @@ def agreement(pair: Pair, limits: Limits = DEFAULT) -> Agreement:
     for seen in _seen(before, after, pair, limits):
         tally.add(seen)
     return tally.result(pair, after)
+
+
+def probe(pair: Pair, limits: Limits) -> Agreement:
+    """How the first few values agree: what tells candidates apart."""
+    before, after = (pair.b, pair.a) if _backwards(pair) else (pair.a, pair.b)
+    wrong = unlike(before, after, pair.change)
+    if wrong is not None:
+        return _unable(pair, wrong)
+    tally = _Tally()
+    few = replace(limits, slice_bytes=_PROBE_BYTES)
+    for seen in applied(before, after, pair.change, pair.mask, few):
+        tally.add(seen)
+        return tally.result(pair, after, part=True)
+    return tally.result(pair, after, part=True)
 
 
 def _backwards(pair: Pair) -> bool:
@@ -173,7 +190,7 @@ class _Tally:
             if self.where is None:
                 self.where = seen.place(int(places[0]))
 
-    def result(self, pair: Pair, after: Tensor) -> Agreement:
+    def result(self, pair: Pair, after: Tensor, *, part: bool = False) -> Agreement:
         cast = target_dtype(pair)
         values = self.differing == 0
         relative = None
@@ -183,7 +200,11 @@ class _Tally:
             )
         snr = 10 * math.log10(self.signal / self.noise) if self.noise and self.signal else None
         steps = self.steps if after.real is None or self.steps is not None else 0.0
-        wrong = self._wrong(pair, after, relative, values)
+        wrong = None
+        if part or self.elements == after.elements:
+            wrong = self._wrong(pair, after, relative, values)
+        else:
+            wrong = f"{self.elements:,} of {after.elements:,} values could be read"
         return Agreement(
             agrees=wrong is None,
             same_bits=self.bits and values and pair.a.dtype == pair.b.dtype,
@@ -204,14 +225,13 @@ class _Tally:
         )
 
     def _wrong(self, pair: Pair, after: Tensor, relative: float | None, values: bool) -> str | None:
-        if self.elements != after.elements:
-            return f"{self.elements:,} of {after.elements:,} values could be read"
         if pair.change is not None and not pair.change.expected:
             return pair.change.words
         if values:
             return None
         if after.real is not None and self.steps is not None:
-            if self.steps <= _HALF_STEP:
+            most = _HALF_NIBBLE if after.dtype.endswith("int4") else _HALF_STEP
+            if self.steps <= most:
                 return None
             return (
                 f"off by up to {self.steps:.3g} steps of its scale; rounding explains half of one"
@@ -219,7 +239,7 @@ class _Tally:
         kind = "" if pair.change is None else pair.change.kind
         if "cast" in kind and self.ulps <= 1.0 and "folded" not in kind:
             return None
-        if "folded" in kind and relative is not None:
+        if ("folded" in kind or "scaled" in kind) and relative is not None:
             allowed = _FOLD_RELATIVE + (
                 float_format(numpy_dtype(after.dtype))[2] if "cast" in kind else 0.0
             )

@@ -11,7 +11,17 @@ import numpy as np
 from inspector.errors import Corrupt
 from inspector.limits import Limits
 from inspector.model import Tensor
-from inspector.pairing.nouns import Change, Clustered, Folded, Masked, Pair, Part
+from inspector.pairing.nouns import (
+    Absorbed,
+    Change,
+    Clustered,
+    Folded,
+    Makes,
+    Masked,
+    Pair,
+    Part,
+    Scaled,
+)
 from inspector.pairing.values import Index, Layout, nothing, tiles, whole, wide
 from inspector.storage import RawPayload, numpy_dtype
 from inspector.values import Array, native
@@ -121,14 +131,17 @@ def applied(
 
 
 def _real(after: Tensor, index: Index, x: Array, codes: Array) -> tuple[Array, Array, Array]:
-    """(steps, real values, where the codes are at an end and the expected value is past it)."""
+    """(steps, real values, where the codes are at an end and the expected value is past it).
+
+    Past it is what is nearer to a code that is not there.
+    """
     assert after.real is not None  # noqa: S101 - the caller looked
     scale, zero = after.real.steps(index)
     wider = codes.astype("f8")
     y: Array = (wider - zero) * scale
     low, high = after.real.ends
-    ends = (wider <= low) & (x < y) | (wider >= high) & (x > y)
-    return scale, y, ends
+    past = (np.abs(x - y) > scale / 2) & (((wider <= low) & (x < y)) | ((wider >= high) & (x > y)))
+    return scale, y, past
 
 
 class _Expected:
@@ -136,9 +149,16 @@ class _Expected:
 
     def __init__(self, before: Tensor, change: Change | None, limits: Limits) -> None:
         self._view = View(before, layout_of(change), limits)
+        # Integers of both sides are compared as what they stand for.
+        self._real = before.real if change is None or change.axes is None else None
 
     def __getitem__(self, index: Index) -> Array:
-        return self._view[index]
+        values = self._view[index]
+        if self._real is None:
+            return values
+        scale, zero = self._real.steps(index)
+        real: Array = (values.astype("f8") - zero) * scale
+        return real
 
 
 class _Masked(_Expected):
@@ -166,50 +186,65 @@ class _Clustered(_Expected):
         return found
 
 
-class _Folded(_Expected):
-    """The kernel of a layer into which a BatchNormalization went."""
+class _Factored(_Expected):
+    """Values times a factor: one number, or one for each channel."""
 
-    def __init__(self, before: Tensor, change: Change, value: Folded, limits: Limits) -> None:
+    def __init__(self, before: Tensor, change: Change, factors: Array, limits: Limits) -> None:
         super().__init__(before, change, limits)
         self._dtype = numpy_dtype(before.dtype)
-        sides = [1] * len(before.shape or ())
-        sides[value.axis] = -1
-        factors = np.broadcast_to(factor(value, limits).reshape(sides), before.shape or ())
-        self._factors = layout_of(change)(factors)
+        self._factors = layout_of(change)(np.broadcast_to(factors, before.shape or ()))
 
     def __getitem__(self, index: Index) -> Array:
-        product: Array = wide(self._view[index]) * self._factors[index]
-        return product.astype(self._dtype)
+        with np.errstate(all="ignore"):
+            product: Array = wide(super().__getitem__(index)) * self._factors[index]
+            return product.astype(self._dtype)
 
 
-class _FoldedBias:
-    """The bias that such a layer has then; it is as long as the layer has outputs."""
+class _Vector:
+    """What is as long as a layer has channels: held whole."""
 
-    def __init__(self, before: Tensor, change: Change, value: Folded, limits: Limits) -> None:
-        self._values = layout_of(change)(folded_bias(before, value, limits)).astype(
-            numpy_dtype(before.dtype)
-        )
+    def __init__(self, change: Change, values: Array, dtype: str) -> None:
+        self._values = layout_of(change)(values).astype(numpy_dtype(dtype))
 
     def __getitem__(self, index: Index) -> Array:
         return np.asarray(self._values[index])
 
 
-def factor(value: Folded, limits: Limits) -> Array:
-    """What scales a channel: gamma / sqrt(variance + epsilon), float64."""
-    scale = 1.0 / np.sqrt(_vector(value.variance, limits) + value.epsilon)
-    found: Array = scale if value.gamma is None else scale * _vector(value.gamma, limits)
-    return found
+def _folded(before: Tensor, change: Change, value: Folded, limits: Limits) -> Any:
+    made = _made(value, limits)
+    if value.makes is not Makes.KERNEL:
+        return _Vector(change, made, before.dtype)
+    sides = [side if axis in value.axes else 1 for axis, side in enumerate(before.shape or ())]
+    return _Factored(before, change, made.reshape(sides), limits)
 
 
-def folded_bias(before: Tensor, value: Folded, limits: Limits) -> Array:
-    """(bias - mean) * factor + beta; `before` may be beta itself, where there is no bias."""
-    mean = _vector(value.mean, limits)
-    beta = 0.0 if value.beta is None else _vector(value.beta, limits)
-    is_bias = value.beta is None or before.name != value.beta.name
-    is_bias = is_bias and before.name != value.mean.name
-    bias = _vector(before, limits) if is_bias else 0.0
-    found: Array = (bias - mean) * factor(value, limits) + beta
-    return found
+def _absorbed(before: Tensor, change: Change, value: Absorbed, limits: Limits) -> Any:
+    if value.makes is Makes.KERNEL:
+        factors = np.ones(1) if value.factors is None else _made(value.factors, limits)
+        return _Factored(before, change, factors.reshape(-1, 1), limits)
+    shape = value.kernel.shape or ()
+    total = np.zeros(shape[-1]) if value.bias is None else _vector(value.bias, limits)
+    kernel = View(value.kernel, nothing, limits)
+    terms = np.zeros(shape[0]) if value.terms is None else _made(value.terms, limits)
+    for rows, columns in tiles(shape, max(limits.slice_bytes // _WIDEST, 1)):
+        total[columns] += terms[rows] @ wide(kernel[rows, columns])
+    return _Vector(change, total, before.dtype)
+
+
+def _made(value: Tensor | Folded, limits: Limits) -> Array:
+    """A value a channel, float64: a variable's own, or what a BatchNormalization makes."""
+    if isinstance(value, Tensor):
+        return _vector(value, limits)
+    with np.errstate(all="ignore"):
+        scale: Array = 1.0 / np.sqrt(_vector(value.variance, limits) + value.epsilon)
+        if value.gamma is not None:
+            scale = scale * _vector(value.gamma, limits)
+        if value.makes in (Makes.KERNEL, Makes.SCALE):
+            return scale
+        bias = 0.0 if value.bias is None else _vector(value.bias, limits)
+        beta = 0.0 if value.beta is None else _vector(value.beta, limits)
+        made: Array = (bias - _vector(value.mean, limits)) * scale + beta
+        return made
 
 
 def _vector(tensor: Tensor, limits: Limits) -> Array:
@@ -224,5 +259,8 @@ def _expected(before: Tensor, change: Change | None, limits: Limits) -> Any:
         return _Masked(before, change, value, limits)
     if isinstance(value, Clustered):
         return _Clustered(before, change, value, limits)
-    kind = _Folded if value.kernel else _FoldedBias
-    return kind(before, change, value, limits)
+    if isinstance(value, Scaled):
+        return _Factored(before, change, np.asarray(value.factor), limits)
+    if isinstance(value, Absorbed):
+        return _absorbed(before, change, value, limits)
+    return _folded(before, change, value, limits)

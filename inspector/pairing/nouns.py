@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -40,35 +41,76 @@ class Clustered:
     indices: Tensor
 
 
+class Makes(enum.StrEnum):
+    """What becomes of a BatchNormalization's variables; s = gamma / sqrt(variance + epsilon)."""
+
+    KERNEL = "kernel"  # the kernel before it, times s
+    BIAS = "bias"  # (bias - mean) * s + beta
+    SCALE = "scale"  # s itself, where no layer came before
+    OFFSET = "offset"  # beta - mean * s, of that
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A BatchNormalization went into the layer before it.
+    """A BatchNormalization went into the layer before it, or is one product and one sum.
 
-    With s = gamma / sqrt(variance + epsilon) a kernel becomes kernel * s along `axis`, and a bias
-    (bias - mean) * s + beta. gamma, beta and bias are None where the layers have none (1, 0, 0).
-    kernel: what is scaled, None where this makes the bias.
+    gamma, beta and bias are None where the layers have none (1, 0, 0). axes: of the kernel, those
+    that are the channels.
     """
 
+    makes: Makes
+    layer: str
     mean: Tensor
     variance: Tensor
     gamma: Tensor | None
     beta: Tensor | None
+    bias: Tensor | None
     epsilon: float
-    axis: int
-    kernel: bool
+    axes: tuple[int, ...] = ()
 
     @property
     def operands(self) -> tuple[Tensor, ...]:
-        """The tensors that it takes besides the one that is changed."""
-        parts = (
-            (self.gamma, self.variance)
-            if self.kernel
-            else (self.gamma, self.beta, self.mean, self.variance)
-        )
+        """The tensors that go into what it makes, a kernel left out."""
+        parts = [self.gamma, self.variance]
+        if self.makes in (Makes.BIAS, Makes.OFFSET):
+            parts += [self.beta, self.mean, self.bias]
         return tuple(part for part in parts if part is not None)
 
 
-Value = Masked | Clustered | Folded
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """A product and a sum that came before a Dense layer went into it.
+
+    With factors s and terms t, a value an input, the kernel becomes s * kernel, and the bias
+    t @ kernel + bias. Each is a variable (gamma and beta of a LayerNormalization, the bias of the
+    layer before), or what a BatchNormalization makes; None where there is none.
+    """
+
+    makes: Makes
+    layer: str
+    factors: Tensor | Folded | None
+    terms: Tensor | Folded | None
+    kernel: Tensor
+    bias: Tensor | None = None
+
+    @property
+    def operands(self) -> tuple[Tensor, ...]:
+        """The tensors that go into what it makes, a kernel left out."""
+        parts = (self.factors,) if self.makes is Makes.KERNEL else (self.terms, self.bias)
+        found: list[Tensor] = []
+        for part in parts:
+            found += part.operands if isinstance(part, Folded) else [part] if part else []
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A product with one number that followed went into it (attention divides its queries)."""
+
+    factor: float
+
+
+Value = Masked | Clustered | Folded | Absorbed | Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +118,8 @@ class Change:
     """How one tensor of a pair is made of the other.
 
     kind: "same values" has no Change; else the steps joined by " + ", in their order: "masked",
-        "clustered", "folded", "sliced", "transposed", "reshaped", "cast", "quantized",
-        "dequantized". axes: as numpy.transpose takes them; part: what was cut out before that;
+        "clustered", "folded", "scaled", "sliced", "transposed", "reshaped", "cast", "quantized".
+        axes: as numpy.transpose takes them; part: what was cut out before that;
         shape: of the result. value: what was done to the values first. words: one phrase for
         people. expected: a conversion does this on purpose; False where only the values say so.
     backwards: the pair's `a` is made of its `b`, not `b` of `a`.

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Role
+from inspector.pairing.converted import match_converted
 from inspector.pairing.match import match
 from inspector.pairing.nouns import Pair, Pairing, Side
 
+_LITE = "tflite"
 # What stripping takes away: the artifact that has it came first.
 _STRIPPED = frozenset({Role.MASK, Role.CENTROIDS, Role.CLUSTER_INDICES, Role.QUANT_STEP})
 
@@ -22,12 +24,14 @@ def pair(a: Side, b: Side, limits: Limits = DEFAULT) -> Pairing:
     """
     if _place(b) < _place(a):
         return flipped(pair(b, a, limits))
+    if b.artifact.format == _LITE != a.artifact.format:
+        return match_converted(a, b, limits)
     return match(a, b, limits)
 
 
 def _place(side: Side) -> int:
     """How far along the way from training to a device: what comes later is made of the former."""
-    if side.artifact.format == "tflite":
+    if side.artifact.format == _LITE:
         return 2
     stripped = not any(verdict.role in _STRIPPED for verdict in side.verdicts.values())
     return int(stripped)

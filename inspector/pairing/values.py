@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from inspector.errors import Corrupt, LimitExceeded
 from inspector.limits import MIB, Limits
 from inspector.model import Payload, Tensor
-from inspector.storage import FilledPayload, RawPayload
+from inspector.storage import FilledPayload, RawPayload, scratch
 from inspector.values import Array, family_of, native, slices
 
 # What can only be read in order, and is smaller than this, is held whole, bytes.
@@ -67,8 +66,7 @@ def whole(tensor: Tensor, limits: Limits) -> Array:
     if nbytes <= _HELD:
         values: Array = np.empty(tensor.elements, first.dtype)
     else:
-        with tempfile.TemporaryFile() as file:
-            values = np.memmap(file, np.uint8, "w+", shape=(nbytes,)).view(first.dtype)
+        values = np.frombuffer(scratch(nbytes), first.dtype)
     at = 0
     for block in itertools.chain([first], blocks):
         if at + block.size > tensor.elements:
@@ -119,6 +117,18 @@ def digest(tensor: Tensor, limits: Limits) -> bytes | None:
             return None
         state.update(values.view(np.uint8).data)
     return state.digest()
+
+
+def all_zero(tensor: Tensor, limits: Limits) -> bool:
+    """Whether all values are 0, which of quantized ones is the zero point."""
+    payload = tensor.centred or tensor.payload
+    if payload is None:
+        return False
+    for values, _ in slices(payload, limits):
+        family = family_of(values.dtype)
+        if family is None or family.nonzero(values).any():
+            return False
+    return True
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:

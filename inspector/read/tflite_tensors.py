@@ -30,7 +30,7 @@ from inspector.wire.flatbuffer import Span
 from inspector.wire.tflite_model import Quantization, Subgraph, TfliteModel, TfliteTensor
 from inspector.wire.tflite_schema import TYPE_BITS
 from inspector.wire.tflite_sparse import SparsePayload, Sparsity
-from inspector.wire.tflite_values import centred, payload_of, stored_bytes
+from inspector.wire.tflite_values import Steps, centred, payload_of, steps_of, stored_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,7 +186,14 @@ class _Making:
             stored=self._stored(tensor, span, name, payload),
             payload=payload,
             centred=None if payload is None else centred(payload, tensor),
+            real=None if payload is None else self._real(graph, tensor),
         )
+
+    def _real(self, graph: Subgraph, tensor: TfliteTensor) -> Steps | None:
+        try:
+            return steps_of(self.model, graph, tensor)
+        except ArtifactError:
+            return None
 
     def _payload(self, tensor: TfliteTensor) -> tuple[Payload | None, Sparsity | None]:
         """The values and the sparsity; none where something does not fit, which `faults` tells."""

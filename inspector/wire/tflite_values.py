@@ -13,7 +13,7 @@ from inspector.limits import DEFAULT, Limits
 from inspector.model import Payload
 from inspector.storage import ByteSource, RawPayload
 from inspector.wire.flatbuffer import Span
-from inspector.wire.tflite_model import Quantization, TfliteModel, TfliteTensor
+from inspector.wire.tflite_model import Quantization, Subgraph, TfliteModel, TfliteTensor
 from inspector.wire.tflite_schema import TYPE_BITS
 from inspector.wire.tflite_sparse import SparsePayload, Sparsity, read_sparsity
 
@@ -82,6 +82,83 @@ class CentredPayload:
             place = np.arange(at, at + block.size) // self.inner % self.zero.size
             yield block.astype("i8") - self.zero[place]
             at += block.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """The scales and zero points of a tensor's integers, part by part.
+
+    scale, zero: arrays of the tensor's rank whose sides divide the tensor's own: one number, one
+    for each index of a side, or one for each block. ends: the least and the greatest integer.
+    """
+
+    shape: tuple[int, ...]
+    scale: Array
+    zero: Array
+    ends: tuple[int, int]
+
+    def steps(self, index: tuple[slice, ...]) -> tuple[Array, Array]:
+        """What the values of a part have, as float64 that broadcasts against it."""
+        return self._part(self.scale, index), self._part(self.zero, index)
+
+    def _part(self, numbers: Array, index: tuple[slice, ...]) -> Array:
+        import numpy as np
+
+        places = [
+            np.arange(1) if side == 1 else np.arange(one.start, one.stop) // (full // side)
+            for one, side, full in zip(index, numbers.shape, self.shape, strict=True)
+        ]
+        found = numbers[np.ix_(*places)] if places else numbers
+        return np.asarray(found, "f8")
+
+
+def steps_of(model: TfliteModel, graph: Subgraph, tensor: TfliteTensor) -> Steps | None:
+    """How its integers stand for real values; None where they do not, or no scales fit."""
+    found, bits = tensor.quantization, TYPE_BITS.get(tensor.dtype)
+    if found is None or bits is None or "int" not in tensor.dtype or tensor.shape is None:
+        return None
+    scale, zero = (_along(one, found.axis, tensor.shape) for one in (found.scale, found.zero_point))
+    if found.blocks is not None:
+        scale = _numbers(model, graph, found.blocks.scales)
+        if found.blocks.zero_points >= 0:
+            zero = _numbers(model, graph, found.blocks.zero_points)
+    if scale is None or zero is None or not (scale.size and zero.size):
+        return None
+    if not all(_divides(numbers, tensor.shape) for numbers in (scale, zero)):
+        return None
+    top = 1 << (bits - 1)
+    # Weights leave the least integer out, so that the range is the same on both sides of zero.
+    ends = (0, 2 * top - 1) if tensor.dtype.startswith("u") else (1 - top, top - 1)
+    return Steps(tensor.shape, scale, zero, ends)
+
+
+def _along(numbers: Array, axis: int, shape: tuple[int, ...]) -> Array | None:
+    """One number for all, or one for each index of a side; without any a zero."""
+    import numpy as np
+
+    sides = [1] * len(shape)
+    if numbers.size > 1:
+        if not 0 <= axis < len(shape) or shape[axis] != numbers.size:
+            return None
+        sides[axis] = numbers.size
+    return np.asarray(numbers if numbers.size else [0.0]).reshape(sides)
+
+
+def _divides(numbers: Array, shape: tuple[int, ...]) -> bool:
+    return numbers.ndim == len(shape) and all(
+        side and full % side == 0 for side, full in zip(numbers.shape, shape, strict=True)
+    )
+
+
+def _numbers(model: TfliteModel, graph: Subgraph, index: int) -> Array | None:
+    """The values of a tensor that holds scales or zero points."""
+    if not 0 <= index < len(graph.tensors):
+        return None
+    tensor = graph.tensors[index]
+    payload = payload_of(model, tensor)
+    if not isinstance(payload, RawPayload):
+        return None
+    return payload.window(0, payload.count).reshape(tensor.shape or ())
 
 
 def elements(tensor: TfliteTensor) -> int | None:
