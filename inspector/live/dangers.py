@@ -163,27 +163,34 @@ class _Node:
 
 
 def _nodes(model: Layer) -> Iterator[_Node]:
-    """The layers, then all that their configs hold, wherever it stands."""
+    """The layers in the config's order, each with all that its config holds, wherever it stands."""
+    layers = list(model.walk())
+    # An outer layer's config holds the inner ones': each object is looked at once, as the
+    # innermost layer's, which therefore come first.
     seen: set[int] = set()
-    for layer in model.walk():
-        where = f"the layer {layer.path or layer.name!r}"
-        yield _Node(layer.class_name, layer.config, layer.module, layer.registered, where)
-        stack: list[Any] = [layer.config]
-        while stack:
-            item = stack.pop()
-            # An outer layer's config holds the inner ones': each object is looked at once.
-            if not isinstance(item, (Mapping, list)) or id(item) in seen:
-                continue
-            seen.add(id(item))
-            if isinstance(item, list):
-                stack.extend(item)
-                continue
-            stack.extend(item.values())
-            name = item.get("class_name")
-            if isinstance(name, str):
-                said = (item.get("module"), item.get("registered_name"))
-                module, registered = (one if isinstance(one, str) else None for one in said)
-                yield _Node(name, item.get("config", {}), module, registered, where)
+    of_layers = {id(layer.config) for layer in layers}
+    groups = [list(_inside(layer, seen, of_layers)) for layer in reversed(layers)]
+    for group in reversed(groups):
+        yield from group
+
+
+def _inside(layer: Layer, seen: set[int], of_layers: set[int]) -> Iterator[_Node]:
+    where = f"the layer {layer.path or layer.name!r}"
+    yield _Node(layer.class_name, layer.config, layer.module, layer.registered, where)
+    stack: list[Any] = [layer.config]
+    while stack:
+        item = stack.pop()
+        if not isinstance(item, (Mapping, list)) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        stack.extend(reversed(item if isinstance(item, list) else list(item.values())))
+        name = item.get("class_name") if isinstance(item, Mapping) else None
+        if isinstance(item, Mapping) and isinstance(name, str):
+            config = item.get("config", {})
+            said = (item.get("module"), item.get("registered_name"))
+            module, registered = (one if isinstance(one, str) else None for one in said)
+            if id(config) not in of_layers:
+                yield _Node(name, config, module, registered, where)
 
 
 def _of_node(node: _Node) -> Iterator[str]:

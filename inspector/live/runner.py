@@ -12,9 +12,12 @@ import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from inspector.errors import CodeRefused, LiveError, LiveUnavailable, NotFound
+from inspector.keras.tfmot import is_tfmot
 from inspector.limits import DEFAULT
 from inspector.live.dangers import dangers
 from inspector.live.process import Died, find_python, run_script
@@ -27,6 +30,7 @@ _LONGEST = 299  # characters of a reason or an error
 _NO_ARCHITECTURE = (
     "a weights-only file has no architecture: there is no model that TensorFlow could count"
 )
+Count = Annotated[int, msgspec.Meta(ge=0)]
 _SUFFIXES = {"keras-h5": ".h5", "keras-zip": ".keras", "tflite": ".tflite"}
 
 
@@ -34,17 +38,17 @@ _SUFFIXES = {"keras-h5": ".h5", "keras-zip": ".keras", "tflite": ".tflite"}
 class LayerCounts:
     """What Keras counts of one layer; None where it cannot say."""
 
-    count_params: int | None = None
-    trainable: int | None = None
-    non_trainable: int | None = None
+    count_params: Count | None = None
+    trainable: Count | None = None
+    non_trainable: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTensor:
-    """A tensor as TensorFlow's own reader lists it. shape: None where it has no rank."""
+    """A tensor as TensorFlow's own reader lists it."""
 
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
 
     @property
     def elements(self) -> int:
@@ -83,7 +87,7 @@ class _Row:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     stored: bool | None
 
 
@@ -92,10 +96,10 @@ class _Result:
     """What the harness says of one job: see scripts/harness.py."""
 
     loader: str = ""
-    count_params: int | None = None
-    trainable: int | None = None
-    non_trainable: int | None = None
-    after_strip: int | None = None
+    count_params: Count | None = None
+    trainable: Count | None = None
+    non_trainable: Count | None = None
+    after_strip: Count | None = None
     layers: dict[str, LayerCounts] = field(default_factory=dict)
     tensors: dict[str, LiveTensor] | None = None
     rows: tuple[_Row, ...] | None = None
@@ -218,8 +222,6 @@ def _too_large(memory: int) -> str:
 
 def _checked(said: object, jobs: int) -> _Answer | None:
     """The answer, if it is one to so many jobs."""
-    import msgspec
-
     try:
         answer = msgspec.convert(said, _Answer)
     except msgspec.ValidationError:
@@ -299,25 +301,29 @@ def _tensors(artifact: Artifact, rows: Sequence[_Row]) -> dict[str, LiveTensor]:
 
 def _steps(path: str, artifact: Artifact, scratch: str, allow_code: bool) -> list[dict[str, Any]]:
     """The scripts that count in this artifact, each with the path and the options it takes."""
-    if not os.path.exists(artifact.files[0].path if artifact.files else path):
+    if not os.path.exists(artifact.files[0].path if artifact.files else artifact.path):
         raise NotFound("there is no such file any more", path)
-    where = _fitting(os.path.abspath(path), artifact, scratch)
+    where = _fitting(os.path.abspath(artifact.path), artifact, scratch)
     line = 3 if artifact.flavor is Flavor.KERAS3 else 2
-    keras = _step("keras_models", where, keras=line, allow_code=allow_code)
+    toolkit = artifact.model is not None and any(map(is_tfmot, artifact.model.walk()))
+    keras = _step("keras_models", where, keras=line, toolkit=toolkit, allow_code=allow_code)
     alone = artifact.format != "saved-model"
-    bundle = [_step("checkpoint", prefix, alone=alone) for prefix in _prefixes(path, artifact)]
+    bundle = [_step("checkpoint", prefix, alone=alone) for prefix in _prefixes(artifact)]
     match artifact.format:
         case "keras-h5" | "keras-zip" | "keras-dir":
             return [keras]
         case "saved-model":
-            is_keras = artifact.model is not None and line == 2
+            has_metadata = any(e.path.endswith("keras_metadata.pb") for e in artifact.files)
+            is_keras = line == 2 and (artifact.model is not None or has_metadata)
             plain = _step("saved_model", where, keras=line, tags=_tags(artifact))
-            graph = _step("graph", where, kind="saved_model", alone=False)
+            graph = _step("graph", where, message="SavedModel", text=False, alone=False)
             return [keras if is_keras else plain, *bundle, graph]
         case "checkpoint":
             return bundle
         case "frozen-graph":
-            return [_step("graph", where, kind=_graph_kind(where), alone=True)]
+            message = "MetaGraphDef" if artifact.kind.startswith("MetaGraphDef") else "GraphDef"
+            text = artifact.kind.endswith("as text")
+            return [_step("graph", where, message=message, text=text, alone=True)]
         case "tflite":
             return [_step("tflite", where)]
     raise LiveError(f"nothing of TensorFlow's loads the format {artifact.format}", path)
@@ -346,13 +352,8 @@ def _tags(artifact: Artifact) -> list[str]:
     return next((tags for tags in graphs if "serve" in tags), graphs[0] if graphs else [])
 
 
-def _prefixes(path: str, artifact: Artifact) -> list[str]:
+def _prefixes(artifact: Artifact) -> list[str]:
     """What TensorFlow calls a checkpoint: the path of its index without the suffix."""
     files = [os.path.abspath(entry.path) for entry in artifact.files]
     found = [name.removesuffix(".index") for name in files if name.endswith(".index")]
-    return found or ([os.path.abspath(path)] if artifact.format == "checkpoint" else [])
-
-
-def _graph_kind(path: str) -> str:
-    kinds = {".pbtxt": "text", ".txt": "text", ".meta": "meta"}
-    return kinds.get(os.path.splitext(path)[1], "graph")
+    return found or ([os.path.abspath(artifact.path)] if artifact.format == "checkpoint" else [])

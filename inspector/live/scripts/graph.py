@@ -10,9 +10,9 @@ from google.protobuf import text_format
 
 
 def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
-    """options: "kind": "graph", "text", "meta" or "saved_model"; "alone": as of a checkpoint."""
+    """options: "message": GraphDef, MetaGraphDef or SavedModel; "text"; "alone": nothing else."""
     tensors: dict[str, Any] = {}
-    for above, graph in graphs(path, options["kind"]):
+    for above, graph in graphs(path, options["message"], options["text"]):
         if options["alone"]:
             with tf.Graph().as_default():
                 tf.import_graph_def(graph, name="")
@@ -31,9 +31,9 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def graphs(path: str, kind: str) -> Iterator[tuple[str, Any]]:
+def graphs(path: str, kind: str, text: bool) -> Iterator[tuple[str, Any]]:
     """(what its names begin with, GraphDef): tags tell the graphs of one SavedModel apart."""
-    if kind == "saved_model":
+    if kind == "SavedModel":
         from tensorflow.python.saved_model import loader_impl
 
         metas = loader_impl.parse_saved_model(path).meta_graphs
@@ -41,14 +41,14 @@ def graphs(path: str, kind: str) -> Iterator[tuple[str, Any]]:
             tags = "+".join(meta.meta_info_def.tags) + ":"
             yield tags if len(metas) > 1 else "", meta.graph_def
         return
-    message = tf.compat.v1.MetaGraphDef() if kind == "meta" else tf.compat.v1.GraphDef()
+    message = getattr(tf.compat.v1, kind)()
     with open(path, "rb") as file:
         content = file.read()
-    if kind == "text":
+    if text:
         text_format.Parse(content, message)
     else:
         message.ParseFromString(content)
-    yield "", message.graph_def if kind == "meta" else message
+    yield "", message.graph_def if kind == "MetaGraphDef" else message
 
 
 def constants(graph: Any) -> Iterator[tuple[str, Any]]:

@@ -40,6 +40,7 @@ PACKAGES = {
     "tflite_runtime": ("tflite-runtime",),
 }
 LONGEST = 600  # characters of an error
+FRAMES = ("Graph execution error", "Detected at node", " ", "\t", "Original stack trace")
 
 
 def restrain(memory: int, seconds: float) -> None:
@@ -81,9 +82,15 @@ def load(name: str) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's own words in one line, behind the name of its class."""
-    message = getattr(error, "message", None)  # TensorFlow's errors: without the graph's frames
-    text = " ".join((message if isinstance(message, str) else str(error)).split())
+    """An exception's own words in one line, behind the name of its class.
+
+    TensorFlow puts the frames in front that made a graph's node, and the node behind.
+    """
+    message = getattr(error, "message", None)
+    lines = (message if isinstance(message, str) else str(error)).splitlines()
+    if lines and lines[0].startswith("Graph execution error"):
+        lines = [line for line in lines if not line.startswith(FRAMES)] or lines
+    text = " ".join(" ".join(lines).split())
     name = type(error).__name__
     return ((name + ": " + text) if text else name)[:LONGEST]
 

@@ -12,7 +12,10 @@ STRIPPED = ("PruneLowMagnitude", "ClusterWeights", "ClusterWeightsRNN", "Cluster
 
 
 def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
-    """options: "keras": 2 or 3, "allow_code". Nothing is compiled: losses are no parameters."""
+    """options: "keras": 2 or 3; "toolkit": whether the file has wrappers of tfmot's; "allow_code".
+
+    Nothing is compiled: losses are no parameters.
+    """
     keras = keras_of(options["keras"])
     said: dict[str, Any] = {"loader": keras.__name__ + " " + version_of(keras), "reasons": {}}
     if hasattr(keras.backend, "clear_session"):
@@ -22,7 +25,7 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     if options["allow_code"] and "safe_mode" in inspect.signature(load).parameters:
         arguments["safe_mode"] = False
     with contextlib.ExitStack() as scopes:
-        toolkit = None if options["keras"] == 3 else toolkit_of()
+        toolkit = None if options["keras"] == 3 else toolkit_of(options["toolkit"])
         if toolkit is not None:
             scopes.enter_context(toolkit.sparsity.keras.prune_scope())
             scopes.enter_context(toolkit.clustering.keras.cluster_scope())
@@ -65,12 +68,12 @@ def version_of(keras: Any) -> str:
     return str(said)
 
 
-def toolkit_of() -> Any:
-    """tensorflow-model-optimization; None where it is not installed."""
+def toolkit_of(needed: bool) -> Any:
+    """tensorflow-model-optimization; None where it is not installed and not needed."""
     try:
         return importlib.import_module("tensorflow_model_optimization")
     except ModuleNotFoundError as error:
-        if error.name != "tensorflow_model_optimization":
+        if needed or error.name != "tensorflow_model_optimization":
             raise
         return None
 
@@ -121,7 +124,5 @@ def after_strip(model: Any, toolkit: Any, count: Any) -> Any:
     inside = getattr(model, "submodules", ())
     if not any(type(one).__name__ in STRIPPED for one in inside):
         return count
-    if toolkit is None:
-        raise RuntimeError("tensorflow-model-optimization is not installed")
     stripped = toolkit.sparsity.keras.strip_pruning(model)
     return int(toolkit.clustering.keras.strip_clustering(stripped).count_params())

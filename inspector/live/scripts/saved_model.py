@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+KEYS = tf.compat.v1.GraphKeys
+
 
 def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     """options: "tags": those of the meta graph to load; "keras": 3 where Keras 3 exported it."""
@@ -13,15 +15,20 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"loader": "tensorflow " + tf.__version__, "reasons": {}}
     if options["keras"] == 3:
         return {**said, **exported(path, loaded, said["reasons"])}
-    variables = variables_of(loaded)
     reason = "what was saved is no Keras model"
     said["reasons"] = dict.fromkeys(("count_params", "after_strip"), reason)
+    graph = getattr(loaded, "graph", None)
+    variables = held_by(loaded) if graph is None else collected(graph, KEYS.GLOBAL_VARIABLES)
     if not variables:
         reason = "TensorFlow restores no variable from it"
         said["reasons"].update(dict.fromkeys(("trainable", "non_trainable"), reason))
         return said
-    for name, wanted in (("trainable", True), ("non_trainable", False)):
-        said[name] = elements([one for one in variables if bool(one.trainable) is wanted])
+    said["trainable"] = elements([one for one in variables if one.trainable])
+    if graph is not None and collected(graph, KEYS.TRAIN_OP):
+        reason = "a TensorFlow 1 graph does not tell an optimizer's variables from a model's"
+        said["reasons"]["non_trainable"] = reason
+    else:
+        said["non_trainable"] = elements([one for one in variables if not one.trainable])
     return said
 
 
@@ -45,13 +52,25 @@ def exported(path: str, loaded: Any, reasons: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def variables_of(loaded: Any) -> list[Any]:
-    """Those of a TensorFlow 1 graph, else those that the restored objects hold."""
-    graph = getattr(loaded, "graph", None)
-    if graph is not None:
-        return list(graph.get_collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES))
-    held = tf.train.TrackableView(loaded).descendants()
-    return list({id(one): one for one in held if isinstance(one, tf.Variable)}.values())
+def collected(graph: Any, key: str) -> list[Any]:
+    """What a TensorFlow 1 graph has under one of its collections' names."""
+    return list(graph.get_collection(key))
+
+
+def held_by(loaded: Any) -> list[Any]:
+    """Variables that the restored objects hold; what an optimizer holds is no part of the model."""
+    found: dict[int, Any] = {}
+    view = tf.train.TrackableView(loaded)
+    seen, stack = {id(loaded)}, [loaded]
+    while stack:
+        for one in view.children(stack.pop()).values():
+            if id(one) in seen or type(one).__name__.endswith("Optimizer"):
+                continue
+            seen.add(id(one))
+            stack.append(one)
+            if isinstance(one, tf.Variable):
+                found[id(one)] = one
+    return list(found.values())
 
 
 def elements(variables: Any) -> int:

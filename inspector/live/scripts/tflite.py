@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
-RUNTIMES = ("ai_edge_litert.interpreter", "tensorflow.lite", "tflite_runtime.interpreter")
-LOADERS = {"ai_edge_litert": "ai-edge-litert", "tensorflow": "tensorflow"}
+# Package -> the module with its interpreter. tensorflow.lite is an attribute, not that module.
+RUNTIMES = {
+    "ai_edge_litert": "ai_edge_litert.interpreter",
+    "tensorflow": "tensorflow",
+    "tflite_runtime": "tflite_runtime.interpreter",
+}
 
 
 def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     """Rows of all tensors of all subgraphs, in the file's order; "stored" is null for strings."""
-    runtime = runtime_of()
-    interpreter = runtime.Interpreter(model_path=path)
+    package, make = interpreter_of()
+    interpreter = make(model_path=path)
     inner = interpreter._interpreter  # noqa: SLF001 - subgraphs past the first have no other way
     several = hasattr(inner, "NumSubgraphs")
     rows = []
@@ -27,23 +31,29 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
         for index in range(inner.NumTensors(*place)):
             named = {"name": inner.TensorName(index, *place)}
             rows.append({**named, **row(interpreter, index, place)})
-    package = runtime.__name__.partition(".")[0]
     reason = "a .tflite file has tensors and no Keras model: the interpreter counts no parameters"
     names = ("count_params", "trainable", "non_trainable", "after_strip")
-    said = {"rows": rows, "loader": package, "reasons": dict.fromkeys(names, reason)}
+    said: dict[str, Any] = {
+        "rows": rows,
+        "loader": package,
+        "reasons": dict.fromkeys(names, reason),
+    }
     if not several:
         said["reasons"]["tensors"] = "this interpreter shows the main subgraph alone"
     return said
 
 
-def runtime_of() -> Any:
-    """The first that is installed of LiteRT, TensorFlow's own, tflite-runtime."""
-    for name in RUNTIMES:
+def interpreter_of() -> tuple[str, Any]:
+    """(package, its interpreter's class): LiteRT, TensorFlow's own or tflite-runtime."""
+    for package, name in RUNTIMES.items():
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != name.partition(".")[0]:
+            if (error.name or "").partition(".")[0] != package:
                 raise
+        else:
+            inside = module.lite if package == "tensorflow" else module
+            return package, inside.Interpreter
     raise ModuleNotFoundError("no TFLite interpreter is installed", name="ai_edge_litert")
 
 
