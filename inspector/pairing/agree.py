@@ -146,20 +146,23 @@ class _Tally:
         self._differ(x, y, seen)
 
     def _magnitude(self, x: Array) -> None:
+        """Take in how large the values are."""
+        values = x.reshape(-1) if x.dtype.kind == "f" and x.itemsize > 2 else wide(x).reshape(-1)
         with np.errstate(all="ignore"):
-            finite = x.astype("f8")
-            if not np.isfinite(low := finite.min()) or not np.isfinite(high := finite.max()):
-                finite = finite[np.isfinite(finite)]
-                low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-            self.magnitude = max(self.magnitude, abs(float(low)), abs(float(high)))
-            self.signal += float(np.dot(finite.reshape(-1), finite.reshape(-1)))
+            low, high, power = (float(one) for one in (values.min(), values.max(), values @ values))
+            if not math.isfinite(low + high + power):
+                values = values.astype("f8")
+                values = values[np.isfinite(values)]
+                low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
+                power = float(values @ values)
+        self.magnitude = max(self.magnitude, abs(float(low)), abs(float(high)))
+        self.signal += power
 
     def _differ(self, x: Array, y: Array, seen: Seen) -> None:
         """Take in two slices that are not the same bits."""
         with np.errstate(all="ignore"):
             wide_x, wide_y = wide(x), wide(y)
-            if x.dtype == y.dtype or seen.scale is None:
-                self.bits = False
+            self.bits = self.bits and same(x, y)
             nan = np.isnan(wide_x) & np.isnan(wide_y)
             # Integers past 2**53 are told apart as they are.
             equal = nan | ((x == y) if x.dtype == y.dtype else (wide_x == wide_y))

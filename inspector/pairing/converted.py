@@ -19,7 +19,7 @@ from inspector.pairing.hints import Hints
 from inspector.pairing.hypotheses import Before, Norm, before, changes, norms_of, scaled
 from inspector.pairing.layers import Unit, units_of
 from inspector.pairing.names import Names, is_weight, variable_of
-from inspector.pairing.nouns import Absorbed, Change, Folded, Pair, Pairing, Scaled, Side
+from inspector.pairing.nouns import Absorbed, Change, Folded, Pair, Pairing, Scaled, Side, in_order
 from inspector.pairing.values import all_zero
 
 # Below this a candidate that does not agree is no better than any other, decibels.
@@ -28,6 +28,8 @@ _LIKELY_DB = 10.0
 _NEXT_NORMS = 3
 # Layers before a Dense one that may have gone into it.
 _NEAR = 4
+# A variable is cut into so many parts at most: the gates of an LSTM.
+_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +61,41 @@ class _Converted:
     units: tuple[Unit, ...] = ()
     norms: tuple[Norm, ...] = ()
     owner: dict[str, Unit] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    sizes: dict[int, list[tuple[int, Unit, Tensor]]] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
     hints: Hints = field(init=False)
 
     def run(self) -> Pairing:
-        names = Names(self.a.artifact)
-        self.units = units_of(self.a, names)
-        self.norms = norms_of(self.a, self.units, names)
-        self.owner = {tensor.name: unit for unit in self.units for tensor in unit.tensors}
-        self.hints = Hints(unit.path for unit in self.units)
+        self._index()
         weights = [t for t in self.b.artifact.tensors if self._is_weight(t)]
         biases = self._biases(weights)
         for tensor in weights:
             if tensor.name not in biases:
                 self._kernel(tensor)
         for sure in (True, False):
-            for tensor in weights:
-                for kernel in biases.get(tensor.name, ()):
-                    if kernel in self.taken and (sure or tensor.name not in self.taken):
-                        self._bias(tensor, self.taken[kernel], sure=sure)
-        for tensor in weights:
-            lone = tensor.name in biases and tensor.name not in self.taken
-            if lone and not all_zero(tensor, self.limits):
-                self._kernel(tensor)
+            for name, kernels in biases.items():
+                for kernel in kernels:
+                    if kernel in self.taken and (sure or name not in self.taken):
+                        self._bias(self.weights[name], self.taken[kernel], sure=sure)
+        for name in biases:
+            if name not in self.taken and not all_zero(self.weights[name], self.limits):
+                self._kernel(self.weights[name])
         self._shared(weights)
         self._reasons(weights)
         return self._result()
+
+    def _index(self) -> None:
+        names = Names(self.a.artifact)
+        self.units = units_of(self.a, names)
+        self.norms = norms_of(self.a, self.units, names)
+        self.hints = Hints(unit.path for unit in self.units)
+        for at, unit in enumerate(self.units):
+            self.places[unit.path] = at
+            for tensor in unit.tensors:
+                self.owner[tensor.name] = unit
+                self.sizes.setdefault(tensor.elements, []).append((at, unit, tensor))
+        self.weights = {tensor.name: tensor for tensor in self.b.artifact.tensors}
 
     def _is_weight(self, tensor: Tensor) -> bool:
         return is_weight(self.b.verdicts[tensor.name].role) and tensor.shape is not None
@@ -151,18 +163,22 @@ class _Converted:
     def _candidates(self, tensor: Tensor) -> list[_Candidate]:
         found = []
         hints = self.hints.of(tensor)
-        sites = {(use.op, use.input): use for use in tensor.uses}
-        for at, unit in enumerate(self.units):
-            hint = hints.get(unit.path, 0)
-            for one in unit.tensors:
-                for op, where in sites:
-                    ways = fits(op, where, variable_of(one), one.shape or (), tensor.shape or ())
-                    for fit in ways:
-                        used = one.name in self.used and fit.part is None
-                        named = tensor.variable is None or variable_of(one) != tensor.variable
-                        rank = (-hint, int(used), int(named), abs(at - len(self.taken)))
-                        found.append(_Candidate(unit, one, fit, rank, hint > 0))
+        sites = {(use.op, use.input) for use in tensor.uses}
+        for at, unit, one in self._of_size(tensor.elements):
+            hint, name = hints.get(unit.path, 0), variable_of(one)
+            for op, where in sorted(sites):
+                for fit in fits(op, where, name, one.shape or (), tensor.shape or ()):
+                    used = one.name in self.used and fit.part is None
+                    named = tensor.variable is None or name != tensor.variable
+                    rank = (-hint, int(used), int(named), abs(at - len(self.taken)))
+                    found.append(_Candidate(unit, one, fit, rank, hint > 0))
         return sorted(found, key=lambda one: one.rank)
+
+    def _of_size(self, elements: int) -> Iterator[tuple[int, Unit, Tensor]]:
+        """Variables with so many values, or with some more of which it may be a part."""
+        for size, variables in self.sizes.items():
+            if elements <= size <= _PARTS * elements:
+                yield from variables
 
     def _changes(self, one: _Candidate, tensor: Tensor) -> Iterator[Change | None]:
         """What may have become of a variable: nothing but its layout, or a fold."""
@@ -185,7 +201,7 @@ class _Converted:
     def _before(self, unit: Unit, kernel: Tensor, tensor: Tensor) -> Iterator[Before]:
         """What came before a Dense layer and may be in it: the layers named, then the nearest."""
         hints = self.hints.of(tensor)
-        at = self.units.index(unit)
+        at = self.places[unit.path]
         near = list(reversed(self.units[max(at - _NEAR, 0) : at]))
         named = [one for one in self.units if one.path in hints and one is not unit]
         others = [one for one in near if one not in named]
@@ -195,8 +211,8 @@ class _Converted:
         """BatchNormalizations that may have gone into a layer: those named, then the next ones."""
         hints = self.hints.of(tensor)
         named = [norm for norm in self.norms if norm.unit.path in hints]
-        at = self.units.index(unit)
-        behind = [norm for norm in self.norms if self.units.index(norm.unit) > at]
+        at = self.places[unit.path]
+        behind = [norm for norm in self.norms if self.places[norm.unit.path] > at]
         unordered = [norm for norm in self.norms if norm not in behind]
         rest = [norm for norm in (*behind[:_NEXT_NORMS], *unordered) if norm not in named]
         return [*named, *rest]
@@ -243,9 +259,10 @@ class _Converted:
     def _shared(self, weights: Iterable[Tensor]) -> None:
         """Variables whose values a constant has that stands for another one already."""
         many = [t for t in weights if t.name in self.taken and len(t.uses) > 1]
+        went_in = {one.name for pair in self.pairs for one in operands(pair)}
         for unit in self.units:
             for one in unit.tensors:
-                if one.name in self.used or self._is_operand(one):
+                if one.name in self.used or one.name in went_in:
                     continue
                 for tensor in many:
                     pair = self._again(one, tensor)
@@ -264,9 +281,6 @@ class _Converted:
                     if probe(pair, self.limits).agrees and agreement(pair, self.limits).agrees:
                         return pair
         return None
-
-    def _is_operand(self, one: Tensor) -> bool:
-        return any(one.name == operand.name for pair in self.pairs for operand in operands(pair))
 
     def _reasons(self, weights: Iterable[Tensor]) -> None:
         for pair in self.pairs:
@@ -296,10 +310,8 @@ class _Converted:
         self.taken.setdefault(pair.b.name, made)
 
     def _result(self) -> Pairing:
-        order = {tensor.name: at for at, tensor in enumerate(self.a.artifact.tensors)}
-        pairs = sorted(self.pairs, key=lambda pair: order[pair.a.name])
         return Pairing(
-            pairs=tuple(pairs),
+            pairs=in_order(self.pairs, self.a),
             only_a=tuple(t for t in self.a.artifact.tensors if t.name not in self.used),
             only_b=tuple(t for t in self.b.artifact.tensors if t.name not in self.taken),
             gone_a=self.gone_a,

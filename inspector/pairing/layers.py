@@ -14,7 +14,7 @@ from inspector.pairing.nouns import Side
 from inspector.pairing.values import digest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Unit:
     """A layer with the weights and statistics it has. order: its place in the model."""
 
@@ -63,22 +63,24 @@ def _order(tensor: Tensor) -> tuple[int, ...]:
 
 def match_layers(a: Sequence[Unit], b: Sequence[Unit], limits: Limits) -> tuple[Match, ...]:
     """Pair layers: each is in at most one match. Reads values only where all else is equal."""
-    return _Matching(list(a), list(b), limits).run()
+    return _Matching({u.path: u for u in a}, {u.path: u for u in b}, limits).run()
 
 
 @dataclass(slots=True)
 class _Matching:
-    a: list[Unit]
-    b: list[Unit]
+    """a, b: layers that have no partner yet, by path, in their order."""
+
+    a: dict[str, Unit]
+    b: dict[str, Unit]
     limits: Limits
     found: list[Match] = field(default_factory=list)
 
     def run(self) -> tuple[Match, ...]:
         self._same_names()
-        self._renumbered()
-        self._within()
+        self._within(_ends_alike)
+        self._within(_both)
         self._unique(lambda unit: unit.shapes, "structure", "the only layer of its shapes")
-        self._unique(self._content, "content", "the only layer of equal values")
+        self._unique(self._contents(), "content", "the only layer of equal values")
         self._in_order()
         # What is left of one name has other shapes.
         self._unique(lambda unit: unit.path, "name", "same name")
@@ -86,64 +88,72 @@ class _Matching:
 
     def _take(self, a: Unit, b: Unit, basis: str, why: str) -> None:
         self.found.append(Match(a, b, basis, _renamed(a, b, why)))
-        self.a.remove(a)
-        self.b.remove(b)
+        del self.a[a.path], self.b[b.path]
 
     def _same_names(self) -> None:
         """Same names and shapes, but where names are numbers that have moved."""
-        others = {unit.path: unit for unit in self.b}
-        moved = self._moved()
-        for unit in list(self.a):
-            other = others.get(unit.path)
-            base = numbered(unit.path)[0]
-            if other is not None and base not in moved and _compatible(unit, other):
-                self._take(unit, other, "name", "same name")
+        left, right = _by_base(self.a.values()), _by_base(self.b.values())
+        for base, units in left.items():
+            others = right.get(base, [])
+            if _moved(units, others):
+                for unit, other in zip(units, others, strict=True):
+                    self._take(unit, other, "name", "same name, numbered otherwise")
+                continue
+            for unit in units:
+                same = self.b.get(unit.path)
+                if same is not None and _compatible(unit, same):
+                    self._take(unit, same, "name", "same name")
 
-    def _moved(self) -> frozenset[str]:
-        """Names that are numbered otherwise: as many layers of the same shapes, other numbers."""
-        left, right = _by_base(self.a), _by_base(self.b)
-        return frozenset(
-            base
-            for base, units in left.items()
-            if [u.path for u in units] != [u.path for u in right.get(base, ())]
-            and [u.shapes for u in units] == [u.shapes for u in right.get(base, ())]
-        )
-
-    def _renumbered(self) -> None:
-        for base in sorted(self._moved()):
-            for unit, other in zip(_by_base(self.a)[base], _by_base(self.b)[base], strict=True):
-                self._take(unit, other, "name", "same name, numbered otherwise")
-
-    def _within(self) -> None:
+    def _within(self, alike: Callable[[str, str], bool]) -> None:
         """One name is the other inside of a scope: "sequential/conv2d" and "conv2d"."""
-        for ends in (_ends_alike, lambda x, y: _last(x) == _last(y)):
-            for unit in list(self.a):
-                fits = [o for o in self.b if ends(unit.path, o.path) and _compatible(unit, o)]
-                if len(fits) != 1:
-                    continue
-                back = [o for o in self.a if ends(o.path, fits[0].path) and _compatible(o, fits[0])]
-                if len(back) == 1:
-                    self._take(unit, fits[0], "name", "same name in another scope")
+        left = _grouped(self.a.values(), lambda unit: _last(unit.path))
+        right = _grouped(self.b.values(), lambda unit: _last(unit.path))
+        for last, units in left.items():
+            fits = [
+                (unit, other)
+                for unit in units
+                for other in right.get(last, ())
+                if alike(unit.path, other.path) and _compatible(unit, other)
+            ]
+            ours = Counter(unit.path for unit, _ in fits)
+            theirs = Counter(other.path for _, other in fits)
+            for unit, other in fits:
+                if ours[unit.path] == theirs[other.path] == 1:
+                    self._take(unit, other, "name", "same name in another scope")
 
     def _unique(self, key: Callable[[Unit], Hashable], basis: str, why: str) -> None:
-        left, right = _grouped(self.a, key), _grouped(self.b, key)
+        left, right = _grouped(self.a.values(), key), _grouped(self.b.values(), key)
         for one, units in left.items():
             others = right.get(one, ())
             if one is not None and len(units) == len(others) == 1:
                 self._take(units[0], others[0], basis, why)
 
-    def _content(self, unit: Unit) -> Hashable:
-        """Digests of all its values; None where nothing else has these shapes."""
-        if not any(other.shapes == unit.shapes for other in (*self.a, *self.b) if other != unit):
-            return None
-        found = [digest(tensor, self.limits) for tensor in unit.tensors]
-        return None if None in found else frozenset(Counter(found).items())
+    def _contents(self) -> Callable[[Unit], Hashable]:
+        """Digests of all of a layer's values; None where the other side has no layer like it."""
+        ours = {unit.shapes for unit in self.a.values()}
+        both = ours & {unit.shapes for unit in self.b.values()}
+
+        def content(unit: Unit) -> Hashable:
+            if unit.shapes not in both:
+                return None
+            found = [digest(tensor, self.limits) for tensor in unit.tensors]
+            return None if None in found else frozenset(Counter(found).items())
+
+        return content
 
     def _in_order(self) -> None:
-        left, right = _grouped(self.a, lambda u: u.shapes), _grouped(self.b, lambda u: u.shapes)
+        left = _grouped(self.a.values(), lambda unit: unit.shapes)
+        right = _grouped(self.b.values(), lambda unit: unit.shapes)
         for shapes, units in left.items():
             for unit, other in zip(units, right.get(shapes, ()), strict=False):
                 self._take(unit, other, "structure", "the next layer of its shapes")
+
+
+def _moved(a: Sequence[Unit], b: Sequence[Unit]) -> bool:
+    """Whether the same layers are numbered otherwise: as many, of the same shapes in turn."""
+    return [u.path for u in a] != [u.path for u in b] and [u.shapes for u in a] == [
+        u.shapes for u in b
+    ]
 
 
 def _renamed(a: Unit, b: Unit, why: str) -> str:
@@ -157,6 +167,10 @@ def _compatible(a: Unit, b: Unit) -> bool:
 
 def _ends_alike(a: str, b: str) -> bool:
     return bool(a and b) and (a.endswith(f"/{b}") or b.endswith(f"/{a}"))
+
+
+def _both(*_: str) -> bool:
+    return True
 
 
 def _last(path: str) -> str:

@@ -10,7 +10,7 @@ from inspector.model import Role, Tensor
 from inspector.pairing import content
 from inspector.pairing.layers import Match, match_layers, units_of
 from inspector.pairing.names import Names, bare, is_weight, variable_of
-from inspector.pairing.nouns import Change, Pair, Pairing, Side
+from inspector.pairing.nouns import Change, Pair, Pairing, Side, in_order
 from inspector.pairing.values import digest
 
 # Roles that have no partner: copies of what is paired, and what a graph computes or needs itself.
@@ -33,6 +33,7 @@ class _Pairs:
     layers: dict[str, str] = field(default_factory=dict)
     used_a: set[str] = field(default_factory=set)
     used_b: set[str] = field(default_factory=set)
+    serving: tuple[Mapping[str, Mapping[Role, Tensor]], ...] = ()
 
     def run(self) -> Pairing:
         names = (Names(self.a.artifact), Names(self.b.artifact))
@@ -43,10 +44,9 @@ class _Pairs:
             self._variables(found)
         self._by_content()
         self._followers(names)
-        order = {tensor.name: at for at, tensor in enumerate(self.a.artifact.tensors)}
-        pairs = [self._with_mask(pair) for pair in self.pairs]
+        self.serving = (serving(self.a), serving(self.b))
         return Pairing(
-            pairs=tuple(sorted(pairs, key=lambda pair: order[pair.a.name])),
+            pairs=in_order(map(self._with_change, self.pairs), self.a),
             only_a=tuple(t for t in self.a.artifact.tensors if t.name not in self.used_a),
             only_b=tuple(t for t in self.b.artifact.tensors if t.name not in self.used_b),
             layers=self.layers,
@@ -121,46 +121,55 @@ class _Pairs:
             and not is_weight(side.verdicts[tensor.name].role)
         ]
 
-    def _with_mask(self, pair: Pair) -> Pair:
+    def _with_change(self, pair: Pair) -> Pair:
         """The pair with its mask, and with what became of the values."""
         if not is_weight(self.a.verdicts[pair.a.name].role):
-            return replace(pair, change=cast(pair.a, pair.b))
-        mask = about(self.a, pair.a, Role.MASK)
-        other = about(self.b, pair.b, Role.MASK)
+            return replace(pair, change=retyped(pair.a, pair.b))
+        ours = self.serving[0].get(pair.a.name, {})
+        theirs = self.serving[1].get(pair.b.name, {})
+        mask, other = ours.get(Role.MASK), theirs.get(Role.MASK)
         pair = replace(pair, mask=mask or other, mask_of_a=mask is not None)
         change = content.turned(pair.a, pair.b, self.limits)
-        if change is None and pair.a.shape == pair.b.shape and pair.a.dtype == pair.b.dtype:
-            change = self._made(pair, mask if other is None else None)
-        return replace(pair, change=change or cast(pair.a, pair.b))
+        if change is None and (pair.a.shape, pair.a.dtype) == (pair.b.shape, pair.b.dtype):
+            gone = {role: tensor for role, tensor in ours.items() if role not in theirs}
+            change = self._made(pair, gone)
+        return replace(pair, change=change or retyped(pair.a, pair.b))
 
-    def _made(self, pair: Pair, mask: Tensor | None) -> Change | None:
-        """What was done to the values of `a` on purpose, if that and nothing less makes `b`."""
-        if mask is not None:
-            return content.masked(pair.a, pair.b, mask, self.limits)
-        centroids = about(self.a, pair.a, Role.CENTROIDS)
-        indices = about(self.a, pair.a, Role.CLUSTER_INDICES)
-        if centroids is None or indices is None or about(self.b, pair.b, Role.CENTROIDS):
-            return None
-        return content.clustered(pair.a, pair.b, centroids, indices, self.limits)
+    def _made(self, pair: Pair, gone: Mapping[Role, Tensor]) -> Change | None:
+        """What was done to the values of `a` on purpose, if that and nothing less makes `b`.
+
+        gone: what served `a` and has no partner on the other side.
+        """
+        if Role.MASK in gone:
+            return content.masked(pair.a, pair.b, gone[Role.MASK], self.limits)
+        if Role.CENTROIDS in gone and Role.CLUSTER_INDICES in gone:
+            parts = gone[Role.CENTROIDS], gone[Role.CLUSTER_INDICES]
+            return content.clustered(pair.a, pair.b, *parts, self.limits)
+        return None
 
 
-def cast(a: Tensor, b: Tensor) -> Change | None:
+def retyped(a: Tensor, b: Tensor) -> Change | None:
     """The change of dtype; None where there is none."""
     if a.dtype == b.dtype:
         return None
-    return Change("cast", f"{a.dtype} to {b.dtype}")
+    # Floats are made integers; the way back would be lossless.
+    back = a.real is not None and b.real is None
+    kind = "cast" if (a.real is None) == (b.real is None) else "quantized"
+    return Change(
+        kind, f"{b.dtype} to {a.dtype}" if back else f"{a.dtype} to {b.dtype}", backwards=back
+    )
 
 
-def about(side: Side, tensor: Tensor, role: Role) -> Tensor | None:
-    """The tensor of a role that serves this one: its mask, its centroids."""
-    for one in side.artifact.tensors:
-        verdict = side.verdicts[one.name]
-        if verdict.role is not role or verdict.about is None:
-            continue
-        target = side.verdicts.get(verdict.about)
-        if tensor.name in (verdict.about, target.alias_of if target is not None else None):
-            return one
-    return None
+def serving(side: Side) -> Mapping[str, Mapping[Role, Tensor]]:
+    """Name of a weight -> what serves it, by role: its mask, its centroids."""
+    found: dict[str, dict[Role, Tensor]] = {}
+    for tensor in side.artifact.tensors:
+        verdict = side.verdicts[tensor.name]
+        if verdict.about is not None:
+            target = side.verdicts.get(verdict.about)
+            name = (target.alias_of if target is not None else None) or verdict.about
+            found.setdefault(name, {}).setdefault(verdict.role, tensor)
+    return found
 
 
 @dataclass(slots=True)

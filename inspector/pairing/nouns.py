@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from inspector.model import Artifact, Tensor, Verdict
@@ -173,6 +173,12 @@ class Pairing:
     gone_a: Mapping[str, str] = field(default_factory=dict)
     gone_b: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_order(pairs: Iterable[Pair], side: Side) -> tuple[Pair, ...]:
+    """Pairs in the order that `side`, whose tensors come first, has them."""
+    order = {tensor.name: at for at, tensor in enumerate(side.artifact.tensors)}
+    return tuple(sorted(pairs, key=lambda pair: order[pair.a.name]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from inspector.limits import DEFAULT, Limits
 from inspector.model import Role
 from inspector.pairing.converted import match_converted
 from inspector.pairing.match import match
-from inspector.pairing.nouns import Pair, Pairing, Side
+from inspector.pairing.nouns import Pair, Pairing, Side, in_order
 
 _LITE = "tflite"
 # What stripping takes away: the artifact that has it came first.
@@ -23,7 +23,7 @@ def pair(a: Side, b: Side, limits: Limits = DEFAULT) -> Pairing:
     cannot be.
     """
     if _place(b) < _place(a):
-        return flipped(pair(b, a, limits))
+        return flipped(pair(b, a, limits), a)
     if b.artifact.format == _LITE != a.artifact.format:
         return match_converted(a, b, limits)
     return match(a, b, limits)
@@ -37,12 +37,10 @@ def _place(side: Side) -> int:
     return int(stripped)
 
 
-def flipped(found: Pairing) -> Pairing:
-    """The same with the sides exchanged."""
-    order = [tensor.name for tensor in (*(p.b for p in found.pairs),)]
-    pairs = sorted(map(_flipped, found.pairs), key=lambda one: order.index(one.a.name))
+def flipped(found: Pairing, b: Side) -> Pairing:
+    """The same with the sides exchanged; `b` is the one that comes first then."""
     return Pairing(
-        pairs=tuple(pairs),
+        pairs=in_order(map(_flipped, found.pairs), b),
         only_a=found.only_b,
         only_b=found.only_a,
         gone_a=found.gone_b,
