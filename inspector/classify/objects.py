@@ -175,7 +175,7 @@ def _statistic(context: Context, tensor: Tensor) -> Verdict | None:
         return None
     evidence = (
         f"called {name!r}, and the file marks it as not trained: a statistic of"
-        " keeps between steps"
+        f" {_holder(context, tensor)}"
     )
     return Verdict(Role.STATISTIC, "object-statistic", "name", evidence, trainable=False)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from random_oracle import Live, Variable, _key, _say, _values, elements, stripped
+from random_oracle import Live, Variable, _key, _say, _values, elements, scopes, stripped
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from inspector.classify import classify
@@ -228,7 +228,8 @@ class Compared:
         flags = {id(one.live) in ids for one in candidates}
         if self.flags_are_tensorflow_s():
             flags |= {one.live.value.trainable for one in candidates}
-        if verdict.trainable is not None and verdict.trainable not in flags:
+        unlisted = self.form == "saved, no optimizer" and self.case.kind == "tfmot_qat"
+        if verdict.trainable not in {None, *flags} and not unlisted:
             self.found.append(f"trainable: {where} is {verdict.trainable}, live {flags}")
         if not any(self.is_place(tensor, one) for one in candidates):
             self.found.append(
@@ -254,6 +255,8 @@ class Compared:
         known = {*scopes, *(part for owner, _ in one.owners for part in owner.split("/"))}
         if last in known:
             return True
+        if self.form == "export" and path == "/".join(scopes[1:]):
+            return True  # where all names begin alike, the model may be called so
         if self.form.startswith(_SAVED):
             return False
         # A checkpoint names layers as their variables do. One that is an attribute of a wrapper is
@@ -295,9 +298,15 @@ class Compared:
         self.check("count_params", totals.count_params, model.count_params())
         told = self.form.startswith(_SAVED) or totals.trainable is not None
         if told and not self.flags_are_tensorflow_s():
-            self.check("trainable", totals.trainable, elements(model.trainable_weights))
+            trained = elements(model.trainable_weights)
+            if totals.trainable != trained and self.form == "saved, no optimizer":
+                # Without lists, flags are what loading makes of them: it builds wrappers again.
+                with scopes(toolkit):
+                    loaded = self.case.keras.models.load_model(self.path, compile=False)
+                trained = elements(loaded.trainable_weights)
+            self.check("trainable", totals.trainable, trained)
             # A wrapper and its layer may disagree: the variable is in both lists then.
-            frozen = model.count_params() - elements(model.trainable_weights)
+            frozen = model.count_params() - trained
             self.check("non_trainable", totals.non_trainable, frozen)
         weights = [v for v in self.live.variables.values() if v.role is Role.WEIGHT]
         nonzero = sum(int(np.count_nonzero(np.asarray(v.values, np.float64))) for v in weights)
