@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import fnmatch
 import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, Limits
-from inspector.model import Artifact, Measurement, Problem, Role, Section, Severity, Tensor, Verdict
+from inspector.lookup import find
+from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
 from inspector.storage import numpy_dtype
-from inspector.words import keyless
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
     from inspector.count import Counted
+    from inspector.live.runner import LiveCounts
     from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
     from inspector.ties import Tie
 
-_CANDIDATES = 20  # an ambiguous name lists this many of the tensors it could mean
 _BARS = 20  # of a histogram at most
 
 
@@ -48,6 +47,21 @@ class Silent:
 
     def finish(self) -> None:
         """Nothing to show."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """How to ask live TensorFlow.
+
+    python: one that has it, or the folder of its environment; else $INSPECT_LIVE_PYTHON, else this
+    one. timeout: seconds for all artifacts; memory: bytes that the process may take. allow_code:
+    load even what could run code of the artifact.
+    """
+
+    python: str | None = None
+    timeout: float = DEFAULT.live_seconds
+    memory: int = DEFAULT.live_bytes
+    allow_code: bool = False
 
 
 def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Opened:  # noqa: A001
@@ -133,6 +147,7 @@ def reconcile(
     *,
     measure: bool = True,
     gzip: bool = False,
+    live: LiveOptions | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Report:
@@ -140,70 +155,47 @@ def reconcile(
 
     other: the same model stripped, converted or saved in another format: every weight is held
     against its partner in it. measure: read the values, for zeros and the sizes they allow (of two
-    artifacts values are always compared); gzip: deflate them too. Raises ArtifactError when reading
-    fails.
+    artifacts values are always compared); gzip: deflate them too; live: ask real TensorFlow for the
+    same counts, in a process of its own. Raises ArtifactError when reading fails, LiveUnavailable
+    where there is no TensorFlow, CodeRefused and LiveError.
     """
     from inspector.assemble import build_show
-    from inspector.assemble_reconciliation import build_alone, build_between, known
+    from inspector.assemble_reconciliation import build_alone, build_between, known, with_live
+    from inspector.reconcile import against
     from inspector.report import report
 
-    watching = progress or Silent()
-    with open(path, limits=limits) as opened:
-        one = _examine(opened.artifact, measure, limits, None, watching)
+    paths = [path] if other is None else [path, other]
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
+        # First of all: what could run code is refused before anything is measured.
+        said = () if live is None else _ask(paths, opened, live)
+        each = [_examine(one, measure, limits, None, progress or Silent()) for one in opened]
         if other is None:
-            found = build_alone(*one[:4], gzip=gzip, limits=limits)
-            return report("reconcile", (build_show(*one),), reconciliation=found)
-        with open(other, limits=limits) as again:
-            two = _examine(again.artifact, measure, limits, None, watching)
-            found = build_between(known(*one[:3]), known(*two[:3]), limits)
-            return report("reconcile", (build_show(*one), build_show(*two)), reconciliation=found)
+            found = build_alone(*each[0][:4], gzip=gzip, limits=limits)
+        else:
+            a, b = (known(*one[:3]) for one in each)
+            found = build_between(a, b, limits)
+        if live is not None:
+            answers = [
+                (os.fspath(at), against(artifact, counted, counts))
+                for at, (artifact, _, counted, *_), counts in zip(paths, each, said, strict=True)
+            ]
+            found = with_live(found, answers)
+        return report("reconcile", tuple(build_show(*one) for one in each), reconciliation=found)
 
 
-def find(artifact: Artifact, wanted: str) -> Tensor:
-    """The tensor that `wanted` names. Raises UsageError, with candidates where there are some."""
-    for matches in _MATCHES:
-        hits = [tensor for tensor in artifact.tensors if matches(tensor, wanted)]
-        # A variable's slots and copies have its name in theirs.
-        hits = [one for one in hits if _is_model_s_own(one)] or hits
-        if len(hits) == 1:
-            return hits[0]
-        if hits:
-            names = "".join(f"\n  {_candidate(tensor)}" for tensor in hits[:_CANDIDATES])
-            more = len(hits) - _CANDIDATES
-            rest = f"\n  and {more:,} more" if more > 0 else ""
-            raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
-    slot, of, served = wanted.partition(" of ")
-    if of:
-        known = spoken(find(artifact, served))
-        for tensor in artifact.tensors:
-            if tensor.variable == slot and tensor.slot_of in known:
-                return tensor
-    raise UsageError(
-        f"{wanted!r} names no tensor of {artifact.path}; "
-        f"`inspect {shlex.quote(artifact.path)} --tensors` lists them"
+def _ask(
+    paths: Sequence[str | os.PathLike[str]], artifacts: Sequence[Artifact], live: LiveOptions
+) -> tuple[LiveCounts, ...]:
+    from inspector.live.runner import run_live_many
+
+    return run_live_many(
+        [(os.fspath(path), artifact) for path, artifact in zip(paths, artifacts, strict=True)],
+        python=live.python,
+        timeout=live.timeout,
+        memory=live.memory,
+        allow_code=live.allow_code,
     )
-
-
-def _is_model_s_own(tensor: Tensor) -> bool:
-    return tensor.section is not Section.OPTIMIZER and tensor.repeats is None
-
-
-def _candidate(tensor: Tensor) -> str:
-    """How to name it, and what it is of where that does not say it."""
-    name = keyless(tensor.name)
-    of = "/".join(filter(None, (tensor.layer, tensor.variable)))
-    told = not tensor.variable or name.partition(":")[0].endswith(of)
-    return name if told else f"{name}  ({of})"
-
-
-def spoken(tensor: Tensor) -> tuple[str, ...]:
-    """The names that people know a tensor by, its path in the artifact first."""
-    names = [tensor.name, keyless(tensor.name), *tensor.links]
-    if tensor.stored_name:
-        names.append(tensor.stored_name)
-    if tensor.variable:
-        names.append(f"{tensor.layer}/{tensor.variable}" if tensor.layer else tensor.variable)
-    return tuple(names)
 
 
 def confirm(
@@ -366,33 +358,3 @@ def _not_binary(mask: Tensor, found: Measurement, path: str) -> Problem:
         f"from {found.minimum} to {found.maximum}, not 0 and 1 alone",
         path,
     )
-
-
-def _ends_with(tensor: Tensor, wanted: str) -> bool:
-    return any(name.endswith(f"/{wanted}") for name in spoken(tensor))
-
-
-def _lies_within(tensor: Tensor, wanted: str) -> bool:
-    """Whether it is called so by a layer around its own: a wrapper, as the table of layers has."""
-    layer, _, variable = wanted.rpartition("/")
-    same = tensor.variable is not None and tensor.variable == variable.removesuffix(":0")
-    return same and bool(layer) and _of_layer(tensor, layer)
-
-
-def _of_layer(tensor: Tensor, wanted: str) -> bool:
-    return tensor.layer is not None and f"/{wanted}/" in f"/{tensor.layer}/"
-
-
-def _globs(tensor: Tensor, wanted: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, wanted) for name in spoken(tensor))
-
-
-# How a tensor may be named; the first way that matches any decides.
-_MATCHES: tuple[Callable[[Tensor, str], bool], ...] = (
-    lambda tensor, wanted: tensor.name == wanted,
-    lambda tensor, wanted: wanted in spoken(tensor),
-    _ends_with,
-    _lies_within,
-    _globs,
-    _of_layer,
-)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -13,11 +13,13 @@ from inspector.assemble import extreme
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Measurement
 from inspector.reconcile import (
+    Against,
     Alone,
     Held,
     Known,
     Line,
     Odd,
+    Row,
     between,
     deflated,
     how,
@@ -27,6 +29,7 @@ from inspector.reconcile import (
     staying,
     story,
     story_between,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +112,38 @@ def build_between(a: Known, b: Known, limits: Limits = DEFAULT) -> r.Reconciliat
             for one in found.gone
         ),
     )
+
+
+def with_live(found: r.Reconciliation, answers: Sequence[tuple[str, Against]]) -> r.Reconciliation:
+    """What TensorFlow said of each artifact, by its path, beside what the files say."""
+    several = len(answers) > 1
+    said = (f"{path}: {verdict(one)}" if several else verdict(one) for path, one in answers)
+    return replace(found, live=_all_live(answers), answer=(*found.answer, *said))
+
+
+def _all_live(answers: Iterable[tuple[str, Against]]) -> r.Live:
+    artifacts = tuple(_live(path, found) for path, found in answers)
+    known = [one.residual for one in artifacts if one.residual is not None]
+    refused = any(one.error is not None for one in artifacts)
+    return r.Live(artifacts, sum(known) if known and not refused else None)
+
+
+def _live(path: str, found: Against) -> r.LiveArtifact:
+    return r.LiveArtifact(
+        path=path,
+        loader=found.loader,
+        versions=dict(found.versions),
+        error=found.error,
+        totals=tuple(map(_row, found.totals)),
+        layers=tuple(map(_row, found.layers)),
+        tensors=None if found.tensors is None else _row(found.tensors),
+        unlike=found.unlike,
+        residual=found.residual,
+    )
+
+
+def _row(row: Row) -> r.LiveRow:
+    return r.LiveRow(row.what, row.file, row.live, row.residual, row.reason)
 
 
 def _of_two(a: Line, b: Line) -> r.ReconciliationLine:

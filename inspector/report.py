@@ -373,9 +373,51 @@ class PredictedReport(Struct, frozen=True):
     what: str
 
 
+class LiveRow(Struct, frozen=True):
+    """One number twice, in elements. residual: TensorFlow's less the file's, null where either is
+    unknown; reason says why.
+    """
+
+    what: str
+    file: int | None
+    tensorflow: int | None
+    residual: int | None
+    reason: str | None
+
+
+class LiveArtifact(Struct, frozen=True):
+    """What live TensorFlow says of one artifact.
+
+    loader: what loaded it, and its version; versions: of all packages; error: why it refused, in
+    its own words, null where it did not. totals and layers: a row each; tensors: of all elements
+    that it lists, null where it lists none; unlike: single tensors that do not fit. residual:
+    elements of difference over all rows, null where no row has both numbers.
+    """
+
+    path: str
+    loader: str
+    versions: dict[str, str]
+    error: str | None
+    totals: tuple[LiveRow, ...]
+    layers: tuple[LiveRow, ...]
+    tensors: LiveRow | None
+    unlike: tuple[str, ...]
+    residual: int | None
+
+
+class Live(Struct, frozen=True):
+    """What live TensorFlow says. residual: over all artifacts, null where there was nothing to hold
+    against each other, or it refused one.
+    """
+
+    artifacts: tuple[LiveArtifact, ...]
+    residual: int | None
+
+
 class Reconciliation(Struct, frozen=True):
     """The arithmetic between counts. residual: what it leaves unexplained, 0 when it balances.
 
+    live: what TensorFlow says, null where it was not asked; it has a residual of its own.
     answer: the same in words; odd: what the residual is made of. sizes: null where values were not
     read; predicted: null where stripping would change nothing, or there is no stripping. pairs,
     gone: of two artifacts, every variable of the models that both have, and every weight that one
@@ -383,7 +425,7 @@ class Reconciliation(Struct, frozen=True):
     """
 
     lines: tuple[ReconciliationLine, ...]
-    live: dict[str, Any] | None
+    live: Live | None
     residual: int | None
     answer: tuple[str, ...] = ()
     odd: tuple[OddReport, ...] = ()

@@ -3,6 +3,7 @@
 The residual is what no line explains; it must be 0.
 """
 
+from inspector.reconcile.against import Against, Row, against, verdict
 from inspector.reconcile.between import Between, Gone, Held, Known, between
 from inspector.reconcile.lines import Line, Lines, Odd, lines_of
 from inspector.reconcile.predict import Predicted, predict, staying
@@ -11,6 +12,7 @@ from inspector.reconcile.words import Alone, story
 from inspector.reconcile.words_between import how, story_between
 
 __all__ = [
+    "Against",
     "Alone",
     "Between",
     "Gone",
@@ -20,7 +22,9 @@ __all__ = [
     "Lines",
     "Odd",
     "Predicted",
+    "Row",
     "Sizes",
+    "against",
     "between",
     "deflated",
     "how",
@@ -30,4 +34,5 @@ __all__ = [
     "staying",
     "story",
     "story_between",
+    "verdict",
 ]

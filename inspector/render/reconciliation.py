@@ -10,7 +10,7 @@ from inspector.render.printable import optional, safe, shorten, value
 from inspector.render.rows import Table
 from inspector.render.style import Style
 from inspector.render.table import Column
-from inspector.report import PairReport, Reconciliation, Report, SizesReport
+from inspector.report import LiveArtifact, PairReport, Reconciliation, Report, SizesReport
 from inspector.words import count, keyless, number
 
 Numbers = tuple[str, int, Sequence[int | None]]
@@ -47,8 +47,26 @@ def sentences(found: Reconciliation) -> list[str]:
 def tables(found: Reconciliation) -> list[Table]:
     """The tables of a reconciliation that have a row."""
     two = any(line.other is not None for line in found.lines)
-    made = (_both(found) if two else _lines(found), _pairs(found))
+    made = [_both(found) if two else _lines(found), _pairs(found)]
+    if found.live:
+        several = len(found.live.artifacts) > 1
+        made += [_live(one, one.path if several else "") for one in found.live.artifacts]
     return [table for table in made if table.rows]
+
+
+def _live(found: LiveArtifact, path: str) -> Table:
+    """What the file says, what TensorFlow says, and the difference."""
+    columns = (
+        Column(path or "the same, live", keep=100, words=True, least=20),
+        Column("the file", keep=90),
+        Column("TensorFlow" if found.loader in ("", "none") else found.loader, keep=91),
+        Column("residual", keep=99),
+    )
+    rows = [
+        (row.what, optional(row.file), optional(row.tensorflow), optional(row.residual))
+        for row in (*found.totals, *found.layers, *((found.tensors,) if found.tensors else ()))
+    ]
+    return Table(columns, tuple(rows))
 
 
 def _lines(found: Reconciliation) -> Table:
@@ -160,20 +178,26 @@ def _equal(pair: PairReport) -> str:
 
 def balance(found: Reconciliation) -> str:
     """The residual in a line."""
+    own = "0"
     if found.residual is None:
-        return "residual: unknown"
-    if not found.residual:
-        return "residual: 0"
-    return f"residual: {count(found.residual, 'element')} that nothing explains"
+        own = "unknown"
+    elif found.residual:
+        own = f"{count(found.residual, 'element')} that nothing explains"
+    if found.live is None:
+        return f"residual: {own}"
+    live = found.live.residual
+    if live is None:
+        return f"residual: {own}; against TensorFlow: unknown"
+    return f"residual: {own}; against TensorFlow: {count(live, 'element') if live else 0}"
 
 
 def oddities(found: Reconciliation) -> list[str]:
     """What the residual is made of, a line each."""
-    lines = []
-    for odd in found.odd[:_ODD]:
-        where = f"{odd.tensor}: " if odd.tensor else ""
-        lines.append(shorten(safe(keyless(f"{where}{odd.message}")), LONGEST))
-    more = len(found.odd) - _ODD
+    texts = [f"{odd.tensor}: {odd.message}" if odd.tensor else odd.message for odd in found.odd]
+    for one in found.live.artifacts if found.live else ():
+        texts += one.unlike
+    lines = [shorten(safe(keyless(text)), LONGEST) for text in texts[:_ODD]]
+    more = len(texts) - _ODD
     return lines + ([f"... and {number(more)} more (all in --format json)"] if more > 0 else [])
 
 
