@@ -101,6 +101,17 @@ def test_an_integer_kernel_s_scale_is_told_by_the_gradient_that_both_are_handed_
     assert verdict(scale).role is Role.WEIGHT  # nothing of integers beside it
 
 
+def test_bytes_that_are_taken_apart_in_halves_are_a_kernel():
+    """Keras 3's int4: (x & 15) and (x >> 4) of each byte."""
+    low, high = Use("BitwiseAnd", 0, "dense/and"), Use("RightShift", 0, "dense/shift")
+    found = verdict(frozen("dense", low, high, dtype="int8"))
+    assert (found.role, found.rule) == (Role.WEIGHT, "graph-packed")
+    assert verdict(frozen("dense", low, dtype="int8")).role is Role.CONSTANT
+    assert verdict(frozen("dense", low, high, dtype="int64")).role is Role.CONSTANT
+    shifts = [replace(one, input=1) for one in (low, high)]
+    assert verdict(frozen("dense", *shifts, dtype="int8")).role is Role.CONSTANT
+
+
 def test_a_constant_as_large_as_the_variable_it_multiplies_is_no_weight():
     """What preserves sparsity in clustering and quantization-aware training."""
     product = Use("Mul", 0, "quant_dense/Mul")

@@ -104,6 +104,16 @@ def _array(tensor: Tensor) -> Verdict | None:
     return None
 
 
+def _packed(tensor: Tensor) -> Verdict | None:
+    halves = {"RightShift": "", "BitwiseAnd": ""}
+    halves |= {use.op: use.node for use in tensor.uses if use.op in halves and use.input == 0}
+    if tensor.dtype not in {"int8", "uint8"} or rank(tensor) < 2 or not all(halves.values()):
+        return None
+    low, high = halves["BitwiseAnd"], halves["RightShift"]
+    evidence = f"both halves of its bytes are taken, by {low} and {high}: two values of 4 bits each"
+    return verdict(tensor, Role.WEIGHT, "graph-packed", evidence, _trained(tensor))
+
+
 def _opaque(tensor: Tensor) -> Verdict | None:
     if not _is_array(tensor):
         return None
@@ -244,6 +254,14 @@ _ALONE: tuple[Rule, ...] = (
         "numbers.",
         "dense/kernel, read by MatMul at input 1",
         by_uses(_weight),
+    ),
+    Rule(
+        "graph-packed",
+        "a kernel of 4 bits a value, two to a byte",
+        "An array of bytes that the graph takes apart, by a mask and by a shift. Keras 3's int4 "
+        "layers are called so.",
+        "dense/kernel, read by BitwiseAnd and by RightShift",
+        by_uses(_packed),
     ),
     Rule(
         "graph-statistic",

@@ -228,7 +228,7 @@ class Compared:
         flags = {id(one.live) in ids for one in candidates}
         if self.flags_are_tensorflow_s():
             flags |= {one.live.value.trainable for one in candidates}
-        unlisted = self.form == "saved, no optimizer" and self.case.kind == "tfmot_qat"
+        unlisted = self.form.startswith("saved, no") and self.case.kind == "tfmot_qat"
         if verdict.trainable not in {None, *flags} and not unlisted:
             self.found.append(f"trainable: {where} is {verdict.trainable}, live {flags}")
         if not any(self.is_place(tensor, one) for one in candidates):
@@ -299,7 +299,7 @@ class Compared:
         told = self.form.startswith(_SAVED) or totals.trainable is not None
         if told and not self.flags_are_tensorflow_s():
             trained = elements(model.trainable_weights)
-            if totals.trainable != trained and self.form == "saved, no optimizer":
+            if totals.trainable != trained and self.form.startswith("saved, no"):
                 # Without lists, flags are what loading makes of them: it builds wrappers again.
                 with scopes(toolkit):
                     loaded = self.case.keras.models.load_model(self.path, compile=False)
