@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from inspector.model import GROUP_OF, Group, Role
 from inspector.pairing import Agreement
-from inspector.reconcile.between import Between, Held
+from inspector.reconcile.between import Between, Gone, Held
 from inspector.reconcile.lines import Line
 from inspector.reconcile.words import apiece, spelled
 from inspector.words import count, listing, number, percent
 
-_NAMED = 3  # reasons, and layers, that a sentence spells out
+_NAMED = 4  # variables that a sentence names
 
 
 def story_between(found: Between) -> tuple[str, ...]:
@@ -63,18 +63,52 @@ def _elements(found: Between) -> Iterable[str]:
     b = _of_model(line for _, line in found.lines)
     if a == b:
         yield f"Both have {count(a, 'parameter')} of the model."
-        return
-    most, least, who = (a, b, "A") if a > b else (b, a, "B")
-    difference = f"{number(most)} - {number(least)} = {number(most - least)}"
-    yield f"{difference}: so many elements of weights and statistics {who} has more."
+    else:
+        most, least, who, other = (a, b, "A", "B") if a > b else (b, a, "B", "A")
+        here, there = _reasons(found, who), _reasons(found, other)
+        parts = [f"{number(size)} {why}" for why, size in here.items()]
+        parts += [f"less {number(size)} of {other}, {why}" for why, size in there.items()]
+        rest = most - least - sum(here.values()) + sum(there.values())
+        if rest:
+            parts.append(f"{number(rest)} more in {who}")
+        yield f"{number(most)} - {number(least)} = {number(most - least)}: {', '.join(parts)}."
+    for known, name, first in ((found.a, "A", 0), (found.b, "B", 1)):
+        added = [
+            pair[first]
+            for pair in found.lines
+            if pair[first].counted and not _is_of_model(pair[first])
+        ]
+        if known.count_params is not None and added:
+            extra = sum(line.counted or 0 for line in added)
+            words = ", ".join(apiece(line) for line in added)
+            yield (
+                f"Keras counts {number(known.count_params)} in {name}, {number(extra)} of which are"
+                f" not of the model: {words}."
+            )
+
+
+def _reasons(found: Between, of: str) -> dict[str, int]:
+    """Elements that one side has alone, by the reason in words."""
+    result: dict[str, int] = {}
+    for one in found.gone:
+        if one.of == of and one.why:
+            why = _reason(one.why)
+            result[why] = result.get(why, 0) + one.tensor.stored_elements
+    return result
+
+
+def _reason(why: str) -> str:
+    """A reason without the tensor that it names: "folded into other weights"."""
+    head, into, _ = why.partition(" into ")
+    return f"{head} into other weights" if into else why
 
 
 def _of_model(lines: Iterable[Line]) -> int:
-    return sum(
-        line.elements
-        for line in lines
-        if line.role is not None and GROUP_OF[line.role] is Group.WEIGHT
-    )
+    return sum(line.elements for line in lines if _is_of_model(line))
+
+
+def _is_of_model(line: Line) -> bool:
+    return line.role is not None and GROUP_OF[line.role] is Group.WEIGHT
 
 
 def _values(found: Between) -> Iterable[str]:
@@ -125,19 +159,19 @@ def _loss(held: Sequence[Held]) -> Iterable[str]:
         yield f"Quantized ones are off by at most {max(steps):.2f} steps of their scale{noise}."
     floats = [one for one in found if one.in_scale_units is None and one.largest is not None]
     if floats:
-        yield f"Others are off by at most {max(one.largest or 0.0 for one in floats):.3g}."
+        who = "Others" if steps else "Those"
+        yield f"{who} are off by at most {max(one.largest or 0.0 for one in floats):.3g}."
 
 
 def _changes(found: Between) -> Iterable[str]:
-    kinds = Counter(one.pair.change.words for one in found.held if one.pair.change is not None)
+    """What conversion did to how many weights, each step by itself."""
+    kinds: Counter[str] = Counter()
+    for one in found.held:
+        if one.pair.change is not None:
+            kinds.update(dict.fromkeys(one.pair.change.kind.split(" + "), 1))
     if kinds:
-        parts = [
-            f"{spelled(times, '', '').strip()} {words}"
-            for words, times in kinds.most_common(_NAMED)
-        ]
-        more = len(kinds) - _NAMED
-        rest = f", and {spelled(more, 'more way', 'more ways')}" if more > 0 else ""
-        yield f"Changed on the way: {'; '.join(parts)}{rest}."
+        parts = [f"{spelled(times, '', '').strip()} {kind}" for kind, times in kinds.items()]
+        yield f"Changed on the way: {', '.join(parts)}."
 
 
 def _masks(found: Between) -> Iterable[str]:
@@ -178,16 +212,20 @@ def _agreed(found: Between) -> list[tuple[Held, Agreement]]:
 
 def _gone(found: Between) -> Iterable[str]:
     """What only one has, and why."""
-    reasons = Counter((one.of, one.why) for one in found.gone if one.why)
-    if not reasons:
-        return
-    parts = [
-        f"{spelled(times, 'tensor', 'tensors')} of {of} {why}"
-        for (of, why), times in reasons.most_common(_NAMED)
-    ]
-    more = len(reasons) - _NAMED
-    rest = f"; and {spelled(more, 'more reason', 'more reasons')}" if more > 0 else ""
-    yield f"Without a partner, and explained: {'; '.join(parts)}{rest}."
+    groups: dict[tuple[str, str], list[Gone]] = {}
+    for one in found.gone:
+        if one.why:
+            groups.setdefault((one.of, _reason(one.why)), []).append(one)
+    for (of, why), gone in groups.items():
+        size = sum(one.tensor.stored_elements for one in gone)
+        names = sorted({one.tensor.variable for one in gone if one.tensor.variable})
+        which = f": {listing(names)}" if 0 < len(names) <= _NAMED else ""
+        words = spelled(len(gone), "tensor", "tensors").capitalize()
+        yield f"{words} of {of} ({count(size, 'element')}) {_verb(len(gone))} {why}{which}."
+
+
+def _verb(number_of: int) -> str:
+    return "is" if number_of == 1 else "are"
 
 
 def _training(found: Between) -> Iterable[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.options import RenderOptions
-from inspector.render.printable import optional, safe, shorten, value
+from inspector.render.printable import optional, safe, shorten
 from inspector.render.rows import Table
 from inspector.render.style import Style
 from inspector.render.table import Column
@@ -123,7 +123,7 @@ def _sums(
 
 
 _OF_MODEL = ("weight", "statistic", "unknown")
-_AGREES = {"bits": "bit for bit", "values": "by value", "unread": "cannot be read"}
+_AGREES = {"bits": "bit for bit", "values": "by value", "unread": "unreadable", "differs": "NO"}
 
 
 def _pairs(found: Reconciliation) -> Table:
@@ -136,12 +136,12 @@ def _pairs(found: Reconciliation) -> Table:
     changed = any(pair.change for pair in shown)
     columns = (
         Column("A", keep=100, words=True, least=20),
-        Column("B", keep=50, words=True, least=20),
+        Column("B", keep=75, words=True, least=20),
         Column("elements", keep=60),
         Column("zeros A", keep=80),
         Column("zeros B", keep=81),
-        *((Column("change", keep=70, words=True, least=12),) if changed else ()),
-        Column("equal", keep=99, words=True, least=16),
+        *((Column("change", keep=70, words=True, least=18),) if changed else ()),
+        Column("equal", keep=99, words=True),
     )
     rows = tuple(
         (
@@ -165,15 +165,13 @@ def _called(name: str, layer: str | None, variable: str | None) -> str:
 
 
 def _equal(pair: PairReport) -> str:
-    """How the values agree: "bit for bit", "within 0.50 steps, 47.9 dB", "within 1.2e-07"."""
-    if pair.agrees == "differs":
-        return f"NO: {pair.why_not or 'values differ'}"
+    """How the values agree: "bit for bit", "0.50 steps off, 47.9 dB", "1.2e-07 off"."""
     if pair.agrees in _AGREES:
         return _AGREES[pair.agrees]
     if isinstance(pair.in_scale_units, (int, float)):
         noise = f", {pair.snr_db:.1f} dB" if isinstance(pair.snr_db, (int, float)) else ""
-        return f"within {pair.in_scale_units:.2f} steps{noise}"
-    return f"within {value(pair.largest)}"
+        return f"{pair.in_scale_units:.2f} steps off{noise}"
+    return f"{pair.largest:.2e} off" if isinstance(pair.largest, float) else "close"
 
 
 def balance(found: Reconciliation) -> str:
