@@ -233,6 +233,9 @@ class _Tally:
         if values:
             return None
         if after.real is not None and self.steps is not None:
+            if self.clipped and not (pair.change is not None and pair.change.clips):
+                many = "1 value is" if self.clipped == 1 else f"{self.clipped:,} values are"
+                return f"{many} past the range of its integers"
             most = _HALF_NIBBLE if after.dtype.endswith("int4") else _HALF_STEP
             if self.steps <= most:
                 return None

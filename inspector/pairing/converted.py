@@ -9,10 +9,10 @@ kept, and `agreement` says what is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inspector.limits import Limits
-from inspector.model import Tensor
+from inspector.model import Role, Tensor
 from inspector.pairing.agree import agreement, probe
 from inspector.pairing.fits import BIAS_OF, KERNELS, Fit, fits
 from inspector.pairing.hints import Hints
@@ -64,6 +64,7 @@ class _Converted:
     places: dict[str, int] = field(default_factory=dict)
     sizes: dict[int, list[tuple[int, Unit, Tensor]]] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
+    learned: bool = False
     hints: Hints = field(init=False)
 
     def run(self) -> Pairing:
@@ -95,6 +96,8 @@ class _Converted:
             for tensor in unit.tensors:
                 self.owner[tensor.name] = unit
                 self.sizes.setdefault(tensor.elements, []).append((at, unit, tensor))
+        # Quantization-aware training learns ranges, and the last step may leave weights past them.
+        self.learned = any(v.role is Role.QUANT_PARAM for v in self.a.verdicts.values())
         self.weights = {tensor.name: tensor for tensor in self.b.artifact.tensors}
 
     def _is_weight(self, tensor: Tensor) -> bool:
@@ -297,6 +300,8 @@ class _Converted:
                 self.gone_b[tensor.name] = "zeros, which the operator asks for"
 
     def _pair(self, one: _Candidate, tensor: Tensor, change: Change | None) -> Pair:
+        if change is not None and self.learned:
+            change = replace(change, clips=True)
         why = "named in the file" if one.hinted else "by its values"
         return Pair(one.tensor, tensor, why, "name" if one.hinted else "content", change)
 

@@ -122,7 +122,8 @@ class Change:
         axes: as numpy.transpose takes them; part: what was cut out before that;
         shape: of the result. value: what was done to the values first. words: one phrase for
         people. expected: a conversion does this on purpose; False where only the values say so.
-    backwards: the pair's `a` is made of its `b`, not `b` of `a`.
+    backwards: the pair's `a` is made of its `b`, not `b` of `a`. clips: the range of its integers
+    was learned, so that values past it are cut off.
     """
 
     kind: str
@@ -133,6 +134,7 @@ class Change:
     value: Value | None = None
     expected: bool = True
     backwards: bool = False
+    clips: bool = False
 
 
 @dataclass(frozen=True, slots=True)
