@@ -372,6 +372,15 @@ def test_a_weight_that_a_quantization_wrapper_keeps_is_trained_though_its_layer_
     assert of(centroids).trainable is True
 
 
+def test_a_wrapper_trains_a_variable_of_its_own_though_the_layer_inside_is_frozen():
+    """tf_keras' SpectralNormalization has its layer's kernel as an attribute of its own."""
+    frozen, kernel, bias = dense("dense", 4, 3)
+    frozen.info["trainable"] = False
+    wrapper = layer("SpectralNormalization", "norm", {"layer": frozen, "kernel": kernel})
+    _, of, _ = placed(model("Functional", {"layer-0": wrapper}))
+    assert (of(kernel).trainable, of(bias).trainable) == (True, False)
+
+
 def test_a_variable_that_only_a_list_reaches_is_placed_by_its_name():
     inner, kernel, bias = dense("dense", 4, 3)
     loose = var("dense/loose", 3)

@@ -278,13 +278,18 @@ class _Placer:
         if training.complete and self.flavor is Flavor.KERAS3:
             return False
         own = self._own_trainable(claim.holder)
-        around = (claim.holder, *self.walked.ancestors(claim.holder))
-        if keeps_its_own(self.things[claim.holder]):
-            around = ()
-        # Saved without traces, a model has no lists; its layers' flags are in their metadata.
-        if flag and any(self.things[one].info.get("trainable") is False for one in around):
+        # Saved without traces, a model has no lists; its layers' flags are in their metadata. A
+        # layer trains what it has as an attribute of its own, though the layer inside is frozen.
+        holders = {c.holder for c in self.walked.claims[number] if c.rank == 0} | {claim.holder}
+        if flag and all(map(self._is_frozen, holders)):
             return False
         return flag if own is None else number in own
+
+    def _is_frozen(self, holder: int) -> bool:
+        if keeps_its_own(self.things[holder]):
+            return False
+        around = (holder, *self.walked.ancestors(holder))
+        return any(self.things[one].info.get("trainable") is False for one in around)
 
     @cached_property
     def _kept(self) -> frozenset[int]:
