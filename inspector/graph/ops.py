@@ -11,7 +11,7 @@ import importlib.resources
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from inspector.model import Role
 
@@ -302,6 +302,7 @@ def input_name(op: str, at: int) -> str | None:
     return names[first].removesuffix("*")
 
 
+@lru_cache(maxsize=4096)  # a graph asks the same of each of its thousands of nodes
 def reading(op: str, at: int) -> Reading:
     """What `op` takes at input `at`, counted from 0 without control inputs."""
     name = input_name(op, at)
