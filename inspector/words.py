@@ -1,4 +1,4 @@
-"""Numbers as words: thousands, plurals, exact percentages. Plain strings in and out."""
+"""Numbers and lists as words: thousands, plurals, exact percentages. Plain strings in and out."""
 
 from __future__ import annotations
 
@@ -76,6 +76,12 @@ def listing(parts: Sequence[str], last: str = "and") -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first `most` of many names, and how many more there are: "a, b, c and 2 more"."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def percent(part: int, whole: int) -> str:

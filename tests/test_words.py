@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.model import Role
-from inspector.words import ROLE_LABELS, ROLE_WORDS, count, listing, number, percent
+from inspector.words import ROLE_LABELS, ROLE_WORDS, count, listing, number, percent, some
 
 
 def test_every_role_has_its_words():
@@ -55,6 +56,19 @@ def test_percentages_never_round_to_all_or_nothing():
 
 def test_a_share_of_nothing_is_no_number():
     assert percent(0, 0) == "-"
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "text"),
+    [
+        ([], 3, ""),
+        (["a"], 3, "a"),
+        (list("abc"), 3, "a, b, c"),
+        (list("abcd"), 2, "a, b and 2 more"),
+    ],
+)
+def test_of_many_names_the_first_are_given_and_the_others_counted(names, most, text):
+    assert some(names, most) == text
 
 
 @given(st.integers(0, 10**15), st.integers(1, 10**15))

@@ -32,17 +32,17 @@ from inspector.read.bundle_common import (
     open_bundle,
     unreadable_graph,
 )
-from inspector.read.checkpoint_paths import Place, find_checkpoint
+from inspector.read.checkpoint_paths import NAMED, Place, find_checkpoint
 from inspector.read.formats import CHECKPOINT, Opened
 from inspector.read.keras_common import producer_of
 from inspector.storage import LocalFile, covered
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_slices import SavedTensor, is_saved_slices, read_saved_slices
 from inspector.wire.sstable import read_table
+from inspector.words import some
 
 _BY_NAME = "a Saver keeps variables by name, and no model"
 _NO_OBJECTS = "the object graph, which tells the model, cannot be read"
-_NAMED = 5  # checkpoints named in a message
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -283,8 +283,6 @@ def _with_folder(artifact: Artifact, place: Place) -> Artifact:
         message = "variables of a SavedModel: its own folder, one up, tells more of them"
         problems += (Problem("part-of-saved-model", Severity.INFO, message, artifact.path),)
     if place.others:
-        more = len(place.others) - _NAMED
-        rest = f" and {more:,} more" if more > 0 else ""
-        message = f"{name} is read; also in this folder: {', '.join(place.others[:_NAMED])}{rest}"
+        message = f"{name} is read; also in this folder: {some(place.others, NAMED)}"
         problems += (Problem("other-checkpoints", Severity.INFO, message, artifact.path),)
     return replace(artifact, files=files, overhead=overhead, problems=problems)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from inspector.errors import ArtifactError, NotFound, UnknownFormat
 from inspector.limits import MIB
 from inspector.storage import LocalFile
+from inspector.words import some
 
 STATE = "checkpoint"
 _STATE_BYTES = 16 * MIB  # a line a checkpoint that was kept
@@ -28,7 +29,7 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)")
-_NAMED = 5  # checkpoints named in a message
+NAMED = 5  # checkpoints named in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,8 @@ def _undecided(folder: str, held: list[str], remark: str | None) -> ArtifactErro
     said = f"its `checkpoint` file {remark}; " if remark else ""
     if not held:
         return NotFound(f"{said}no checkpoint is in this folder", folder)
-    more = f" and {len(held) - _NAMED:,} more" if len(held) > _NAMED else ""
     return UnknownFormat(
-        f"{said}{len(held):,} checkpoints are in this folder, say which:"
-        f" {', '.join(held[:_NAMED])}{more}",
+        f"{said}{len(held):,} checkpoints are in this folder, say which: {some(held, NAMED)}",
         folder,
     )
 

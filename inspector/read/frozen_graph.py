@@ -30,7 +30,6 @@ from inspector.read.graph_common import (
     meta_overhead,
     operators_of,
     read_constants,
-    some,
     variables_of,
 )
 from inspector.storage import ByteSource, LocalFile, covered
@@ -39,7 +38,7 @@ from inspector.wire.graph_kind import GraphKind, graph_kind
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_model import read_meta_graph
 from inspector.wire.text_format import Text, to_binary
-from inspector.words import count
+from inspector.words import count, some
 
 _UNCOUNTED = "a graph holds operators, not Keras layers"
 _REPLACED = "\ufffd".encode()  # what decoders put in the place of bytes that are no text

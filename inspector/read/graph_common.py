@@ -27,6 +27,7 @@ from inspector.wire.graph_def import Graph, Node, attr_tensor
 from inspector.wire.protobuf import Message
 from inspector.wire.saved_model import MetaGraph, VariableDef
 from inspector.wire.tensor_values import TensorValue, read_tensor
+from inspector.words import some
 
 Uses = Mapping[Hashable, tuple[Use, ...]]
 Spans = tuple[tuple[int, int], ...]  # (offset, length) each
@@ -43,7 +44,6 @@ _META_LABELS: Mapping[int, str] = {
 }
 _UNREADABLE = "constant-unreadable"
 _SAID = 20  # constants that have a problem of their own
-_NAMED = 3  # names in a message that is about many
 _COPY_BYTES = 64  # fewer bytes are alike by chance
 
 
@@ -186,12 +186,6 @@ class _Reading:
         if twice:
             message = f"several constants have one name: {some(twice)}; TensorFlow refuses that"
             yield Problem("duplicate-node", Severity.ERROR, message, self.path)
-
-
-def some(names: Sequence[str]) -> str:
-    """The first of many names."""
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _storage(value: TensorValue) -> str:

@@ -44,7 +44,6 @@ from inspector.read.saved_model_graphs import (
     Found,
     InText,
     Part,
-    first,
     keys_by_object,
     read_part,
     read_parts,
@@ -69,6 +68,7 @@ from inspector.wire.saved_model import (
     read_saved_model,
 )
 from inspector.wire.text_format import to_binary
+from inspector.words import some
 
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _PREFIX = "variables/variables"
@@ -379,10 +379,10 @@ class _Reading:
                 count = _lines(self.open(name))
                 lines |= {name: count} if count else {}
         if outside:
-            message = f"assets lead out of the folder, and are not opened: {first(outside)}"
+            message = f"assets lead out of the folder, and are not opened: {some(outside)}"
             self.note("asset-outside", Severity.ERROR, message)
         if missing:
-            message = f"assets that the graph needs are missing: {first(missing)}"
+            message = f"assets that the graph needs are missing: {some(missing)}"
             self.note("asset-missing", Severity.ERROR, message)
         return lines
 

@@ -23,12 +23,12 @@ from inspector.read.graph_common import (
 from inspector.wire.graph_def import Graph, read_graph
 from inspector.wire.object_graph import KerasNode, ObjectGraph
 from inspector.wire.saved_model import VARIABLE_COLLECTIONS, MetaGraph, VariableDef
+from inspector.words import some
 
 InText = Callable[[Spans], Spans]  # where in a text the values of its binary form are
 _TRAINABLE, _LOCAL = "trainable_variables", "local_variables"  # local ones are never saved
 _VALUE = "VARIABLE_VALUE"  # of an object's values, the one that is the variable's
 _KERAS = "_tf_keras_"  # what the identifiers of Keras' objects begin with
-_NAMED = 3  # of many, those that a message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,8 @@ def trained(metas: Sequence[MetaGraph], path: str) -> tuple[dict[str, bool], tup
         return known, ()
     counts = [f"{len(one):,} in {tag_set(metas[index])}" for index, one in listed.items()]
     message = (
-        f"the meta graphs disagree about what is trainable ({first(counts)}): taken as trainable"
-        f" are {first(disputed)} too"
+        f"the meta graphs disagree about what is trainable ({some(counts)}): taken as trainable"
+        f" are {some(disputed)} too"
     )
     return known, (Problem("trainable-differs", Severity.INFO, message, path),)
 
@@ -235,12 +235,6 @@ def untold_objects(
             " saved by tf.saved_model.save, or keras_metadata.pb is incomplete"
         )
         yield Problem("keras-metadata", Severity.WARNING, message, path)
-
-
-def first(words: Sequence[str]) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else ""
-    return ", ".join(words[:_NAMED]) + more
 
 
 def tag_set(meta: MetaGraph) -> str:

@@ -22,10 +22,10 @@ from inspector.wire.tensor_entries import Bundle, BundleEntry, Shard, Slice, cli
 from inspector.wire.tensor_proto import BUNDLE_ENTRY, BUNDLE_HEADER, DTYPES, DType, shape_of
 from inspector.wire.tensor_slices import WHOLE_AXIS, Piece, SlicedPayload, slice_key, tiles
 from inspector.wire.tensor_strings import Order
+from inspector.words import some
 
 VERSION = 1  # of the format, as TensorFlow 2.21 reads and writes it
 _ORDERS: tuple[Order, ...] = ("little", "big")
-_NAMED = 3  # tensors named in a message that is about many
 _Extents = tuple[tuple[int, int], ...]  # (start, length) of each axis, as stored
 _LFS = b"version https://git-lfs"  # what stands in a repository for a file kept elsewhere
 _NOT_PULLED = "is a Git LFS pointer, not the values (run git lfs pull)"
@@ -375,6 +375,4 @@ def _resolve(extents: _Extents, shape: tuple[int, ...]) -> list[tuple[int, int]]
 
 
 def _listed(entries: Iterable[BundleEntry]) -> str:
-    names = [entry.key for entry in entries]
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return some([entry.key for entry in entries])
