@@ -79,7 +79,8 @@ def test_an_empty_message_is_a_model_of_no_meta_graph():
 def test_a_meta_graph_that_says_nothing_has_nothing():
     found = meta(b"")
     assert found.tags == found.signatures == found.assets == ()
-    assert found.tensorflow_version is found.git_version is found.saver is None
+    assert found.tensorflow_version is None
+    assert found.git_version is None
     assert found.collections == {}
     assert found.variables("variables") == ()
 
@@ -173,17 +174,6 @@ def test_assets_come_from_their_field_or_else_from_the_collection_of_older_write
     newer = chunk(6, chunk(1, info("new:0")) + chunk(2, b"new.txt"))
     assert meta(packed).assets == (AssetFile("vocab.txt", "path:0"),)
     assert meta(packed + newer).assets == (AssetFile("new.txt", "new:0"),)
-
-
-def test_the_saver_says_which_form_of_checkpoint_it_writes():
-    data = chunk(3, chunk(1, b"file:0") + chunk(2, b"save:0") + chunk(3, b"load") + number(7, 2))
-    saver = meta(data).saver
-    assert (saver.filename_tensor, saver.save_tensor, saver.restore_op) == (
-        "file:0",
-        "save:0",
-        "load",
-    )
-    assert (saver.sharded, saver.version) == (False, 2)
 
 
 def test_a_fingerprint_has_its_hashes_by_name():

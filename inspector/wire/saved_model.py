@@ -1,7 +1,7 @@
 """TensorFlow's SavedModel and MetaGraphDef: everything around the graph and the object graph.
 
 Sources, of TensorFlow 2.21: tensorflow/core/protobuf/saved_model.proto, meta_graph.proto,
-saver.proto, fingerprint.proto and tensorflow/core/framework/variable.proto. The graph and the
+fingerprint.proto and tensorflow/core/framework/variable.proto. The graph and the
 object graph are large: they are left as messages, for the modules that know them.
 """
 
@@ -38,15 +38,6 @@ META_INFO_DEF: Schema = {
     4: many("tags", "string"),
     5: one("tensorflow_version", "string"),
     6: one("tensorflow_git_version", "string"),
-}
-SAVER_DEF: Schema = {
-    1: one("filename_tensor_name", "string"),
-    2: one("save_tensor_name", "string"),
-    3: one("restore_op_name", "string"),
-    4: one("max_to_keep", "int32"),
-    5: one("sharded", "bool"),
-    6: one("keep_checkpoint_every_n_hours", "float"),
-    7: one("version", "enum"),
 }
 ASSET_FILE_DEF: Schema = {
     1: one("tensor_info", TENSOR_INFO),
@@ -156,17 +147,6 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Saver:
-    """How the graph saves and restores its variables. version: 0 legacy, 1 V1, 2 V2 files."""
-
-    filename_tensor: str
-    save_tensor: str
-    restore_op: str
-    sharded: bool
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class AssetFile:
     """A file of the folder `assets`, and the tensor that is given its path."""
 
@@ -188,7 +168,6 @@ class MetaGraph:
     git_version: str | None
     graph: Message | None
     objects: Message | None
-    saver: Saver | None
     collections: Mapping[str, Collection]
     signatures: tuple[Signature, ...]
     assets: tuple[AssetFile, ...]
@@ -263,7 +242,6 @@ def read_meta_graph(message: Message) -> MetaGraph:
         git_version=about.get("tensorflow_git_version") or None,
         graph=last(2),
         objects=last(7),
-        saver=_saver(last(3)),
         collections=collections,
         signatures=tuple(signatures[name] for name in sorted(signatures)),
         assets=tuple(_asset(values) for values in assets),
@@ -358,19 +336,6 @@ def _tensors(info: Mapping[str, Any]) -> Iterator[str]:
     composite = info["composite_tensor"]
     for part in composite["components"] if composite else ():
         yield from _tensors(part)
-
-
-def _saver(message: Message | None) -> Saver | None:
-    if message is None:
-        return None
-    values = parse(message, SAVER_DEF)
-    return Saver(
-        values["filename_tensor_name"],
-        values["save_tensor_name"],
-        values["restore_op_name"],
-        values["sharded"],
-        values["version"],
-    )
 
 
 def _asset(values: Mapping[str, Any]) -> AssetFile:
