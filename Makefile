@@ -17,7 +17,7 @@ test-fast: $(VENV)/dev
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore tests/live tests
 
 test-live: $(LIVE)/dev
-	$(LIVE)/bin/python -m pytest tests/live
+	$(LIVE)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/live
 
 # The last tflite-runtime, which needs Python 3.11 or older and NumPy 1: an environment of its own.
 test-runtime: $(LIVE)/dev $(RUNTIME)/installed
