@@ -268,3 +268,56 @@ def test_a_residual_is_said_last(tmp_path):
     assert found.residual == 7
     assert [odd.tensor for odd in found.odd] == ["blob"]
     assert found.answer[-1] == "Unexplained: 7 elements. blob: no rule explains it."
+
+
+# --- the size of the stripped file --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "stripped"),
+    [
+        ("pruned.h5", "stripped.h5"),
+        ("pruned_2by4.h5", "stripped_2by4.h5"),
+        ("pruned_weights.h5", "stripped_weights.h5"),
+        ("pruned_convnet.h5", "stripped_convnet.h5"),
+        ("clustered.h5", "clustered_stripped.h5"),
+        ("pruned.keras", "stripped.keras"),
+        ("pruned_rnn.keras", "stripped_rnn.keras"),
+    ],
+)
+def test_the_predicted_size_is_that_of_the_stripped_file(name, stripped):
+    _, found = sample(name)
+    # Names of groups are not known to the letter, and HDF5 gathers them in blocks.
+    assert found.predicted.nbytes == pytest.approx(
+        os.path.getsize(samples.path(stripped)), rel=0.025
+    )
+    assert not found.predicted.at_least
+
+
+def test_a_large_model_costs_no_more_to_predict(tmp_path):
+    # 64 MiB of weights: predicted from stand-ins of 4 KiB, and right to the byte all the same.
+    kernel = np.zeros((4096, 4096), "float32")
+    weights = {"dense": {"dense/kernel:0": kernel, "dense/bias:0": np.zeros(4096, "float32")}}
+    config = c.sequential(c.dense("dense", 4096))
+    bare = c.legacy(tmp_path / "bare.h5", weights, config)
+    trained = c.legacy(
+        tmp_path / "trained.h5",
+        weights,
+        config,
+        optimizer={"Adam/iteration:0": c.scalar(1, "int64")},
+    )
+    found = api.reconcile(trained, measure=False).reconciliation.predicted
+    assert found.what == "Without training state"
+    assert abs(found.nbytes - os.path.getsize(bare)) <= 512
+
+
+def test_the_graph_of_a_saved_model_is_not_foretold():
+    _, found = sample("saved_pruned")
+    assert found.predicted.at_least
+    assert found.predicted.nbytes >= 5416  # 1,354 float32
+    assert "which is traced anew" in found.answer[-1]
+
+
+@pytest.mark.parametrize("name", ["stripped.h5", "lite_int8.tflite", "frozen_convnet.pb"])
+def test_where_nothing_would_go_nothing_is_predicted(name):
+    assert sample(name)[1].predicted is None
