@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import textwrap
 import time
@@ -449,6 +450,33 @@ def test_what_is_loaded_cannot_lift_the_limit(tmp_path):
         pytest.skip("the superuser may lift any limit")
     found = ask("ckpt_adam", python, memory=GIB)
     assert "ValueError: not allowed to raise maximum limit" in found.error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm ends it, later")
+def test_it_ends_with_the_process_that_asked(tmp_path):
+    pid = tmp_path / "pid"
+    wait = (
+        f"open('{pid}', 'w').write(str(__import__('os').getpid())) and __import__('time').sleep(60)"
+    )
+    python = with_tensorflow(tmp_path, LISTING.replace('[("a", [3, 4])]', wait))
+    asking = (
+        "import inspector, sys\n"
+        "from inspector.live.runner import run_live\n"
+        "with inspector.open(sys.argv[1]) as opened:\n"
+        "    run_live(sys.argv[1], opened.artifact, python=sys.argv[2])\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", asking, samples.path("ckpt_adam"), python])
+    until(lambda: pid.exists() and pid.read_text(encoding="utf-8"))
+    parent.kill()
+    parent.wait()
+    until(lambda: not alive(int(pid.read_text(encoding="utf-8"))))
+
+
+def until(true, seconds=30):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_an_error_of_several_lines_is_passed_on_in_one(tmp_path):

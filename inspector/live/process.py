@@ -40,8 +40,8 @@ _LAST_WORDS = re.compile(
     r"terminate called|what\(\):|Fatal Python error|Check failed|\w*(?:Error|Exception)\b|error:"
 )
 _STARVED = re.compile(
-    r"bad_alloc|MemoryError|[Cc]annot allocate memory|ResourceExhausted|[Oo]ut of memory"
-    r"|can't start new thread|failed to map segment"
+    r"bad_alloc|MemoryError|[Cc]annot allocate memory|[Mm]emory allocation|ResourceExhausted"
+    r"|[Oo]ut of memory|can't start new thread|failed to map segment"
 )
 
 

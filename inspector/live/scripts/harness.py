@@ -9,6 +9,7 @@ because this Python has not got what it takes, or {"memory": true, "error"} past
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import json
 import os
@@ -20,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Address space past what a process may allocate: TensorFlow maps its libraries (2 GiB) and files.
 MAPPED = 8 << 30
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 # What a Python must have installed; whatever else cannot be imported is the artifact's own trouble.
 NEEDED = (
@@ -47,10 +50,13 @@ def restrain(memory: int, seconds: float) -> None:
     """Take limits on before anything is loaded: the file decides what is allocated from then on.
 
     RLIMIT_DATA is what this process allocates (on Linux, private mappings too); RLIMIT_AS counts
-    what is mapped as well, and is all that some systems have. No core is dumped. The alarm is for
-    the case that the parent, who keeps the time, is no more: its default action ends even a
-    process that is busy in C.
+    what is mapped as well, and is all that some systems have. No core is dumped. The parent keeps
+    the time; should it be no more, Linux ends this process with it, and elsewhere the alarm does,
+    whose default action ends even a process that is busy in C.
     """
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     with contextlib.suppress(AttributeError, ValueError):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(int(seconds) + 10)

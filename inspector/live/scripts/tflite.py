@@ -24,10 +24,8 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     package, make = interpreter_of()
     interpreter = make(model_path=path)
     inner = interpreter._interpreter  # noqa: SLF001 - subgraphs past the first have no other way
-    several = hasattr(inner, "NumSubgraphs")
     rows = []
-    for subgraph in range(inner.NumSubgraphs() if several else 1):
-        place = (subgraph,) if several else ()
+    for place in subgraphs(inner):
         for index in range(inner.NumTensors(*place)):
             named = {"name": inner.TensorName(index, *place)}
             rows.append({**named, **row(interpreter, index, place)})
@@ -38,9 +36,20 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
         "loader": package,
         "reasons": dict.fromkeys(names, reason),
     }
-    if not several:
+    if not hasattr(inner, "NumSubgraphs"):
         said["reasons"]["tensors"] = "this interpreter shows the main subgraph alone"
     return said
+
+
+def subgraphs(inner: Any) -> list[tuple[int, ...]]:
+    """What tells each subgraph in a call. Before LiteRT nobody says how many there are."""
+    if hasattr(inner, "NumSubgraphs"):
+        return [(subgraph,) for subgraph in range(inner.NumSubgraphs())]
+    try:
+        inner.NumTensors(0)
+    except TypeError:  # before TensorFlow 2.12 there was no way to the others
+        return [()]
+    return [(0,)]
 
 
 def interpreter_of() -> tuple[str, Any]:
