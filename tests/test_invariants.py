@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGE = os.path.join(ROOT, "inspector")
 SAMPLES = os.path.join(ROOT, "sample_models")
 # Scripts that run in a process of their own, with real TensorFlow.
-OUTSIDE = ("live/",)
+OUTSIDE = ("live/scripts/",)
 
 
 def modules(*under):
@@ -119,8 +119,9 @@ OPENERS = {
 
 
 def test_only_storage_opens_files_and_maps_memory():
-    # The command line writes the report, to -o FILE or to nowhere.
-    allowed = {"storage.py", "cli/environment.py"}
+    # The command line writes the report, to -o FILE or to nowhere; the live runner hands a request
+    # to another process and reads its answer.
+    allowed = {"storage.py", "cli/environment.py", "live/process.py"}
     for name, tree in modules():
         if name in allowed:
             continue
