@@ -5,7 +5,7 @@ LIVE ?= .venv-live
 RUNTIME ?= .venv-runtime
 SAMPLE ?= sample_models/pruned.h5
 
-.PHONY: inspect test test-fast test-live test-runtime lint test-live-long samples check-samples golden clean
+.PHONY: inspect test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -29,6 +29,10 @@ SEEDS ?= 2000
 test-live-long: $(LIVE)/dev
 	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_models.py \
 		tests/live/test_random_tensorflow.py
+
+# The same of pruned models, reconciled with their stripped and converted selves in every format.
+test-live-random: $(LIVE)/dev
+	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_reconcile.py
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .

@@ -227,6 +227,20 @@ def test_layers_that_nothing_tells_apart_are_taken_in_their_order(both, tmp_path
     assert len(found.wrong()) == 4
 
 
+def test_variables_of_a_layer_that_no_name_tells_apart_are_told_by_their_values(both, tmp_path):
+    """As in a file that numbers them: the one that was changed is what is left."""
+    x, y, z = np.random.default_rng(1).normal(size=(3, 4)).astype("f4")
+    a = weights_file(tmp_path / "a.h5", {"n": {"n/p:0": x, "n/q:0": y, "n/r:0": z}})
+    b = weights_file(tmp_path / "b.h5", {"n": {"n/u:0": z, "n/v:0": y + 1, "n/w:0": x}})
+    found = both(a, b)
+    assert {one.a.variable: one.b.variable for one in found.weights()} == {
+        "p": "w",
+        "q": "v",
+        "r": "u",
+    }
+    assert list(found.wrong()) == ["n/n/q:0"]
+
+
 def test_a_layer_in_another_scope_is_told_by_its_own_name(both, tmp_path):
     a = saved(tmp_path, "a.h5", layer("conv", 4, 4, seed=1), layer("head", 4, 4, seed=2))
     b = {

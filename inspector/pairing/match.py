@@ -70,11 +70,19 @@ class _Pairs:
                 self._take(one, other, found.why, found.basis)
                 left.remove(one)
                 right.remove(other)
-        for one in left:
-            fits = [tensor for tensor in right if tensor.shape == one.shape]
-            if fits:
-                self._take(one, fits[0], f"{found.why}; the next of its shape", "structure")
-                right.remove(fits[0])
+        # What no name tells apart: equal values first, so that one that was changed is the rest.
+        contents = _contents(left, right, self.limits)
+        for tells, why in ((contents.get, "equal values"), (bool, "the next of its shape")):
+            for one in list(left):
+                fits = [
+                    other
+                    for other in right
+                    if other.shape == one.shape and tells(id(other)) == tells(id(one))
+                ]
+                if fits:
+                    self._take(one, fits[0], f"{found.why}; {why}", "structure")
+                    left.remove(one)
+                    right.remove(fits[0])
 
     def _role(self, tensor: Tensor) -> Role:
         side = self.a if tensor.name in self.a.verdicts else self.b
@@ -196,6 +204,21 @@ class _Key:
             return verdict.role, self.partner.get(served, served), variable
         layer = self.names.of(tensor.layer)
         return verdict.role, self.layers.get(layer, layer), variable
+
+
+def _contents(
+    left: Sequence[Tensor], right: Sequence[Tensor], limits: Limits
+) -> Mapping[int, Hashable]:
+    """Digests of tensors' values, by id, where a shape of one side is in the other too.
+
+    A tensor that has none is equal to itself alone.
+    """
+    shapes = {tensor.shape for tensor in left} & {tensor.shape for tensor in right}
+    return {
+        id(tensor): digest(tensor, limits) or id(tensor)
+        for tensor in (*left, *right)
+        if tensor.shape in shapes
+    }
 
 
 def _only(
