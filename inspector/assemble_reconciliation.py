@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from inspector import report as r
 from inspector.assemble import extreme
+from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, Limits
-from inspector.model import Artifact, Measurement
+from inspector.measure import mask_against_weight
+from inspector.model import Artifact, Measurement, Role, Section
 from inspector.reconcile import (
     Against,
     Alone,
@@ -64,6 +66,7 @@ def build_alone(
         after_strip=counted.totals.after_strip,
         reason=counted.reasons.get("count_params"),
         nonzero=counted.totals.nonzero,
+        leaks=None if measured is None else _leaks(artifact, classified, limits),
         sizes=sizes,
         predicted=predict(artifact, verdicts, counted),
     )
@@ -87,6 +90,25 @@ def build_alone(
         if alone.predicted is None
         else r.PredictedReport(**dataclasses.asdict(alone.predicted)),
     )
+
+
+def _leaks(artifact: Artifact, classified: Classified, limits: Limits) -> int | None:
+    """Elements that are not 0 where their mask is; None without masks, or where one is unreadable.
+
+    What a frozen graph multiplies by its mask may well be not 0: nothing is said of those.
+    """
+    tensors = {tensor.name: tensor for tensor in artifact.tensors}
+    pairs = [
+        (tensors[name], tensors[verdict.about])
+        for name, verdict in classified.verdicts.items()
+        if verdict.role is Role.MASK and verdict.about in tensors
+    ]
+    if not pairs or any(mask.section is Section.GRAPH for mask, _ in pairs):
+        return None
+    try:
+        return sum(mask_against_weight(mask, weight, limits).leaked for mask, weight in pairs)
+    except (ArtifactError, UsageError):
+        return None
 
 
 def known(artifact: Artifact, classified: Classified, counted: Counted) -> Known:

@@ -230,6 +230,16 @@ def test_wrappers_with_nothing_to_prune_add_steps_alone(tmp_path):
     assert "optimizer" not in text
 
 
+def test_weights_that_their_mask_should_have_removed_are_counted(tmp_path):
+    weights = c.wrapped_weights(c.mnist_weights(pruned=True), KERNELS)
+    kernel = weights["prune_low_magnitude_dense"]["dense/kernel:0"]
+    kernel.reshape(-1)[np.flatnonzero(kernel.reshape(-1) == 0)[:10]] = 1e-4
+    config = c.sequential(*map(c.pruned, c.MNIST))
+    text = answer(c.legacy(tmp_path / "leaking.h5", weights, config))
+    assert "10 weights are not 0 where a mask is: stripping keeps them." in text
+    assert "Where they are 0, every weight is." in "\n".join(sample("pruned.h5")[1].answer)
+
+
 def test_a_clustered_model_names_centroids_and_indices():
     # 10*24 + 24*6 = 384 indices, 6 centroids a layer.
     assert sample("clustered.h5")[1].answer[:2] == (

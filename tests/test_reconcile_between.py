@@ -101,6 +101,11 @@ def test_the_answer_says_what_was_stripped_and_what_stayed():
         "All four weights are equal bit for bit.",
         "Where the two masks are 0, the weights are 0 in both.",
         "Sparsity survived: 640 of 1,354 are zero in both (47.27 %).",
+        # 1,354 float32; the files' own sizes; 1,280 float32, two float32, two int64, and of Adam
+        # two slots a weight and an int64. What is left is of HDF5, names and config.
+        "Zeros saved no byte, the weights take 5,416 in both; 51,276 - 20,536 = 30,740 bytes are"
+        " 5,120 of masks, 8 of thresholds, 16 of pruning steps, 10,832 of optimizer slots, 8 of"
+        " optimizer state and 14,756 of what is around the tensors.",
         "Nothing is left unexplained.",
     )
 

@@ -25,7 +25,7 @@ _CALLS = (("strip_pruning", Group.PRUNING), ("strip_clustering", Group.CLUSTERIN
 class Alone:
     """All that the sentences about one artifact are made of.
 
-    sizes: None where values were not read; predicted: None where nothing would be taken out.
+    sizes, leaks: None where values were not read; predicted: None where nothing would be taken out.
     """
 
     artifact: Artifact
@@ -35,6 +35,7 @@ class Alone:
     after_strip: int | None
     reason: str | None  # why count_params is None
     nonzero: int | None  # elements of weights
+    leaks: int | None  # weights that are not 0 where their mask is
     sizes: Sizes | None
     predicted: Predicted | None
 
@@ -158,6 +159,11 @@ def _masks(alone: Alone) -> Iterable[str]:
         f" {'it masks' if one else 'they mask'}: {whole} {count(size, 'byte')}"
         + (", as much as those." if size == kernels else f", those {number(kernels)}.")
     )
+    if alone.leaks:
+        are = "is" if alone.leaks == 1 else "are"
+        yield f"{count(alone.leaks, 'weight')} {are} not 0 where a mask is: stripping keeps them."
+    elif alone.leaks is not None:
+        yield f"Where {'it is' if one else 'they are'} 0, every weight is."
 
 
 def _sparsity(alone: Alone) -> Iterable[str]:

@@ -206,6 +206,26 @@ def _zeros(found: Between) -> Iterable[str]:
     )
 
 
+def _bytes(found: Between) -> Iterable[str]:
+    """Where the bytes went that B has fewer, since many think that zeros saved them."""
+    a, b = found.a.artifact.nbytes, found.b.artifact.nbytes
+    zeros = any(pair.zeros_a for one, pair in _agreed(found) if one.role is Role.WEIGHT)
+    model = [pair for pair in found.lines if _is_of_model(pair[0])]
+    if not zeros or a <= b or any(x.nbytes != y.nbytes for x, y in model):
+        return
+    less = [(x.label, x.nbytes - y.nbytes) for x, y in found.lines if x.nbytes > y.nbytes]
+    rest = a - b - sum(nbytes for _, nbytes in less)
+    parts = [f"{number(nbytes)} of {label}" for label, nbytes in less]
+    if rest > 0:
+        parts.append(f"{number(rest)} of what is around the tensors")
+    weights = sum(x.nbytes for x, _ in model)
+    difference = f"{number(a)} - {number(b)} = {number(a - b)}"
+    yield (
+        f"Zeros saved no byte, the weights take {number(weights)} in both; {difference} bytes are"
+        f" {listing(parts)}."
+    )
+
+
 def _agreed(found: Between) -> list[tuple[Held, Agreement]]:
     return [(one, one.agreement) for one in found.held if one.agreement is not None]
 
@@ -253,6 +273,7 @@ QUESTIONS: tuple[Callable[[Between], Iterable[str]], ...] = (
     _changes,
     _masks,
     _zeros,
+    _bytes,
     _gone,
     _training,
     _residual,
