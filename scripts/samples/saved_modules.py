@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,14 +20,16 @@ from samples.training import noise
 v1 = tf.compat.v1
 
 
+VOCABULARY = "vocabulary.txt"
+
+
 class Ranker(tf.Module):
     """Every kind of variable that is no float32, two lookup tables and two signatures."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()  # it goes with the module
-        vocabulary = os.path.join(self._folder.name, "vocabulary.txt")
-        with open(vocabulary, "w") as file:
+        with open(os.path.join(self._folder.name, VOCABULARY), "w") as file:
             file.write("the\nquick\nbrown\nfox\njumps\nover\n")
         self.embedding = tf.Variable(noise(6, 4), dtype=tf.bfloat16, name="embedding")
         codes = np.random.default_rng(2).integers(-100, 100, (4, 3), "int8")
@@ -34,18 +37,23 @@ class Ranker(tf.Module):
         self.scale = tf.Variable([0.5, 0.25, 0.125], name="scale")
         self.labels = tf.Variable(["low", "middle", "high"], trainable=False, name="labels")
         self.calls = tf.Variable(0, dtype=tf.int64, trainable=False, name="calls")
-        self.words = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                vocabulary,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-            ),
-            default_value=0,
-        )
+        with self.at_home():
+            self.words = tf.lookup.StaticHashTable(
+                tf.lookup.TextFileInitializer(
+                    VOCABULARY,
+                    tf.string,
+                    tf.lookup.TextFileIndex.WHOLE_LINE,
+                    tf.int64,
+                    tf.lookup.TextFileIndex.LINE_NUMBER,
+                ),
+                default_value=0,
+            )
         self.seen = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
         self.seen.insert(*map(tf.constant, SEEN))  # stored with the variables; words are an asset
+
+    def at_home(self) -> contextlib.AbstractContextManager[None]:
+        """Work in the vocabulary's folder: its path becomes the table's name in the graph."""
+        return contextlib.chdir(self._folder.name)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "words")])
     def rank(self, words: Any) -> Any:
@@ -68,7 +76,9 @@ def module() -> Mapping[str, Writer]:
 
     def save(path: str) -> None:
         held = {"serving_default": ranker.rank, "times": ranker.times}
-        tf.saved_model.save(ranker, path, signatures=held)
+        path = os.path.abspath(path)
+        with ranker.at_home():
+            tf.saved_model.save(ranker, path, signatures=held)
 
     parts = [
         Part("weight", ranker.embedding, trainable=True),
