@@ -25,6 +25,13 @@ from inspector.model import Artifact, Flavor
 
 _HARNESS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts", "harness.py")
 _INSTALL = "pip install 'tf-inspector[live]'"
+_PACKAGES = {
+    "ai_edge_litert": "TFLite interpreter (ai-edge-litert)",
+    "keras": "Keras 3",
+    "tensorflow": "TensorFlow",
+    "tf_keras": "Keras 2 (tf-keras)",
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+}
 _TOTALS = ("count_params", "trainable", "non_trainable", "after_strip")
 _LONGEST = 299  # characters of a reason or an error
 _NO_ARCHITECTURE = (
@@ -238,8 +245,9 @@ def _counts(
     memory: int,
 ) -> LiveCounts:
     if result.missing is not None:
+        name = _line(result.missing)
         raise LiveUnavailable(
-            f"{python} cannot load {path}, it has no {_line(result.missing)}: {_INSTALL}, "
+            f"{python} cannot load {path}, it has no {_PACKAGES.get(name, name)}: {_INSTALL}, "
             "or name a Python that has it with --live-python"
         )
     if result.memory:
@@ -270,13 +278,15 @@ def _named(artifact: Artifact, versions: Mapping[str, str]) -> str:
         name = "ai_edge_litert"
     elif artifact.format.startswith("keras") or artifact.model is not None:
         name = "keras" if artifact.flavor is Flavor.KERAS3 else "tf_keras"
+        name = name if name in versions else "keras"
     return f"{name} {versions[name]}" if name in versions else name
 
 
 def _line(text: str) -> str:
     """Printable, in one line, and not too long: it may quote the file."""
     line = "".join(one if one.isprintable() else "\ufffd" for one in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    half = _LONGEST // 2  # Keras quotes whole configs, and says at the end what was wrong
+    return line if len(line) <= _LONGEST else f"{line[:half]}…{line[-half:]}"
 
 
 def _tensors(artifact: Artifact, rows: Sequence[_Row]) -> dict[str, LiveTensor]:

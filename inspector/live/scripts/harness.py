@@ -98,7 +98,9 @@ def one_line(error: BaseException) -> str:
         lines = [line for line in lines if not line.startswith(FRAMES)] or lines
     text = " ".join(" ".join(lines).split())
     name = type(error).__name__
-    return ((name + ": " + text) if text else name)[:LONGEST]
+    said = (name + ": " + text) if text else name
+    half = LONGEST // 2  # Keras quotes whole configs, and says at the end what was wrong
+    return said if len(said) <= LONGEST else said[:half] + "…" + said[-half:]
 
 
 def versions() -> dict[str, str]:

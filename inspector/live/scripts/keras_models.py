@@ -25,7 +25,7 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
     if options["allow_code"] and "safe_mode" in inspect.signature(load).parameters:
         arguments["safe_mode"] = False
     with contextlib.ExitStack() as scopes:
-        toolkit = None if options["keras"] == 3 else toolkit_of(options["toolkit"])
+        toolkit = toolkit_of(keras, options["toolkit"]) if options["keras"] == 2 else None
         if toolkit is not None:
             scopes.enter_context(toolkit.sparsity.keras.prune_scope())
             scopes.enter_context(toolkit.clustering.keras.cluster_scope())
@@ -45,35 +45,39 @@ def counts(path: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def keras_of(line: int) -> Any:
-    """Keras 3, or the Keras 2 that is there: tf_keras, or TensorFlow's own before 2.16."""
-    if line == 3:
-        keras = importlib.import_module("keras")
-        if int(version_of(keras).split(".")[0]) < 3:
-            raise ModuleNotFoundError("the Keras here is older than Keras 3", name="keras")
-        return keras
+    """Keras 3, or the Keras 2 that is there: tf_keras, keras itself, or TensorFlow's before 2.6."""
+    tensorflow = importlib.import_module("tensorflow")  # first: Keras before 3 needs it so
+    if line == 2:
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module("tf_keras")
     try:
-        return importlib.import_module("tf_keras")
-    except ModuleNotFoundError as error:
-        if error.name != "tf_keras":
-            raise
-        tensorflow = importlib.import_module("tensorflow")
-        if version_of(tensorflow.keras).startswith("2."):
-            return tensorflow.keras
-        raise
+        keras = importlib.import_module("keras")
+    except ModuleNotFoundError:
+        keras = None
+    if keras is not None and int(version_of(keras).split(".")[0]) == line:
+        return keras
+    if line == 2 and tuple(map(int, tensorflow.__version__.split(".")[:2])) < (2, 6):
+        return tensorflow.keras
+    raise ModuleNotFoundError("no Keras of that line", name="keras" if line == 3 else "tf_keras")
 
 
 def version_of(keras: Any) -> str:
     """What it says of itself."""
-    said = getattr(keras, "__version__", None) or getattr(keras, "version", lambda: "?")()
-    return str(said)
+    return str(getattr(keras, "__version__", "?"))
 
 
-def toolkit_of(needed: bool) -> Any:
-    """tensorflow-model-optimization; None where it is not installed and not needed."""
+def toolkit_of(keras: Any, needed: bool) -> Any:
+    """tensorflow-model-optimization; None where it cannot be imported and is not needed.
+
+    Without tf_keras, importing it breaks TensorFlow's own Keras: then only where there is no way
+    around it.
+    """
+    if keras.__name__ != "tf_keras" and not needed:
+        return None
     try:
         return importlib.import_module("tensorflow_model_optimization")
-    except ModuleNotFoundError as error:
-        if needed or error.name != "tensorflow_model_optimization":
+    except ImportError:
+        if needed:
             raise
         return None
 
