@@ -51,19 +51,54 @@ def lambda_file(folder):
     return made
 
 
+def module_with_optimizer(folder):
+    """Three trained values, and an optimizer with its rate, its step and three slots."""
+    import tensorflow as tf
+    import tf_keras
+
+    module = tf.Module()
+    module.w = tf.Variable([1.0, 2.0, 3.0])
+    module.optimizer = tf_keras.optimizers.SGD(momentum=0.9)
+    module.optimizer.apply_gradients([(tf.constant([1.0, 1.0, 1.0]), module.w)])
+    made = str(folder / "module")
+    tf.saved_model.save(module, made)
+    return made
+
+
+def training_graph(folder):
+    """A TensorFlow 1 graph with its train_op: three values, their slots, two powers."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    made = str(folder / "training")
+    with tf.Graph().as_default(), v1.Session() as session:
+        w = v1.get_variable("w", initializer=[1.0, 2.0, 3.0])
+        v1.train.AdamOptimizer().minimize(tf.reduce_sum(w * w))
+        session.run(v1.global_variables_initializer())
+        x = v1.placeholder(tf.float32, [3])
+        v1.saved_model.simple_save(session, made, {"x": x}, {"y": x * w})
+    return made
+
+
 @pytest.fixture(scope="module")
 def code(tmp_path_factory):
     return lambda_file(tmp_path_factory.mktemp("code"))
 
 
 @pytest.fixture(scope="module")
-def live(code):
+def live(code, tmp_path_factory):
     """name -> what TensorFlow says."""
+    folder = tmp_path_factory.mktemp("trained")
+    made = {
+        "code": code,
+        "module": module_with_optimizer(folder),
+        "training": training_graph(folder),
+    }
     with ExitStack() as held:
-        paths = [*map(path, ALL), code]
+        paths = [*map(path, ALL), *made.values()]
         asked = [(one, held.enter_context(inspector.open(one)).artifact) for one in paths]
         found = run_live_many(asked, python=sys.executable, timeout=500, allow_code=True)
-    return dict(zip([*ALL, "code"], found, strict=True))
+    return dict(zip([*ALL, *made], found, strict=True))
 
 
 @pytest.mark.parametrize("name", LOADABLE)
@@ -178,6 +213,16 @@ def test_constants_of_a_tflite_file_are_as_large_as_expected(name, live):
             elements *= side
         wanted.append(elements)
     assert sizes == sorted(wanted)
+
+
+def test_what_an_optimizer_holds_is_no_part_of_a_module(live):
+    assert (live["module"].trainable, live["module"].non_trainable) == (3, 0)
+
+
+def test_a_training_graph_does_not_tell_what_is_the_models(live):
+    said = live["training"]
+    assert (said.trainable, said.non_trainable) == (3, None)
+    assert "does not tell an optimizer's variables" in said.reasons["non_trainable"]
 
 
 def test_versions_are_of_what_was_used(live):
