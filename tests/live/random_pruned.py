@@ -36,6 +36,8 @@ def make(seed: int, keras: Any, toolkit: Any) -> Two:
     builder = _Prunable(rng, keras, KIND)
     builder.limit = rng.choice((2, 3, 5))
     model, _ = builder.model()
+    while not model.weights:
+        model, _ = builder.model()
     case = Case(seed, KIND, keras, model, notes=builder.notes)
     case.model = _wrapped(case, rng, toolkit)
     builder.freeze(case.model)

@@ -40,10 +40,9 @@ def build(seed):
     """The two models of a seed, or None where Keras or tfmot refuses them."""
     tf_keras.backend.clear_session()
     try:
-        two = random_pruned.make(seed, tf_keras, toolkit)
+        return random_pruned.make(seed, tf_keras, toolkit)
     except Exception:  # noqa: BLE001  (they refuse in many ways: names, shapes, layers)
         return None
-    return two if two.bare.model.weights else None
 
 
 def pairs_of(forms, more, rng):
