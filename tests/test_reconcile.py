@@ -15,6 +15,7 @@ from inspector.classify import classify
 from inspector.count import count
 from inspector.model import Extent, Measurement, Role, Tensor
 from inspector.reconcile import deflated, lines_of, sizes_of
+from inspector.reconcile.sizes import dense_bytes
 from tests.builders import cases as c
 from tests.builders import samples
 
@@ -170,6 +171,10 @@ def test_four_bit_values_take_half_a_byte():
     found = sizes_of([tensor("k", "int4", 4, 4)], measured(k=13))
     # 3 values round up to 2 bytes.
     assert (found.dense, found.bitmask) == (8, 2 + 2)
+
+
+def test_values_of_an_unknown_dtype_count_as_they_are_stored():
+    assert dense_bytes(Tensor("odd", "4-byte type unknown to NumPy", (10,), 44)) == 44
 
 
 def test_without_a_measure_there_are_no_sizes():

@@ -55,8 +55,11 @@ def sizes_of(tensors: Sequence[Tensor], measured: Mapping[str, Measurement]) -> 
 
 
 def dense_bytes(tensor: Tensor) -> int:
-    """Bytes of all values, each written out."""
-    return _values(tensor, tensor.elements)
+    """Bytes of all values, each written out; of a dtype that nobody knows, those that are stored."""
+    try:
+        return _values(tensor, tensor.elements)
+    except TypeError:
+        return tensor.nbytes
 
 
 def _values(tensor: Tensor, number: int) -> int:
