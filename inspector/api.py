@@ -161,7 +161,7 @@ def reconcile(
     """
     from inspector.assemble import build_show
     from inspector.assemble_reconciliation import build_alone, build_between, known, with_live
-    from inspector.reconcile import against
+    from inspector.reconciliation import against
     from inspector.report import report
 
     paths = [path] if other is None else [path, other]

@@ -14,7 +14,7 @@ from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.measure import mask_against_weight
 from inspector.model import Artifact, Measurement, Role, Section
-from inspector.reconcile import (
+from inspector.reconciliation import (
     Against,
     Alone,
     Held,

@@ -14,8 +14,8 @@ from inspector import api
 from inspector.classify import classify
 from inspector.count import count
 from inspector.model import Extent, Measurement, Role, Tensor
-from inspector.reconcile import deflated, lines_of, sizes_of
-from inspector.reconcile.sizes import dense_bytes
+from inspector.reconciliation import deflated, lines_of, sizes_of
+from inspector.reconciliation.sizes import dense_bytes
 from tests.builders import cases as c
 from tests.builders import samples
 

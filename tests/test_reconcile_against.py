@@ -7,7 +7,7 @@ import inspector
 from inspector.classify import classify
 from inspector.count import count
 from inspector.live.runner import LayerCounts, LiveCounts, LiveTensor
-from inspector.reconcile import against, verdict
+from inspector.reconciliation import against, verdict
 from tests.builders import cases as c
 from tests.builders import samples
 from tests.builders.terminal import call

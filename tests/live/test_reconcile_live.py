@@ -10,7 +10,7 @@ from inspector import api
 from inspector.classify import classify
 from inspector.count import count
 from inspector.live.runner import run_live_many
-from inspector.reconcile import against
+from inspector.reconciliation import against
 from tests.builders import samples
 from tests.builders.terminal import call
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from inspector.model import GROUP_OF, Group, Role
 from inspector.pairing import Agreement
-from inspector.reconcile.between import Between, Gone, Held
-from inspector.reconcile.lines import Line
-from inspector.reconcile.words import apiece, spelled
+from inspector.reconciliation.between import Between, Gone, Held
+from inspector.reconciliation.lines import Line
+from inspector.reconciliation.words import apiece, spelled
 from inspector.words import count, listing, number, percent
 
 _NAMED = 4  # variables that a sentence names

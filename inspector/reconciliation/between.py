@@ -11,7 +11,7 @@ from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import GROUP_OF, Artifact, Group, Role, Tensor, Verdict
 from inspector.pairing import Agreement, Pair, Side, agreement, pair
-from inspector.reconcile.lines import Line, Lines, Odd
+from inspector.reconciliation.lines import Line, Lines, Odd
 
 # What must be the same on both sides, or have a reason not to be.
 _KEPT = frozenset({Group.WEIGHT, Group.UNKNOWN})

@@ -25,7 +25,7 @@ from inspector.model import (
     Tensor,
     Verdict,
 )
-from inspector.reconcile import skeleton
+from inspector.reconciliation import skeleton
 from inspector.storage import numpy_dtype
 
 # Bytes that HDF5 (its earliest format, which h5py writes) spends on one object. A group: object

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inspector.model import GROUP_OF, Artifact, Group, Role, Verdict
-from inspector.reconcile.lines import Line, Lines
-from inspector.reconcile.predict import Predicted
-from inspector.reconcile.sizes import Sizes, dense_bytes
+from inspector.reconciliation.lines import Line, Lines
+from inspector.reconciliation.predict import Predicted
+from inspector.reconciliation.sizes import Sizes, dense_bytes
 from inspector.words import ROLE_LABELS, ROLE_WORDS, count, listing, number, percent
 
 _SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -55,7 +55,7 @@ def sizes_of(tensors: Sequence[Tensor], measured: Mapping[str, Measurement]) -> 
 
 
 def dense_bytes(tensor: Tensor) -> int:
-    """Bytes of all values, each written out; of a dtype that nobody knows, those that are stored."""
+    """Bytes of all values, each written out; of an unknown dtype, those that are stored."""
     try:
         return _values(tensor, tensor.elements)
     except TypeError:
