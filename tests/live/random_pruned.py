@@ -92,7 +92,9 @@ def _wrapped(case: Case, rng: random.Random, toolkit: Any) -> Any:
         return found
     case.notes.append("nested")
     first = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
-    return keras.Model(first, wrap(keras.layers.Dense(2))(found(first)))
+    # Converters quantize kernels of 1,024 elements and more alone.
+    wide = wrap(keras.layers.Dense(34))(found(first))
+    return keras.Model(first, wrap(keras.layers.Dense(40))(wide))
 
 
 def _is_refused(layer: Any) -> bool:

@@ -15,7 +15,6 @@ import random_oracle
 import random_tensorflow
 import tensorflow as tf
 import tensorflow_model_optimization as toolkit
-from samples.tflite import DEFAULT, convert
 
 from inspector import api
 from inspector.model import Role
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from inspector.report import ArtifactReport, Reconciliation
 
 QUICK = (".h5", ".keras", ".weights.h5", "weights-only.h5", "weights", "checkpoint")
-TRACED = ("saved",)  # takes seconds
+TRACED, FROZEN = ("saved",), ("frozen",)  # take seconds
 DESCRIBED = (".h5", ".keras", "saved")  # the file has the whole model in it
 LOADED = (".h5", ".keras")
 LITE = ("float", "dynamic", "float16")
@@ -44,26 +43,16 @@ def save(case: Case, form: str, folder: str) -> str:
 
 
 def _lite(case: Case, form: str, folder: str) -> str:
-    class Module(tf.Module):
-        call = tf.function(lambda: None)
-
-    module = Module()
-    module.model, module.call = case.model, _Traced(random_tensorflow.concrete(case.model))
-    given: dict[str, Any] = {"types": [tf.float16]} if form == "float16" else {}
+    call = random_tensorflow.concrete(case.model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([call], case.model)
+    if form != "float":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if form == "float16":
+        converter.target_spec.supported_types = [tf.float16]
     path = os.path.join(folder, f"{form}.tflite")
     with open(path, "wb") as file:
-        file.write(convert(module, *(() if form == "float" else (DEFAULT,)), **given))
+        file.write(converter.convert())
     return path
-
-
-class _Traced:
-    """What asks a function for its trace gets this one."""
-
-    def __init__(self, traced: Any) -> None:
-        self.traced = traced
-
-    def get_concrete_function(self) -> Any:
-        return self.traced
 
 
 def save_all(case: Case, forms: Sequence[str], folder: str) -> dict[str, str]:

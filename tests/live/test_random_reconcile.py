@@ -54,37 +54,35 @@ def pairs_of(forms, more, rng):
 
 
 def compare(seed, folder):
-    """(comparisons made, differences) of one seed."""
+    """(what was compared, differences) of one seed."""
     two = build(seed)
     if two is None:
-        return 0, []
+        return [], []
     rng = random.Random(seed)
     traced = seed % TRACED_EVERY == 0
     forms = (*random_reconcile.QUICK, *(random_reconcile.TRACED if traced else ()))
-    lite = random_reconcile.LITE if traced else ()
-    frozen = ("frozen",) if traced else ()
+    more = (*random_reconcile.FROZEN, *random_reconcile.LITE) if traced else ()
     pruned = random_reconcile.save_all(two.pruned, forms, str(folder / "pruned"))
-    bare = random_reconcile.save_all(two.bare, (*forms, *frozen, *lite), str(folder / "bare"))
-    made, found = 0, []
+    bare = random_reconcile.save_all(two.bare, (*forms, *more), str(folder / "bare"))
+    made, found = [], []
 
     def take(label, differences):
-        nonlocal made
-        made += 1
+        made.append(label)
         notes = ", ".join(two.pruned.notes)
         found.extend(f"seed {seed}, {label} ({notes}): {one}" for one in differences)
 
     for case, paths, which in ((two.pruned, pruned, "pruned"), (two.bare, bare, "stripped")):
-        for form, path in paths.items():
-            if form in forms:
-                take(f"{which} {form}", random_reconcile.alone(case, two.bare, path, form))
-    keras = [form for form in bare if form not in lite]
+        for form in forms:
+            if form in paths:
+                differences = random_reconcile.alone(case, two.bare, paths[form], form)
+                take(f"{which} {form}", differences)
+    keras = [form for form in bare if form not in random_reconcile.LITE]
     for a, b in pairs_of(list(pruned), keras, rng):
         take(f"{a} and {b}", random_reconcile.between(two, pruned[a], bare[b]))
-    for form in lite:
-        if form in bare:
-            other = rng.choice([one for one in keras if one in random_reconcile.DESCRIBED])
-            label = f"{other} and {form}"
-            take(label, random_reconcile.converted(bare[other], bare[form]))
+    for form in random_reconcile.LITE:
+        for other in random_reconcile.DESCRIBED:
+            if form in bare and other in bare:
+                take(f"{other} and {form}", random_reconcile.converted(bare[other], bare[form]))
     if ".h5" in pruned and ".h5" in bare:
         paths = pruned[".h5"], bare[".h5"]
         take("tampered", random_reconcile.tampered(*paths, str(folder), rng))
@@ -93,16 +91,18 @@ def compare(seed, folder):
 
 @pytest.mark.parametrize("start", range(FIRST, FIRST + SEEDS, BLOCK))
 def test_random_models_reconcile_with_nothing_left_over(start, tmp_path):
-    made, found = 0, []
+    made, found = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for seed in range(start, min(start + BLOCK, FIRST + SEEDS)):
             folder = tmp_path / str(seed)
             folder.mkdir()
-            count, differences = compare(seed, folder)
+            compared, differences = compare(seed, folder)
             shutil.rmtree(folder)
-            made += count
+            made += compared
             found += differences
     gc.collect()
     assert not found, "\n".join(found[:20])
-    assert made or SEEDS < BLOCK
+    # Saving and converting are refused at times; not for all of a block.
+    least = {"tampered", *(f".h5 and {form}" for form in random_reconcile.LITE)}
+    assert SEEDS < BLOCK or least <= set(made)
