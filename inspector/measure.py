@@ -210,7 +210,8 @@ def same(x: Array, y: Array) -> bool:
     if x.dtype != y.dtype or family_of(x.dtype) is None:
         # Text, or int4 that one payload gives as int4 and the other as int8.
         return bool(np.all(x == y))
-    return np.array_equal(x.view("u1"), y.view("u1"))
+    # A view of other bytes needs an axis, which a single number has not.
+    return np.array_equal(np.atleast_1d(x).view("u1"), np.atleast_1d(y).view("u1"))
 
 
 def mask_against_weight(mask: Tensor, weight: Tensor, limits: Limits = DEFAULT) -> MaskReport:

@@ -177,6 +177,51 @@ def test_a_layer_that_is_not_there_is_left_over(paired, tmp_path):
     assert found.gone_a == {}
 
 
+def elementwise(folder, *steps):
+    """Operators of two inputs in a row: of each its name, its constant's name and the constant,
+    which SUB takes first."""
+    tensors, operators, buffers = [tensor("x", (1, 6))], [], []
+    for at, (name, called, value) in enumerate(steps):
+        buffers.append(value)
+        tensors.append(tensor(called, value.shape, value.dtype.name, len(buffers)))
+        tensors.append(tensor(f"out{at}", (1, 6)))
+        inputs = [2 * at, 2 * at + 1]
+        operators.append(op(name, inputs[::-1] if name == "SUB" else inputs, [2 * at + 2]))
+    content = values(graph(tensors, operators, [0], [2 * len(steps)], "main"), buffers=buffers)
+    path = folder / "m.tflite"
+    path.write_bytes(flatbuffer(content))
+    return str(path)
+
+
+def test_a_variable_of_one_element_is_told_from_the_graphs_own_numbers(paired, tmp_path):
+    gamma, beta = np.array([[-0.7], [0.4]], "f4")
+    a = keras(tmp_path, norm={"gamma": gamma, "beta": beta})
+    steps = (
+        ("ADD", "model/norm/epsilon", np.array(0.001, "f4")),
+        ("MUL", "model/norm/mul/ReadVariableOp", gamma),
+        ("ADD", "model/norm/add/ReadVariableOp", beta),
+    )
+    found = paired(a, elementwise(tmp_path, *steps))
+    assert told(found) == {
+        "norm/norm/gamma:0": ("model/norm/mul/ReadVariableOp", None, True),
+        "norm/norm/beta:0": ("model/norm/add/ReadVariableOp", None, True),
+    }
+    wrong = (steps[0], steps[1], (*steps[2][:2], beta + 1))
+    assert [one.name for one in paired(a, elementwise(tmp_path, *wrong)).only_a] == [
+        "norm/norm/beta:0"
+    ]
+
+
+def test_zeros_of_an_operator_are_no_variable_of_as_many_elements(paired, tmp_path):
+    offset = RNG.normal(size=6).astype("f4")
+    a = keras(tmp_path, norm={"beta": offset})
+    zeros = ("SUB", "arith.constant", np.zeros(6, "f4"))
+    found = paired(a, elementwise(tmp_path, zeros))
+    assert found.pairs == ()
+    assert [one.name for one in found.only_a] == ["norm/norm/beta:0"]
+    assert found.gone_b == {"arith.constant": "zeros, which the operator asks for"}
+
+
 def test_what_no_layer_has_is_left_over(paired, tmp_path):
     extra = RNG.normal(size=(7, 9)).astype("f4")
     b = lite(tmp_path, (K1.T.copy(), B1), (K2.T.copy(), B2), (extra, None))

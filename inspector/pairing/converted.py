@@ -82,6 +82,7 @@ class _Converted:
         for name in biases:
             if name not in self.taken and not all_zero(self.weights[name], self.limits):
                 self._kernel(self.weights[name])
+        self._single()
         self._shared(weights)
         self._reasons(weights)
         return self._result()
@@ -138,8 +139,27 @@ class _Converted:
                     continue
                 if best is None or likely > max(best[0], _LIKELY_DB):
                     best = (likely, pair)
-        if best is not None:
+        if best is None:
+            return
+        # Zeros that no name explains are the operator's own: they are of no variable's kind.
+        if best[1].basis == "name" or not all_zero(tensor, self.limits):
             self._take(best[1])
+
+    def _single(self) -> None:
+        """Variables of one element, which look like the graph's own numbers: named and equal."""
+        for tensor in self.b.artifact.tensors:
+            is_number = self.b.verdicts[tensor.name].role is Role.CONSTANT
+            if not is_number or tensor.elements != 1 or tensor.name in self.taken:
+                continue
+            ways = (
+                self._pair(one, tensor, change)
+                for one in self._candidates(tensor)
+                if one.hinted and one.tensor.elements == 1 and one.tensor.name not in self.used
+                for change in self._changes(one, tensor)
+            )
+            found = next((pair for pair in ways if agreement(pair, self.limits).agrees), None)
+            if found is not None:
+                self._take(found)
 
     def _scaled(self, one: _Candidate, tensor: Tensor, change: Change | None) -> Pair | None:
         """The pair with a factor that all values have in common, where that makes them agree."""
