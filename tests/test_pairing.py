@@ -200,6 +200,16 @@ def test_layers_that_are_numbered_otherwise_are_the_same(both, tmp_path):
     assert {one.basis for one in found.weights()} == {"name"}
 
 
+@pytest.mark.parametrize("inputs", [1, 4])
+def test_layers_that_one_file_numbers_by_their_class_are_told_apart(both, tmp_path, inputs):
+    """Of "head" and "dense" the file makes "dense" and "dense_1", of other shapes or the same."""
+    a = saved(tmp_path, "a.h5", layer("head", inputs, 4, seed=1), layer("dense", 4, 4, seed=2))
+    b = saved(tmp_path, "b.h5", layer("dense", inputs, 4, seed=1), layer("dense_1", 4, 4, seed=2))
+    found = both(a, b)
+    assert partners(found) == {"head": "dense", "dense": "dense_1"}
+    assert found.wrong() == {}
+
+
 def test_a_renamed_layer_is_told_by_its_shapes(both, tmp_path):
     a = saved(tmp_path, "a.h5", layer("head", 4, 2, seed=1), layer("body", 3, 4, seed=2))
     b = saved(tmp_path, "b.h5", layer("logits", 4, 2, seed=1), layer("body", 3, 4, seed=2))

@@ -76,10 +76,14 @@ class _Matching:
     found: list[Match] = field(default_factory=list)
 
     def run(self) -> tuple[Match, ...]:
-        self._same_names()
-        self._within(_ends_alike)
-        self._within(_both)
-        self._unique(lambda unit: unit.shapes, "structure", "the only layer of its shapes")
+        self._renumbered()
+        for fit in (_alike, _compatible):
+            self._same_names(fit)
+            self._within(_ends_alike, fit)
+            self._within(_both, fit)
+            if fit is _alike:
+                what = "the only layer of its shapes"
+                self._unique(lambda unit: unit.shapes, "structure", what)
         self._unique(self._contents(), "content", "the only layer of equal values")
         self._in_order()
         # What is left of one name has other shapes.
@@ -90,7 +94,27 @@ class _Matching:
         self.found.append(Match(a, b, basis, _renamed(a, b, why)))
         del self.a[a.path], self.b[b.path]
 
-    def _same_names(self) -> None:
+    def _renumbered(self) -> None:
+        """Layers of equal values under other names, where one side has more of a numbered name.
+
+        A file may number layers by their class, whatever they are called: its "dense" need not be
+        the other's.
+        """
+        left, right = _by_base(self.a.values()), _by_base(self.b.values())
+        doubtful = {
+            unit.shapes
+            for base, units in left.items()
+            if len(units) != len(right.get(base, units))
+            for unit in (*units, *right[base])
+        }
+        content = self._contents()
+
+        def key(unit: Unit) -> Hashable:
+            return content(unit) if unit.shapes in doubtful else None
+
+        self._unique(key, "content", "the only layer of equal values", renamed=True)
+
+    def _same_names(self, fit: Callable[[Unit, Unit], bool]) -> None:
         """Same names and shapes, but where names are numbers that have moved."""
         left, right = _by_base(self.a.values()), _by_base(self.b.values())
         for base, units in left.items():
@@ -101,10 +125,10 @@ class _Matching:
                 continue
             for unit in units:
                 same = self.b.get(unit.path)
-                if same is not None and _compatible(unit, same):
+                if same is not None and fit(unit, same):
                     self._take(unit, same, "name", "same name")
 
-    def _within(self, alike: Callable[[str, str], bool]) -> None:
+    def _within(self, alike: Callable[[str, str], bool], fit: Callable[[Unit, Unit], bool]) -> None:
         """One name is the other inside of a scope: "sequential/conv2d" and "conv2d"."""
         left = _grouped(self.a.values(), lambda unit: _last(unit.path))
         right = _grouped(self.b.values(), lambda unit: _last(unit.path))
@@ -113,7 +137,7 @@ class _Matching:
                 (unit, other)
                 for unit in units
                 for other in right.get(last, ())
-                if alike(unit.path, other.path) and _compatible(unit, other)
+                if alike(unit.path, other.path) and fit(unit, other)
             ]
             ours = Counter(unit.path for unit, _ in fits)
             theirs = Counter(other.path for _, other in fits)
@@ -121,11 +145,16 @@ class _Matching:
                 if ours[unit.path] == theirs[other.path] == 1:
                     self._take(unit, other, "name", "same name in another scope")
 
-    def _unique(self, key: Callable[[Unit], Hashable], basis: str, why: str) -> None:
+    def _unique(
+        self, key: Callable[[Unit], Hashable], basis: str, why: str, *, renamed: bool = False
+    ) -> None:
+        """Layers that alone have a key. renamed: only those of two names."""
         left, right = _grouped(self.a.values(), key), _grouped(self.b.values(), key)
         for one, units in left.items():
             others = right.get(one, ())
-            if one is not None and len(units) == len(others) == 1:
+            if one is None or not len(units) == len(others) == 1:
+                continue
+            if not renamed or units[0].path != others[0].path:
                 self._take(units[0], others[0], basis, why)
 
     def _contents(self) -> Callable[[Unit], Hashable]:
@@ -158,6 +187,11 @@ def _moved(a: Sequence[Unit], b: Sequence[Unit]) -> bool:
 
 def _renamed(a: Unit, b: Unit, why: str) -> str:
     return why if a.path == b.path or not (a.path and b.path) else f"{why}: {a.path} is {b.path}"
+
+
+def _alike(a: Unit, b: Unit) -> bool:
+    """Whether they have the same shapes."""
+    return a.shapes == b.shapes
 
 
 def _compatible(a: Unit, b: Unit) -> bool:
