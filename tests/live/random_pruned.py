@@ -64,6 +64,11 @@ class _Prunable(_Builder):
             ]
         return found
 
+    def _merge(self, *tensors: Any) -> Any:
+        # Not Average: the half of it that the converter puts into a Dense kernel has no name there.
+        kind = self.rng.choice(("Add", "Concatenate", "Maximum", "Multiply"))
+        return getattr(self.layers, kind)(**self._named())(list(tensors))
+
 
 # --- wrapping ----------------------------------------------------------------------------------
 
@@ -92,7 +97,7 @@ def _wrapped(case: Case, rng: random.Random, toolkit: Any) -> Any:
         return found
     case.notes.append("nested")
     first = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
-    # Converters quantize kernels of 1,024 elements and more alone.
+    # The converter quantizes kernels of 1,024 elements and more alone.
     wide = wrap(keras.layers.Dense(34))(found(first))
     return keras.Model(first, wrap(keras.layers.Dense(40))(wide))
 
