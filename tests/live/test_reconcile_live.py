@@ -89,6 +89,7 @@ def models(tmp_path_factory):
     import tf_keras
     from samples import tflite_models
 
+    tf_keras.backend.clear_session()  # layers are numbered as if no test came before
     tf_keras.utils.set_random_seed(3)
     path = tmp_path_factory.mktemp("models") / "convnet.h5"
     found = tflite_models.convnet()
