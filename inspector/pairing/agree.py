@@ -251,7 +251,7 @@ class _Tally:
             )
             if relative <= allowed:
                 return None
-        one = "value differs" if self.differing == 1 else "values differ"
+        one = "values differs" if self.differing == 1 else "values differ"
         by = "" if self.largest is None else f", by up to {self.largest:.6g}"
         return f"{self.differing:,} of {self.elements:,} {one}{by}"
 
