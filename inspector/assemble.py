@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from inspector import report as r
-from inspector.answer import Facts, sentences
+from inspector.answer import sentences
+from inspector.answer_counts import Facts
 from inspector.bytes_once import bytes_once
 from inspector.errors import ArtifactError
 from inspector.layer_rows import keras_elements

@@ -100,7 +100,7 @@ def write(folder, graph_def, name="graph.pb"):
 
 
 def convnet(k):
-    """Case 60: Keras counts 3*3*3*4 + 4 + 4*4 + 6*6*4*10 + 10 = 1,578."""
+    """Keras counts 3*3*3*4 + 4 + 4*4 + 6*6*4*10 + 10 = 1,578."""
     make = k.layers
     layers = [
         make.Conv2D(4, 3),
