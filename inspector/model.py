@@ -461,7 +461,8 @@ class Artifact:
     uncounted: why Keras would count nothing here; None where it would.
     scheme: how the model as a whole is quantized, in words. cost: what a call costs. runtime: the
     oldest runtime that has all its operators, as the file says. attached: files inside it, by name
-    -> bytes (metadata's associated files).
+    -> bytes (metadata's associated files). training: how the model was compiled (optimizer, loss,
+    metrics), as the file has it; None where it has nothing of it.
     """
 
     path: str
@@ -488,6 +489,7 @@ class Artifact:
     cost: Cost | None = None
     runtime: str | None = None
     attached: Mapping[str, int] = field(default_factory=dict)
+    training: Mapping[str, Any] | None = field(default=None, repr=False)
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -28,10 +28,13 @@ class Tool(Struct, frozen=True):
 
 
 class FileReport(Struct, frozen=True):
-    """One file of the artifact; nbytes is its size."""
+    """One file of the artifact; nbytes is its size, digest of its bytes ("sha256:..."), where that
+    was asked for.
+    """
 
     path: str
     nbytes: int
+    digest: str | UnsetType = UNSET
 
 
 class ProducerReport(Struct, frozen=True):
@@ -81,6 +84,8 @@ class LayerReport(Struct, frozen=True):
     wraps: class name of the layer inside a wrapper; overhead: elements that stripping removes;
     roles: elements stored, by role; weights: zeros among its weights, None when not measured.
     macs: multiply-accumulates of one call with one example, None where no rule or shape tells.
+    config_digest: of its config without the layers inside, where digests were asked for; None
+    where it has no config.
     """
 
     name: str
@@ -92,6 +97,7 @@ class LayerReport(Struct, frozen=True):
     roles: dict[str, int]
     weights: WeightsReport | None
     macs: int | None = None
+    config_digest: str | UnsetType | None = UNSET
 
 
 class PatternReport(Struct, frozen=True):
@@ -141,7 +147,8 @@ class TensorReport(Struct, frozen=True):
     {variable: name of the tensor that holds it}}, of TFLite {"dtype", "scheme", "count", "scale",
     "zero_point" (least and most of each), "axis", "block", "symmetric", "parameters"}; null where
     nothing quantizes it. sparsity describes sparse storage (TFLite): {"format", "block", "stored",
-    "dense", "saved_bytes"}.
+    "dense", "saved_bytes"}. digest: of the values ("sha256:..."), where that was asked for; null
+    where they cannot be read, or there are none.
     """
 
     name: str
@@ -164,6 +171,7 @@ class TensorReport(Struct, frozen=True):
     links: tuple[str, ...]
     measure: MeasureReport | None
     uses: tuple[UseReport, ...] = ()
+    digest: str | UnsetType | None = UNSET
 
 
 class ProblemReport(Struct, frozen=True):
@@ -236,7 +244,9 @@ class ArtifactReport(Struct, frozen=True):
     zeros among all weights, None when not measured. tags: of each meta graph of a SavedModel;
     operators: of all its graphs and functions, the most used first. scheme: how the model is
     quantized, in words; min_runtime_version: the oldest LiteRT runtime that has all its operators,
-    as the file says; attached: files inside it, bytes by name.
+    as the file says; attached: files inside it, bytes by name. content_digest: of all tensors, by
+    role, layer, variable, dtype, shape and values, wherever and however they are stored; null where
+    one of them could not be read.
     """
 
     path: str
@@ -264,6 +274,7 @@ class ArtifactReport(Struct, frozen=True):
     min_runtime_version: str | None = None
     attached: dict[str, int] = {}
     shown: Shown | UnsetType = UNSET
+    content_digest: str | UnsetType | None = UNSET
 
 
 class LineOfOther(Struct, frozen=True):
@@ -436,23 +447,140 @@ class Reconciliation(Struct, frozen=True):
 
 
 class DiffSummary(Struct, frozen=True):
-    """Tensors of two artifacts, paired."""
+    """Tensors of two artifacts, paired.
+
+    added: only B has them; removed: only A has them; unread: paired, and the values of one could
+    not be read; ignored: left out as asked for.
+    """
 
     added: int
     removed: int
     changed: int
     unchanged: int
+    unread: int = 0
+    ignored: int = 0
+
+
+class DiffTensor(Struct, frozen=True):
+    """One side of a pair."""
+
+    name: str
+    layer: str | None
+    variable: str | None
+    role: str
+    trainable: bool | None
+    dtype: str
+    shape: tuple[int, ...] | None
+    elements: int
+    nbytes: int
+
+
+class DiffValues(Struct, frozen=True):
+    """How the values of B differ from those of A, once A's went through the pair's conversion.
+
+    differing: elements of other value (NaN is NaN, -0.0 is 0.0), past the tolerances where there
+    are any. largest, mean: of the absolute differences, the mean over all elements. relative_norm:
+    norm of the difference over the norm of A's values; cosine: of the angle between both. Null
+    where nothing can be subtracted. sign_flips: elements whose sign turned; zeros_gained: 0 in B
+    alone; zeros_lost: 0 in A alone. ulps: largest difference in units of the last place of the
+    dtype cast to; in_scale_units: in steps of the quantized side; clipped: elements past its range.
+    same_bits: not one bit differs.
+    """
+
+    elements: int
+    differing: int
+    same_bits: bool
+    largest: Extreme
+    mean: Extreme
+    relative_norm: Extreme
+    cosine: float | None
+    sign_flips: int
+    zeros_a: int
+    zeros_b: int
+    zeros_gained: int
+    zeros_lost: int
+    ulps: Extreme = None
+    in_scale_units: Extreme = None
+    clipped: int = 0
+
+
+class DiffPair(Struct, frozen=True):
+    """A tensor of A and the one of B that it is; one of them is null where the other has none.
+
+    status: "unchanged", "changed", "added" (only B has it), "removed" (only A), "unread". why: what
+    told that the two are one, or why the other side has none; basis: one word of it. changes: what
+    kinds there are ("values", "retyped", "reshaped", "transposed", "role", "trainable", "sparsity",
+    "quantization", "renamed"); words: the same for people. conversion: what A's values went through
+    before they were compared. values: null where they were not compared. counts: whether it makes
+    the two artifacts differ; what only the formats' ways of storing do does not.
+    """
+
+    status: str
+    a: DiffTensor | None
+    b: DiffTensor | None
+    why: str
+    basis: str
+    changes: tuple[str, ...]
+    words: str
+    conversion: str | None
+    values: DiffValues | None
+    counts: bool
+
+
+class DiffFact(Struct, frozen=True):
+    """Anything else that is not the same in both, or is only said of one.
+
+    part: "totals", "roles", "bytes", "layers", "config", "training-config", "signatures",
+    "operators", "producer", "format", "patterns" ...; what: of it ("count_params",
+    "dense.activation"); a, b: as each has it, null where one has none; words: the same in a
+    sentence. counts: as of pairs.
+    """
+
+    part: str
+    what: str
+    a: Any
+    b: Any
+    words: str
+    counts: bool
+
+
+class DiffPlace(Struct, frozen=True):
+    """Bytes that differ: `length` of them at `offset` of A's file `a` and of B's `b`.
+
+    what: whose bytes they are. A file, or an end of one, that only one of the two has is null in
+    the other.
+    """
+
+    a: str | None
+    b: str | None
+    offset: int
+    length: int
+    what: str
 
 
 class Diff(Struct, frozen=True):
-    """The difference between two artifacts, pair by pair."""
+    """The difference between two artifacts.
+
+    same: they say the same, whatever their bytes. answer: the difference in words. pairs: every
+    tensor of both, that which changed most first, unchanged ones last. places: where the bytes
+    differ, where that was asked for.
+    """
 
     summary: DiffSummary
-    pairs: tuple[dict[str, Any], ...]
+    pairs: tuple[DiffPair, ...]
+    same: bool = True
+    answer: tuple[str, ...] = ()
+    facts: tuple[DiffFact, ...] = ()
+    places: tuple[DiffPlace, ...] | UnsetType = UNSET
 
 
 class Finding(Struct, frozen=True):
-    """What an audit rule found, and what to do about it."""
+    """What an audit rule found, and what to do about it.
+
+    message: one line; path: the artifact, or the file of it that is to blame; offset: bytes into
+    that. evidence: what was seen, in words. fingerprint: the same for the same finding in a later
+    run, wherever the artifact then lies.
+    """
 
     code: str
     severity: Severity
@@ -461,6 +589,37 @@ class Finding(Struct, frozen=True):
     tensor: str | None
     layer: str | None
     fix: str | None
+    evidence: str | None = None
+    offset: int | None = None
+    fingerprint: str | None = None
+
+
+class Suppressed(Struct, frozen=True):
+    """A finding that was not reported. why: "baseline", "allowed: ..." with the policy's reason."""
+
+    finding: Finding
+    why: str
+
+
+class AuditReport(Struct, frozen=True):
+    """How an audit went.
+
+    policy: where the policy came from, null for the default one. artifacts: how many were looked
+    at; rules: how many were asked of them. errors, warnings, infos: findings by severity. fail_on:
+    the severity from which on a finding fails the audit; failed: whether one did. suppressed: what
+    the baseline and the allow-list took out. notes: what the rules could not look at, and why.
+    """
+
+    policy: str | None
+    artifacts: int
+    rules: int
+    errors: int
+    warnings: int
+    infos: int
+    fail_on: str
+    failed: bool
+    suppressed: tuple[Suppressed, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ExtentReport(Struct, frozen=True):
@@ -541,6 +700,7 @@ class Report(Struct, frozen=True):
     reconciliation: Reconciliation | UnsetType = UNSET
     diff: Diff | UnsetType = UNSET
     findings: tuple[Finding, ...] | UnsetType = UNSET
+    audit: AuditReport | UnsetType = UNSET
 
 
 def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections: Any) -> Report:

@@ -19,6 +19,7 @@ from inspector.pairing.nouns import (
     Part,
     Scaled,
     Side,
+    Tolerance,
 )
 from inspector.pairing.pair import pair
 
@@ -35,6 +36,7 @@ __all__ = [
     "Part",
     "Scaled",
     "Side",
+    "Tolerance",
     "agreement",
     "pair",
 ]

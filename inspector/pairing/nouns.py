@@ -196,6 +196,10 @@ class Agreement:
     quantized range, which it leaves out. snr_db: signal-to-noise ratio, decibels, None without
     noise. zeros_a, zeros_b: elements equal to zero. masked_nonzero: elements not zero where the
     mask is, None without a mask. why_not: what is wrong, in words, where it does not agree.
+    mean: of absolute differences, over all elements; relative_norm: norm of the difference over the
+    norm of the pair's `a`; cosine: of the angle between both; None where nothing can be subtracted,
+    or a norm is 0 or not finite. sign_flips: elements positive in one and negative in the other;
+    zeros_gained: 0 in the pair's `b` alone; zeros_lost: 0 in its `a` alone.
     """
 
     agrees: bool
@@ -214,3 +218,19 @@ class Agreement:
     snr_db: float | None = None
     masked_nonzero: int | None = None
     why_not: str | None = None
+    mean: float | None = None
+    relative_norm: float | None = None
+    cosine: float | None = None
+    sign_flips: int = 0
+    zeros_gained: int = 0
+    zeros_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far values may be apart and still count as the same: absolute + relative * the larger
+    magnitude of the two, so that neither side is the measure.
+    """
+
+    relative: float = 0.0
+    absolute: float = 0.0
