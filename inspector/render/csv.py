@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Iterator, Mapping
 
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
-from inspector.report import ArtifactReport, Report, TensorReport
+from inspector.report import Report, TensorReport
+
+Row = tuple[object, ...]
 
 _INFINITE = ("Infinity", "-Infinity")  # numbers, whatever they begin with
 COLUMNS = (
     "path", "name", "layer", "variable", "role", "rule", "basis", "dtype", "shape", "elements",
     "nbytes", "trainable", "alias_of", "about", "zeros", "sparsity", "min", "max", "nan", "inf",
 )  # fmt: skip
-
-
 LINES = (
     "path", "label", "role", "tensors", "elements", "nbytes", "count_params", "after_strip", "each",
     "basis",
@@ -23,35 +24,43 @@ LINES = (
 
 
 def render(report: Report, _options: RenderOptions) -> str:
-    """A header and the rows. Artifacts that could not be read have none.
-
-    Of a reconciliation the rows are its lines.
-    """
+    """A header and the rows of the report's command; artifacts that could not be read have none."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    if report.reconciliation:
-        writer.writerow(LINES)
-        path = report.artifacts[0].path if report.artifacts else ""
-        writer.writerows(
-            [guard(path), *(_cell(getattr(line, name)) for name in LINES[1:])]
-            for line in report.reconciliation.lines
-        )
-        return out.getvalue()
-    writer.writerow(COLUMNS)
-    if report.explanation:
-        writer.writerow(_row(report.explanation.path, report.explanation.tensor))
-    for artifact in report.artifacts:
-        writer.writerows(_rows(artifact))
+    columns, rows = _COMMANDS[report.command]
+    writer.writerow(columns)
+    writer.writerows([_cell(cell) for cell in row] for row in rows(report))
     return out.getvalue()
 
 
-def _rows(artifact: ArtifactReport) -> list[list[object]]:
-    return [_row(artifact.path, tensor) for tensor in artifact.tensors]
+def _show(report: Report) -> Iterator[Row]:
+    for artifact in report.artifacts:
+        for tensor in artifact.tensors:
+            yield _tensor(artifact.path, tensor)
 
 
-def _row(path: str, tensor: TensorReport) -> list[object]:
+def _explain(report: Report) -> Iterator[Row]:
+    if report.explanation:
+        yield _tensor(report.explanation.path, report.explanation.tensor)
+
+
+def _reconcile(report: Report) -> Iterator[Row]:
+    path = report.artifacts[0].path if report.artifacts else ""
+    for line in report.reconciliation.lines if report.reconciliation else ():
+        yield (path, *(getattr(line, name) for name in LINES[1:]))
+
+
+# By command: the heads, and what makes the rows, a cell for each head.
+_COMMANDS: Mapping[str, tuple[tuple[str, ...], Callable[[Report], Iterator[Row]]]] = {
+    "show": (COLUMNS, _show),
+    "explain": (COLUMNS, _explain),
+    "reconcile": (LINES, _reconcile),
+}
+
+
+def _tensor(path: str, tensor: TensorReport) -> Row:
     found = tensor.measure
-    cells: tuple[object, ...] = (
+    return (
         path,
         tensor.name,
         tensor.layer,
@@ -72,7 +81,6 @@ def _row(path: str, tensor: TensorReport) -> list[object]:
             else (None,) * 6
         ),
     )
-    return [_cell(cell) for cell in cells]
 
 
 def _cell(cell: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from inspector.render import reconciliation
 from inspector.render.blocks import header
@@ -23,12 +23,26 @@ _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
 def render(report: Report, options: RenderOptions) -> str:
     """GitHub-flavoured Markdown, one trailing newline."""
-    if report.reconciliation:
-        return _reconciliation(report, report.reconciliation) + "\n"
-    parts = [_artifact(artifact, options) for artifact in report.artifacts]
-    if report.explanation:
-        parts.append(_explanation(report.explanation))
-    return "\n\n".join(parts) + "\n"
+    return _COMMANDS[report.command](report, options) + "\n"
+
+
+def _show(report: Report, options: RenderOptions) -> str:
+    return "\n\n".join(_artifact(artifact, options) for artifact in report.artifacts)
+
+
+def _explain(report: Report, _options: RenderOptions) -> str:
+    return _explanation(report.explanation) if report.explanation else ""
+
+
+def _reconcile(report: Report, _options: RenderOptions) -> str:
+    return _reconciliation(report, report.reconciliation) if report.reconciliation else ""
+
+
+_COMMANDS: Mapping[str, Callable[[Report, RenderOptions], str]] = {
+    "show": _show,
+    "explain": _explain,
+    "reconcile": _reconcile,
+}
 
 
 def code(text: str) -> str:
