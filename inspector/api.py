@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
@@ -15,6 +15,8 @@ from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tens
 from inspector.storage import numpy_dtype
 
 if TYPE_CHECKING:
+    from inspector.auditing.policy import Policy
+    from inspector.auditing.rule import Context, Examined
     from inspector.classify import Classified
     from inspector.count import Counted
     from inspector.live.runner import LiveCounts
@@ -196,6 +198,44 @@ def _ask(
         memory=live.memory,
         allow_code=live.allow_code,
     )
+
+
+@contextlib.contextmanager
+def audit_context(
+    path: str | os.PathLike[str],
+    policy: Policy | None = None,
+    *,
+    original: Examined | None = None,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Iterator[Context]:
+    """What audit rules see of an artifact, open as long as the context is.
+
+    policy: that of this path. original: of `audit_context` of what it was made from. Raises no
+    ArtifactError: what cannot be read has its error in the context.
+    """
+    from inspector.auditing.policy import Policy
+    from inspector.auditing.rule import Context
+
+    at = os.fspath(path)
+    with contextlib.ExitStack() as stack:
+        examined, failed = None, None
+        try:
+            opened = stack.enter_context(open(at, limits=limits))
+            examined = _examined(opened.artifact, measure, limits, progress or Silent())
+        except ArtifactError as error:
+            failed = error
+        yield Context(at, policy or Policy(), examined, failed, original, limits)
+
+
+def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progress) -> Examined:
+    from inspector.assemble import build_show
+    from inspector.auditing.rule import Examined
+
+    _, classified, counted, measured, problems = _examine(artifact, measure, limits, None, progress)
+    shown = build_show(artifact, classified, counted, measured, problems)
+    return Examined(artifact, classified, counted, shown, measured)
 
 
 def confirm(

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 Level = Literal["info", "warning", "error"]
+FailOn = Literal["info", "warning", "error", "never"]
+Amount = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Code = Annotated[str, Meta(min_length=1)]  # of a rule, or what codes begin with
+Version = Annotated[str, Meta(pattern=r"^\d+(\.\d+)*([.-]?(a|b|rc|dev|post)\d+)?$")]
+PatternName = Annotated[str, Meta(pattern=r"^[1-9]\d*[:x][1-9]\d*$")]
 
 
 class Budgets(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -18,13 +26,13 @@ class Budgets(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     duplicate_bytes: of tensors that another one repeats.
     """
 
-    nbytes: int | None = None
-    count_params: int | None = None
-    stored_elements: int | None = None
-    macs: int | None = None
-    activation_bytes: int | None = None
-    layer_params: int | None = None
-    duplicate_bytes: int | None = None
+    nbytes: Amount | None = None
+    count_params: Amount | None = None
+    stored_elements: Amount | None = None
+    macs: Amount | None = None
+    activation_bytes: Amount | None = None
+    layer_params: Amount | None = None
+    duplicate_bytes: Amount | None = None
 
 
 class Sparsity(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -35,11 +43,11 @@ class Sparsity(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     lost: how much less sparse than `--against` a layer may be.
     """
 
-    overall: float | None = None
-    layers: dict[str, float] = {}
-    patterns: dict[str, str] = {}
-    tolerance: float = 0.005
-    lost: float = 0.005
+    overall: Share | None = None
+    layers: dict[str, Share] = {}
+    patterns: dict[str, PatternName] = {}
+    tolerance: Share = 0.005
+    lost: Share = 0.005
 
 
 class Numbers(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -48,19 +56,19 @@ class Numbers(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     of denormals.
     """
 
-    largest: float = 1e4
-    saturated: float = 0.02
-    used_range: float = 0.5
-    denormals: float = 0.001
+    largest: Annotated[float, Meta(gt=0)] = 1e4
+    saturated: Share = 0.02
+    used_range: Share = 0.5
+    denormals: Share = 0.001
 
 
 class Runtime(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """Versions of what will load the artifact; null is not asked."""
 
-    tensorflow: str | None = None
-    keras: str | None = None
-    litert: str | None = None
-    tfmot: str | None = None
+    tensorflow: Version | None = None
+    keras: Version | None = None
+    litert: Version | None = None
+    tfmot: Version | None = None
 
 
 class Allowed(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -70,22 +78,24 @@ class Allowed(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     digests); codes: which rules, or prefixes of them, all where empty. until: the last day.
     """
 
-    digest: str
-    reason: str
+    digest: Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+    reason: Annotated[str, Meta(min_length=1)]
     until: dt.date | None = None
-    codes: tuple[str, ...] = ()
+    codes: tuple[Code, ...] = ()
 
 
 class Override(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """What is otherwise for artifacts whose path matches one of the globs.
 
+    paths: relative to the policy file's folder; "**" is any number of folders, a glob without "/"
+    is of a name in any folder, and what matches a folder matches all in it.
     Each thing that is given stands in place of the policy's own, but for `ignore` and `severity`,
     which are added to it.
     """
 
-    paths: tuple[str, ...]
-    select: tuple[str, ...] | None = None
-    ignore: tuple[str, ...] = ()
+    paths: Annotated[tuple[str, ...], Meta(min_length=1)]
+    select: tuple[Code, ...] | None = None
+    ignore: tuple[Code, ...] = ()
     severity: dict[str, Level] = {}
     budgets: Budgets | None = None
     sparsity: Sparsity | None = None
@@ -97,15 +107,16 @@ class Override(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """All of it. select, ignore: codes of rules, or what they begin with; "all" is all of them.
 
+    The longest of those that fit a rule's code tells whether it is asked; of two as long, ignore.
     severity: of a rule, or of all that begin so, in place of the rule's own. integer: the model is
     said to be an integer model throughout. allow_custom: globs of custom objects and operators that
     are expected.
     """
 
-    select: tuple[str, ...] = ("all",)
-    ignore: tuple[str, ...] = ()
+    select: tuple[Code, ...] = ("all",)
+    ignore: tuple[Code, ...] = ()
     severity: dict[str, Level] = {}
-    fail_on: Level = "error"
+    fail_on: FailOn = "error"
     budgets: Budgets = Budgets()
     sparsity: Sparsity = Sparsity()
     numbers: Numbers = Numbers()
@@ -114,3 +125,23 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     allow_custom: tuple[str, ...] = ()
     overrides: tuple[Override, ...] = ()
     allow: tuple[Allowed, ...] = ()
+
+
+_ADDED = ("ignore", "severity")  # of an override: to the policy's own, not in their place
+
+
+def overridden(policy: Policy, overrides: Iterable[Override]) -> Policy:
+    """The policy with what the overrides say, the later one in place of the earlier."""
+    for override in overrides:
+        given = {
+            name: getattr(override, name)
+            for name in Override.__struct_fields__
+            if name not in ("paths", *_ADDED) and getattr(override, name) is not None
+        }
+        policy = replace(
+            policy,
+            ignore=(*policy.ignore, *override.ignore),
+            severity={**policy.severity, **override.severity},
+            **given,
+        )
+    return policy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from inspector.auditing.policy import Policy
 from inspector.classify import Classified
@@ -50,6 +51,30 @@ class Context:
     original: Examined | None = None
     limits: Limits = field(default=DEFAULT, repr=False)
 
+    @property
+    def seen(self) -> Examined:
+        """What is known of the artifact: there for every rule that needs more than its file."""
+        return _there(self.examined)
+
+    @property
+    def values(self) -> Mapping[str, Measurement]:
+        """What was measured, by the tensor's name: there for rules that need values."""
+        return _there(self.seen.measured)
+
+    @property
+    def compared(self) -> Examined:
+        """The original: there for rules that need it."""
+        return _there(self.original)
+
+
+_Thing = TypeVar("_Thing")
+
+
+def _there(thing: _Thing | None) -> _Thing:
+    if thing is None:
+        raise LookupError("the rule did not say that it needs this")
+    return thing
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -77,7 +102,8 @@ class AuditRule:
     code: begins with its family ("leftover-mask"); summary: one line; explanation: why it matters,
     and what is looked at; example: an artifact and what is said of it; fix: what to do. check:
     yields what it found, in the artifact's order, each thing once; raises nothing but ArtifactError
-    where values cannot be read.
+    where values cannot be read. always: asked whatever a policy selects; only its code in `ignore`
+    leaves it out.
     """
 
     code: str
@@ -88,8 +114,20 @@ class AuditRule:
     fix: str
     needs: Needs
     check: Callable[[Context], Iterable[Found]]
+    always: bool = False
 
     @property
     def family(self) -> str:
         """What its code begins with."""
         return self.code.partition("-")[0]
+
+
+def matches(code: str, prefix: str) -> bool:
+    """Whether a rule's code is `prefix`, or begins with it, word by word; "all" is all of them."""
+    return prefix in ("all", code) or code.startswith(f"{prefix.rstrip('-')}-")
+
+
+def longest(code: str, prefixes: Iterable[str]) -> str | None:
+    """Of the prefixes that fit a code, the one that says most; None where none fits."""
+    fitting = [one for one in prefixes if matches(code, one)]
+    return max(fitting, key=lambda one: (one != "all", len(one)), default=None)

@@ -1,0 +1,13 @@
+"""All audit rules. A new rule is a function and a row in a family's file.
+
+The order is the one in which findings of one severity are listed.
+"""
+
+from __future__ import annotations
+
+from inspector.auditing.rule import AuditRule
+from inspector.auditing.rules import unreadable
+
+RULES: tuple[AuditRule, ...] = (*unreadable.RULES,)
+
+__all__ = ["RULES"]
