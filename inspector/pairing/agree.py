@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from inspector.limits import DEFAULT, Limits
-from inspector.measure import is_nonzero, same
 from inspector.model import Tensor
 from inspector.pairing.changes import Seen, applied, target_dtype
-from inspector.pairing.nouns import Agreement, Change, Pair
-from inspector.pairing.values import aligned, float_format, is_number, is_real, ulp, wide
+from inspector.pairing.nouns import Agreement, Change, Pair, Tolerance
+from inspector.pairing.tally import Tally
+from inspector.pairing.values import aligned, float_format
 from inspector.storage import numpy_dtype
-from inspector.values import Array
 
 # What the arithmetic of a fold may lose: it is done in float32, in an order of its own.
 _FOLD_RELATIVE = 1e-5
@@ -25,22 +23,25 @@ _HALF_STEP = 0.5 + 1e-3
 # Integers of 4 bits are made of such of 8 at times, and so rounded twice: half of 7/127 more.
 _HALF_NIBBLE = 0.5 + 0.5 * 7 / 127 + 1e-3
 _PROBE_BYTES = 1 << 15
+_EXACTLY = Tolerance()
 
 
-def agreement(pair: Pair, limits: Limits = DEFAULT) -> Agreement:
+def agreement(pair: Pair, limits: Limits = DEFAULT, tolerance: Tolerance = _EXACTLY) -> Agreement:
     """Hold the values of a pair against each other.
 
-    Memory is a few slices (limits.slice_bytes); what can only be read in order and has to be turned
-    goes through a temporary file. Raises ArtifactError when bytes cannot be read.
+    tolerance: which differences do not count as `differing`; the sizes of the differences are those
+    of all elements nevertheless. Integers that stand for real values on both sides are compared as
+    those. Memory is a few slices (limits.slice_bytes); what can only be read in order and has to be
+    turned goes through a temporary file. Raises ArtifactError when bytes cannot be read.
     """
     before, after = (pair.b, pair.a) if _backwards(pair) else (pair.a, pair.b)
-    tally = _Tally()
+    tally = Tally(tolerance)
     wrong = unlike(before, after, pair.change)
     if wrong is not None:
         return _unable(pair, wrong)
     for seen in _seen(before, after, pair, limits):
         tally.add(seen)
-    return tally.result(pair, after)
+    return _result(tally, pair, after)
 
 
 def probe(pair: Pair, limits: Limits) -> Agreement:
@@ -49,12 +50,12 @@ def probe(pair: Pair, limits: Limits) -> Agreement:
     wrong = unlike(before, after, pair.change)
     if wrong is not None:
         return _unable(pair, wrong)
-    tally = _Tally()
+    tally = Tally()
     few = replace(limits, slice_bytes=_PROBE_BYTES)
     for seen in applied(before, after, pair.change, pair.mask, few):
         tally.add(seen)
-        return tally.result(pair, after, part=True)
-    return tally.result(pair, after, part=True)
+        return _result(tally, pair, after, part=True)
+    return _result(tally, pair, after, part=True)
 
 
 def _backwards(pair: Pair) -> bool:
@@ -92,11 +93,12 @@ def _unable(pair: Pair, wrong: str) -> Agreement:
 
 def _seen(before: Tensor, after: Tensor, pair: Pair, limits: Limits) -> Iterator[Seen]:
     change = pair.change
+    mask = None if pair.mask is None or pair.mask.payload is None else pair.mask
     plain = change is None or change.kind == "cast"
     if not plain or after.real is not None:
-        yield from applied(before, after, change, pair.mask, limits)
+        yield from applied(before, after, change, mask, limits)
         return
-    tensors = [before, after] if pair.mask is None else [before, after, pair.mask]
+    tensors = [before, after] if mask is None else [before, after, mask]
     at = 0
     for arrays, times in aligned([t.payload for t in tensors if t.payload is not None], limits):
         yield Seen(
@@ -110,158 +112,73 @@ def _seen(before: Tensor, after: Tensor, pair: Pair, limits: Limits) -> Iterator
         at += arrays[0].size
 
 
-@dataclass(slots=True)
-class _Tally:
-    elements: int = 0
-    differing: int = 0
-    zeros_a: int = 0
-    zeros_b: int = 0
-    largest: float | None = 0.0
-    magnitude: float = 0.0
-    where: int | tuple[int, ...] | None = None
-    signal: float = 0.0
-    noise: float = 0.0
-    bits: bool = True
-    ulps: float = 0.0
-    steps: float | None = None
-    clipped: int = 0
-    masked: int | None = None
+def _result(tally: Tally, pair: Pair, after: Tensor, *, part: bool = False) -> Agreement:
+    """What a tally comes to. part: it is of some values only."""
+    back = _backwards(pair)
+    values = tally.differing == 0
+    relative = None
+    if tally.largest is not None:
+        none = 0.0 if not tally.largest else math.inf
+        relative = tally.largest / tally.magnitude if tally.magnitude else none
+    noisy = tally.noise and tally.power_a
+    if part or tally.elements == after.elements:
+        wrong = _wrong(tally, pair, after, relative)
+    else:
+        wrong = f"{tally.elements:,} of {after.elements:,} values could be read"
+    zeros = tally.zeros_a, tally.zeros_b
+    turned = tally.zeros_gained, tally.zeros_lost
+    return Agreement(
+        agrees=wrong is None,
+        same_bits=tally.bits and values and pair.a.dtype == pair.b.dtype,
+        same_values=values,
+        elements=tally.elements,
+        differing=tally.differing,
+        zeros_a=zeros[back],
+        zeros_b=zeros[not back],
+        largest=tally.largest,
+        relative=relative,
+        where=None if values else _index(tally.where, after.shape),
+        ulps=tally.ulps if target_dtype(pair) is not None else None,
+        in_scale_units=0.0 if after.real is not None and tally.steps is None else tally.steps,
+        clipped=tally.clipped,
+        snr_db=10 * math.log10(tally.power_a / tally.noise) if noisy else None,
+        masked_nonzero=tally.masked,
+        why_not=wrong,
+        mean=tally.mean,
+        relative_norm=tally.relative_norm(tally.power_b if back else tally.power_a),
+        cosine=tally.cosine,
+        sign_flips=tally.sign_flips,
+        zeros_gained=turned[back],
+        zeros_lost=turned[not back],
+    )
 
-    def add(self, seen: Seen) -> None:
-        x, y, times = seen.expected, seen.actual, seen.times
-        self.elements += times * x.size
-        if not (is_number(x.dtype) and is_number(y.dtype)):
-            self.largest = None
-            self._unlike(np.flatnonzero(np.atleast_1d(x != y)), seen)
-            return
-        self.zeros_a += times * (x.size - int(np.count_nonzero(_filled(x))))
-        self.zeros_b += times * (x.size - int(np.count_nonzero(_filled(y))))
-        if seen.mask is not None:
-            leaked = _filled(x if seen.of_expected else y) & ~_filled(seen.mask)
-            self.masked = (self.masked or 0) + times * int(np.count_nonzero(leaked))
-        if is_real(x.dtype):
-            self._magnitude(x)
-        if seen.scale is None and same(x, y):
-            return
-        self._differ(x, y, seen)
 
-    def _magnitude(self, x: Array) -> None:
-        """Take in how large the values are."""
-        values = x.reshape(-1) if x.dtype.kind == "f" and x.itemsize > 2 else wide(x).reshape(-1)
-        with np.errstate(all="ignore"):
-            low, high, power = (float(one) for one in (values.min(), values.max(), values @ values))
-            if not math.isfinite(low + high + power):
-                values = values.astype("f8")
-                values = values[np.isfinite(values)]
-                low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
-                power = float(values @ values)
-        self.magnitude = max(self.magnitude, abs(float(low)), abs(float(high)))
-        self.signal += power
-
-    def _differ(self, x: Array, y: Array, seen: Seen) -> None:
-        """Take in two slices that are not the same bits."""
-        with np.errstate(all="ignore"):
-            wide_x, wide_y = wide(x), wide(y)
-            self.bits = self.bits and same(x, y)
-            nan = np.isnan(wide_x) & np.isnan(wide_y)
-            # Integers past 2**53 are told apart as they are.
-            equal = nan | ((x == y) if x.dtype == y.dtype else (wide_x == wide_y))
-            apart = np.where(equal, 0.0, np.abs(wide_x - wide_y))
-            self._unlike(np.flatnonzero(~equal), seen)
-            if equal.all():
-                return
-            apart = np.where(np.isnan(apart), np.inf, apart)
-            top = int(apart.argmax())
-            if self.largest is not None and float(apart.flat[top]) > self.largest:
-                self.largest = float(apart.flat[top])
-                self.where = seen.place(top)
-            finite = apart[np.isfinite(apart)]
-            self.noise += seen.times * float(np.dot(finite, finite))
-            if seen.scale is not None:
-                steps = apart / seen.scale
-                if seen.beyond is not None:
-                    self.clipped += int(np.count_nonzero(seen.beyond))
-                    steps = np.where(seen.beyond, 0.0, steps)
-                self.steps = max(self.steps or 0.0, float(steps.max()))
-            elif x.dtype != y.dtype and _is_float(y.dtype):
-                self.ulps = max(self.ulps, float((apart / ulp(wide_x, y.dtype)).max()))
-
-    def _unlike(self, places: Array, seen: Seen) -> None:
-        self.differing += seen.times * places.size
-        if places.size:
-            self.bits = False
-            if self.where is None:
-                self.where = seen.place(int(places[0]))
-
-    def result(self, pair: Pair, after: Tensor, *, part: bool = False) -> Agreement:
-        cast = target_dtype(pair)
-        values = self.differing == 0
-        relative = None
-        if self.largest is not None:
-            relative = (
-                self.largest / self.magnitude if self.magnitude else (0.0 if values else math.inf)
-            )
-        snr = 10 * math.log10(self.signal / self.noise) if self.noise and self.signal else None
-        steps = self.steps if after.real is None or self.steps is not None else 0.0
-        wrong = None
-        if part or self.elements == after.elements:
-            wrong = self._wrong(pair, after, relative, values)
-        else:
-            wrong = f"{self.elements:,} of {after.elements:,} values could be read"
-        return Agreement(
-            agrees=wrong is None,
-            same_bits=self.bits and values and pair.a.dtype == pair.b.dtype,
-            same_values=values,
-            elements=self.elements,
-            differing=self.differing,
-            zeros_a=self.zeros_b if _backwards(pair) else self.zeros_a,
-            zeros_b=self.zeros_a if _backwards(pair) else self.zeros_b,
-            largest=self.largest,
-            relative=relative,
-            where=None if values else _index(self.where, after.shape),
-            ulps=self.ulps if cast is not None else None,
-            in_scale_units=steps,
-            clipped=self.clipped,
-            snr_db=snr,
-            masked_nonzero=self.masked,
-            why_not=wrong,
+def _wrong(tally: Tally, pair: Pair, after: Tensor, relative: float | None) -> str | None:
+    """Why values do not agree, in words; None where they do."""
+    if pair.change is not None and not pair.change.expected:
+        return pair.change.words
+    if not tally.differing:
+        return None
+    if after.real is not None and tally.steps is not None:
+        if tally.clipped and not (pair.change is not None and pair.change.clips):
+            many = "1 value is" if tally.clipped == 1 else f"{tally.clipped:,} values are"
+            return f"{many} past the range of its integers"
+        most = _HALF_NIBBLE if after.dtype.endswith("int4") else _HALF_STEP
+        if tally.steps <= most:
+            return None
+        return f"off by up to {tally.steps:.3g} steps of its scale; rounding explains half of one"
+    kind = "" if pair.change is None else pair.change.kind
+    if "cast" in kind and tally.ulps <= 1.0 and "folded" not in kind:
+        return None
+    if ("folded" in kind or "scaled" in kind) and relative is not None:
+        allowed = _FOLD_RELATIVE + (
+            float_format(numpy_dtype(after.dtype))[2] if "cast" in kind else 0.0
         )
-
-    def _wrong(self, pair: Pair, after: Tensor, relative: float | None, values: bool) -> str | None:
-        if pair.change is not None and not pair.change.expected:
-            return pair.change.words
-        if values:
+        if relative <= allowed:
             return None
-        if after.real is not None and self.steps is not None:
-            if self.clipped and not (pair.change is not None and pair.change.clips):
-                many = "1 value is" if self.clipped == 1 else f"{self.clipped:,} values are"
-                return f"{many} past the range of its integers"
-            most = _HALF_NIBBLE if after.dtype.endswith("int4") else _HALF_STEP
-            if self.steps <= most:
-                return None
-            return (
-                f"off by up to {self.steps:.3g} steps of its scale; rounding explains half of one"
-            )
-        kind = "" if pair.change is None else pair.change.kind
-        if "cast" in kind and self.ulps <= 1.0 and "folded" not in kind:
-            return None
-        if ("folded" in kind or "scaled" in kind) and relative is not None:
-            allowed = _FOLD_RELATIVE + (
-                float_format(numpy_dtype(after.dtype))[2] if "cast" in kind else 0.0
-            )
-            if relative <= allowed:
-                return None
-        one = "values differs" if self.differing == 1 else "values differ"
-        by = "" if self.largest is None else f", by up to {self.largest:.6g}"
-        return f"{self.differing:,} of {self.elements:,} {one}{by}"
-
-
-def _filled(values: Array) -> Array:
-    return is_nonzero(np.ascontiguousarray(values).reshape(-1))
-
-
-def _is_float(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind == "f" or (dtype.kind == "V" and "float" in dtype.name)
+    one = "values differs" if tally.differing == 1 else "values differ"
+    by = "" if tally.largest is None else f", by up to {tally.largest:.6g}"
+    return f"{tally.differing:,} of {tally.elements:,} {one}{by}"
 
 
 def _index(

@@ -10,6 +10,7 @@ import numpy as np
 
 from inspector.errors import Corrupt
 from inspector.limits import Limits
+from inspector.measure import same
 from inspector.model import Tensor
 from inspector.pairing.nouns import (
     Absorbed,
@@ -37,7 +38,8 @@ class Seen:
     at: place of the first, where they follow one another in C order; index: the tile they are,
     where they do not. times: how many each stands for. scale: size of one step of the quantized
     side, whose real values `actual` has; beyond: where the quantized side is at an end of its range
-    and the expected value lies past it.
+    and the expected value lies past it. bits: False where real values stand here for integers that
+    are not the same ones.
     """
 
     expected: Array
@@ -49,6 +51,7 @@ class Seen:
     times: int = 1
     scale: Array | None = None
     beyond: Array | None = None
+    bits: bool = True
 
     def place(self, flat: int) -> int | tuple[int, ...]:
         """Where in the tensor the `flat`-th of these values is."""
@@ -118,7 +121,9 @@ def applied(
         y = actual[index]
         x = expected[index]
         scale = beyond = None
+        bits = True
         if after.real is not None:
+            bits = not isinstance(expected, _Expected) or expected.same_codes(index, y)
             scale, y, beyond = _real(after, index, x, y)
         yield Seen(
             expected=x,
@@ -127,6 +132,7 @@ def applied(
             index=index,
             scale=scale,
             beyond=beyond,
+            bits=bits,
         )
 
 
@@ -148,17 +154,36 @@ class _Expected:
     """What the change makes of a tensor, by tile of the result."""
 
     def __init__(self, before: Tensor, change: Change | None, limits: Limits) -> None:
-        self._view = View(before, layout_of(change), limits)
-        # Integers of both sides are compared as what they stand for.
-        self._real = before.real if change is None or change.axes is None else None
+        layout = layout_of(change)
+        self._view = View(before, layout, limits)
+        self._real = before.real
+        moves = change is not None and (change.axes or change.part or change.shape)
+        self._steps = _steps(before, layout) if before.real and moves else None
+
+    def same_codes(self, index: Index, codes: Array) -> bool:
+        """Whether the integers that stand for real values are these."""
+        return self._real is None or same(self._view[index], codes)
 
     def __getitem__(self, index: Index) -> Array:
         values = self._view[index]
         if self._real is None:
             return values
-        scale, zero = self._real.steps(index)
+        # Integers of both sides are compared as what they stand for.
+        if self._steps is None:
+            scale, zero = self._real.steps(index)
+        else:
+            scale, zero = (one[index] for one in self._steps)
         real: Array = (values.astype("f8") - zero) * scale
         return real
+
+
+def _steps(tensor: Tensor, layout: Layout) -> tuple[Array, Array]:
+    """Scales and zero points of all values: views, unless the layout has to copy them."""
+    shape = tensor.shape or ()
+    assert tensor.real is not None  # noqa: S101 - the caller looked
+    found = tensor.real.steps(tuple(slice(0, side) for side in shape))
+    scale, zero = (layout(np.broadcast_to(one, shape)) for one in found)
+    return scale, zero
 
 
 class _Masked(_Expected):
