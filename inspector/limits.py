@@ -67,6 +67,8 @@ class Limits:
     # files have them once each, and they are checked a few times; any number of tables may lead to
     # one vector.
     vector_passes: int = 16
+    # A saved report is held whole: a tensor takes about a kilobyte of it.
+    report_bytes: int = 256 * MIB
     # Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a busy
     # machine, the largest models minutes. Code in a file could go on for ever.
     live_seconds: int = 600

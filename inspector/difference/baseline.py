@@ -1,0 +1,129 @@
+"""A report that was saved earlier, in the place of the artifact that it is of."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+
+import msgspec
+
+from inspector import report as r
+from inspector.difference.nouns import Subject
+from inspector.difference.rebuilt import rebuilt, verdicts_of
+from inspector.errors import Corrupt, LimitExceeded, UsageError
+from inspector.limits import DEFAULT, Limits
+from inspector.storage import ByteSource, LocalFile
+
+_HEAD_BYTES = 512
+# What our JSON begins with; sorted by key, as other tools write it back, it is the artifacts.
+_HEAD = re.compile(r'\s*\{\s*"(schema_version|artifacts)"\s*:')
+# Shells of Windows write what is piped into a file so.
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HOW = "inspect show MODEL --format json -o"
+
+
+class _Head(msgspec.Struct):
+    """What says whether the rest can be read."""
+
+    schema_version: str
+    tool: r.Tool
+    command: str
+
+
+def read_saved(path: str, limits: Limits = DEFAULT) -> Subject | None:
+    """What a JSON report of `inspect show` says of its artifact; None for any other file.
+
+    The first bytes decide. Raises UsageError for a report that cannot stand for one whole artifact
+    (of another command, of several, narrowed to some rows, of one that could not be read, of a
+    newer schema), Corrupt for one that is broken, LimitExceeded (`report_bytes`, `depth`).
+    """
+    if not os.path.isfile(path):
+        return None
+    with LocalFile(path) as source:
+        if _HEAD.match(_decoded(bytes(source.view(0, min(_HEAD_BYTES, source.size))))) is None:
+            return None
+        saved = _report(_text(source, limits), path)
+    if saved is None:
+        return None
+    one = _only(saved, path)
+    return Subject(
+        artifact=rebuilt(one, path, limits),
+        verdicts=verdicts_of(one, path),
+        report=one,
+        digests={
+            tensor.name: tensor.digest for tensor in one.tensors if isinstance(tensor.digest, str)
+        },
+        saved=True,
+    )
+
+
+def _decoded(raw: bytes) -> str:
+    """Text of whatever encoding it is marked as; what is no text is replaced."""
+    if raw.startswith(_WIDE):
+        return raw.decode("utf-16", "replace")
+    return raw.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+
+
+def _text(source: ByteSource, limits: Limits) -> bytes:
+    """The whole file as UTF-8."""
+    if source.size > limits.report_bytes:
+        raise LimitExceeded("report_bytes", source.size, limits.report_bytes, source.path)
+    raw = bytes(source.view(0, source.size))
+    if raw.startswith(_WIDE):
+        return raw.decode("utf-16", "replace").encode()
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _report(text: bytes, path: str) -> r.Report | None:
+    """The report; None where it is another program's."""
+    try:
+        head = msgspec.json.decode(text, type=_Head)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"a saved report that is broken JSON ({error}): save it again with {_HOW} {path}"
+        raise Corrupt(message, path) from None
+    if head.tool.name != "inspect":
+        return None
+    _check(head, path)
+    try:
+        return msgspec.json.decode(text, type=r.Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        message = f"no report of {_HOW}, or one that was changed: {error}"
+        raise Corrupt(message, path) from None
+
+
+def _check(head: _Head, path: str) -> None:
+    """Raise UsageError for a report of another command, or of a newer schema."""
+    major, ours = head.schema_version.split(".")[0], r.SCHEMA_VERSION.split(".")[0]
+    if major != ours:
+        raise UsageError(
+            f"{path}: a report of schema {head.schema_version}, and this version reads {ours}.x: "
+            f"use the inspect that wrote it ({head.tool.version}), or save it again with this one"
+        )
+    if head.command != "show":
+        raise UsageError(
+            f"{path}: a report of inspect {head.command}; a baseline is what {_HOW} {path} writes"
+        )
+
+
+def _only(saved: r.Report, path: str) -> r.ArtifactReport:
+    """The report's one artifact. Raises UsageError where it is not all of one."""
+    if len(saved.artifacts) != 1:
+        raise UsageError(
+            f"{path}: a report of {len(saved.artifacts)} artifacts; a baseline is of one: save "
+            f"each with {_HOW} a file of its own"
+        )
+    one = saved.artifacts[0]
+    if not one.readable or one.format is None:
+        raise UsageError(
+            f"{path}: a report of {one.path}, which could not be read then; there is nothing to "
+            "compare with"
+        )
+    if one.shown is not msgspec.UNSET:
+        raise UsageError(
+            f"{path}: a report narrowed to some layers or roles: save it again without --layer "
+            "and --role"
+        )
+    return one
