@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector.closer import Closer
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
-from inspector.model import Measurement, Tensor, Watched
+from inspector.model import Detail, Measurement, Payload, Tensor, Watched
 from inspector.patterns import find_patterns
 from inspector.storage import FilledPayload
 from inspector.values import (
@@ -37,6 +38,7 @@ def measure(
     on_bytes: Callable[[int], None] | None = None,
     *,
     outputs_first: bool = False,
+    thorough: bool = False,
 ) -> Measurement | None:
     """Look at every value of a tensor; None when it has no payload or holds no numbers.
 
@@ -47,7 +49,8 @@ def measure(
 
     on_bytes: told how many more bytes of values are done: half of them in the first look, the other
     half once the patterns are known. outputs_first: a kernel's first dimension is its outputs
-    (TFLite), not the last one (Keras); it names the patterns' axes.
+    (TFLite), not the last one (Keras); it names the patterns' axes. thorough: fill in `detail`, in
+    the same looks.
 
     Where the file has a checksum of the bytes it is held against them, in the first look where it
     can be.
@@ -60,6 +63,7 @@ def measure(
         _check(tensor, None)
         return None
     family: Family | None = None
+    closer = Closer(tensor) if thorough else None
     owed = 0
     watched = None if tensor.check is None else tensor.check.watch()
     # NaN is looked for: NumPy's warning about it would say nothing new.
@@ -70,20 +74,20 @@ def measure(
             if family is None:
                 return None
             family.add(values, times)
+            if closer is not None:
+                closer.add(values, times, family.nonzero)
             if on_bytes is not None:
                 half = times * values.nbytes // 2
                 owed += times * values.nbytes - half
                 on_bytes(half)
     _check(tensor, watched)
     if family is None:
-        return Measurement(0, None, None, 0, 0, 0)
+        return Measurement(0, None, None, 0, 0, 0, detail=Detail() if thorough else None)
     seen, nonzero = family.tally(), family.nonzero
     zeros = seen.zeros
     if tensor.centred is not None:
         payload = tensor.centred
-        zeros = sum(
-            int(values.size - np.count_nonzero(values)) for values in _blocks(tensor, limits)
-        )
+        zeros = _centred_zeros(payload, closer, limits)
     patterns = find_patterns(
         payload,
         tensor.shape or (),
@@ -97,7 +101,16 @@ def measure(
     distinct = None if seen.values is None else int(seen.values.size) + (seen.nan > 0)
     if distinct is not None and distinct > DISTINCT:
         distinct = None
-    return Measurement(zeros, seen.minimum, seen.maximum, seen.nan, seen.inf, distinct, patterns)
+    return Measurement(
+        zeros,
+        seen.minimum,
+        seen.maximum,
+        seen.nan,
+        seen.inf,
+        distinct,
+        patterns,
+        None if closer is None else closer.detail(),
+    )
 
 
 def _check(tensor: Tensor, watched: Watched | None) -> None:
@@ -117,9 +130,15 @@ def _check(tensor: Tensor, watched: Watched | None) -> None:
         )
 
 
-def _blocks(tensor: Tensor, limits: Limits) -> Iterator[Array]:
-    """Values less their zero points, a slice at a time."""
-    return iter(()) if tensor.centred is None else tensor.centred.blocks(limits.slice_bytes)
+def _centred_zeros(payload: Payload, closer: Closer | None, limits: Limits) -> int:
+    """How many values are their zero point, a slice at a time."""
+    zeros = 0
+    for values in payload.blocks(limits.slice_bytes):
+        filled = values != 0
+        zeros += int(values.size - np.count_nonzero(filled))
+        if closer is not None:
+            closer.add_centred(filled)
+    return zeros
 
 
 def measure_all(
@@ -127,12 +146,14 @@ def measure_all(
     limits: Limits = DEFAULT,
     threads: int | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    *,
+    thorough: bool = False,
 ) -> tuple[dict[str, Measurement], dict[str, ArtifactError]]:
     """Measure many tensors: measurements by name, and by name what could not be read.
 
     A tensor that has no measurement (no payload, no numbers) is in neither. threads: how many to
-    use; by default one a processor, one alone where there is little to measure. on_bytes: as for
-    `measure`, called by one thread at a time.
+    use; by default one a processor, one alone where there is little to measure. on_bytes,
+    thorough: as for `measure`; on_bytes is called by one thread at a time.
     """
     lock = threading.Lock()
 
@@ -143,7 +164,7 @@ def measure_all(
 
     def one(tensor: Tensor) -> Measurement | ArtifactError | None:
         try:
-            return measure(tensor, limits, report)
+            return measure(tensor, limits, report, thorough=thorough)
         except ArtifactError as error:
             return error
 

@@ -510,10 +510,29 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """What a closer look at a tensor's values tells. Counts are elements.
+
+    denormals: floats that are not 0 and nearer to it than the least normal number of their dtype;
+    None of what is no float. ends: integers of at most 16 bits at the least and at the greatest of
+    their dtype (of signed ones the least but one is an end, too: weights leave the least out); None
+    of others. zero_slices: for each side, how many of its positions hold nothing but zeros; None
+    for less than two sides, and where one is too long to look at. spans: the least and the greatest
+    integer of each position of the side that has a scale each; None where no side has.
+    """
+
+    denormals: int | None = None
+    ends: tuple[int, int] | None = None
+    zero_slices: tuple[int, ...] | None = None
+    spans: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One pass over a tensor's values. Counts are elements; min and max leave NaN out.
 
-    distinct: number of different values where it is at most 256, else None.
+    distinct: number of different values where it is at most 256, else None. detail: None unless it
+    was asked for.
     """
 
     zeros: int
@@ -523,6 +542,7 @@ class Measurement:
     inf: int
     distinct: int | None = None
     patterns: tuple[Pattern, ...] = ()
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)
