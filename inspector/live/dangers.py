@@ -8,105 +8,26 @@ or libraries. Sources: `deserialize_keras_object` of keras 3.15 and tf_keras 2.2
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inspector.dangers import (
+    CALLED,
+    LOADERS,
+    RUNNING,
+    Origin,
+    called,
+    is_modelling,
+    keeps_code,
+    origin_of,
+)
 from inspector.keras import tfmot
 from inspector.keras.config import MODEL_CLASSES
 from inspector.keras.layers import known_classes
 from inspector.model import Artifact, Layer
 
 _MOST = 1000  # sentences; an artifact with more is refused all the same
-
-_KERAS = frozenset({"keras", "tf_keras", "keras_core"})
-_TOOLKIT = "tensorflow_model_optimization"
-# Parts of Keras whose classes and functions make models. Others fetch files, read them, start
-# servers: `keras.utils.get_file` is a function that a config can name.
-_PARTS = frozenset(
-    {
-        "activations",
-        "constraints",
-        "dtype_policies",
-        "engine",
-        "feature_column",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "mixed_precision",
-        "models",
-        "ops",
-        "optimizers",
-        "premade_models",
-        "quantizers",
-        "random",
-        "regularizers",
-        "rnn",
-    }
-)
-# Where TensorFlow kept Keras, and what is in front of the part.
-_INSIDE = re.compile(r"^(?:tensorflow\.(?:python\.)?keras|(?:tf_)?keras(?:_core)?)(?:\.|$)")
-_PREFIX = re.compile(r"^(?:src\.|api\.|_tf_keras\.|keras\.|v2\.|_v2\.|legacy\.)+")
-
-# Layers that load other things than their config: what they do.
-_LOADERS: Mapping[str, str] = {
-    "KerasLayer": "loads a module of TensorFlow Hub, from wherever its config says",
-    "TFSMLayer": "loads another SavedModel, from wherever its config says",
-    "TorchModuleWrapper": "unpickles a PyTorch module",
-    "JaxLayer": "calls a Python function",
-    "FlaxLayer": "calls a Python function",
-}
-
-# Namespaces of TensorFlow's API whose functions compute, and do nothing else, when a TFOpLambda
-# calls them; of the functions outside any, those that do more.
-_PURE = frozenset(
-    {
-        "__operators__",
-        "audio",
-        "bitwise",
-        "dtypes",
-        "image",
-        "linalg",
-        "math",
-        "nest",
-        "nn",
-        "quantization",
-        "ragged",
-        "random",
-        "sets",
-        "signal",
-        "sparse",
-        "strings",
-    }
-)
-_IMPURE = frozenset(
-    {
-        "function",
-        "import_graph_def",
-        "load_library",
-        "load_op_library",
-        "numpy_function",
-        "print",
-        "py_function",
-        "recompute_grad",
-    }
-)
-_CLASSES = frozenset({"RaggedTensor", "SparseTensor", "Tensor", "TensorShape", "IndexedSlices"})
-
-_OPERATORS: Mapping[str, str] = {
-    "DebugIdentity": "sends values to files or addresses that the graph names",
-    "DebugIdentityV2": "sends values to files or addresses that the graph names",
-    "DebugIdentityV3": "sends values to files or addresses that the graph names",
-    "EagerPyFunc": "calls Python code",
-    "PyFunc": "calls Python code",
-    "PyFuncStateless": "calls Python code",
-    "RemoteFusedGraphExecute": "hands a graph to a program outside",
-    "WriteFile": "writes files that the graph names",
-}
-_RISKY_OPERATOR = re.compile(rf"\b(?:{'|'.join(_OPERATORS)})\b")
-
 _PICKLED = "in a pickled npz member"
 
 
@@ -133,8 +54,8 @@ def _all(artifact: Artifact) -> Iterator[str]:
     if any(tensor.storage.startswith(_PICKLED) for tensor in artifact.tensors):
         yield "the weights are pickled NumPy arrays, and unpickling calls what the pickle names"
     for operator in artifact.operators:
-        if operator.name in _OPERATORS:
-            yield f"the operator {operator.name} {_OPERATORS[operator.name]}"
+        if operator.name in RUNNING:
+            yield f"the operator {operator.name} {RUNNING[operator.name]}"
         elif operator.custom:
             yield f"the operator {operator.name} is not TensorFlow's own: a library must supply it"
 
@@ -154,6 +75,11 @@ class _Node:
         if isinstance(own, str):
             return f"the {self.name} layer {own!r}"
         return f"{self.name!r} in {self.within}"
+
+    @property
+    def called(self) -> Any:
+        """The name of what it is: of a function, that of the function."""
+        return self.config if self.name == "function" else self.name
 
     @property
     def is_registered(self) -> bool:
@@ -198,16 +124,23 @@ def _of_node(node: _Node) -> Iterator[str]:
         yield f"the config of {node.within} keeps Python code, and loading makes a function of it"
     elif node.name == "Lambda":
         yield f"{node} {_lambda(node.config)}"
-    elif node.name in _LOADERS:
-        yield f"{node} {_LOADERS[node.name]}"
-    elif node.name in _CALLS:
-        yield from _CALLS[node.name](node)
-    elif node.module is not None and not _is_modelling(node.module):
-        called = node.config if node.name == "function" else node.name
+    elif node.name in LOADERS:
+        yield f"{node} {LOADERS[node.name]}"
+    elif node.name in CALLED:
+        what = called(node.name, node.config)
+        if what is not None:
+            yield f"{node} {what}"
+    elif node.module is not None and _is_outside(node, node.module):
         yield (
-            f"{called} of the module {node.module}, which loading may import and call, "
+            f"{node.called} of the module {node.module}, which loading may import and call, "
             f"is named in the config of {node.within}"
         )
+
+
+def _is_outside(node: _Node, module: str) -> bool:
+    function = node.name == "function"
+    origin = origin_of(str(node.called), module, node.registered, function=function)
+    return origin is Origin.OUTSIDE or not is_modelling(module)
 
 
 def _of_classes(artifact: Artifact, model: Layer) -> Iterator[str]:
@@ -217,7 +150,7 @@ def _of_classes(artifact: Artifact, model: Layer) -> Iterator[str]:
     """
     if artifact.format == "saved-model":
         return
-    ours = known_classes(artifact.flavor) | tfmot.CLASSES | MODEL_CLASSES | _CALLS.keys()
+    ours = known_classes(artifact.flavor) | tfmot.CLASSES | MODEL_CLASSES | CALLED
     for layer in model.walk():
         node = _Node(layer.class_name, layer.config, layer.module, layer.registered, "")
         if node.is_registered:
@@ -227,54 +160,6 @@ def _of_classes(artifact: Artifact, model: Layer) -> Iterator[str]:
 
 
 def _lambda(config: Any) -> str:
-    said: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
-    function = said.get("function")
-    kept = isinstance(function, list) or (
-        isinstance(function, Mapping) and function.get("class_name") == "__lambda__"
-    )
-    if kept or "lambda" in (said.get("function_type"), said.get("output_shape_type")):
+    if keeps_code(config):
         return "keeps Python code in its config, and loading makes a function of it"
     return "calls a Python function that its config names"
-
-
-def _called_function(node: _Node) -> Iterator[str]:
-    """A call of one of TensorFlow's functions, which tf_keras made a layer."""
-    function = str(node.config.get("function")) if isinstance(node.config, Mapping) else "?"
-    space, dot, _ = function.partition(".")
-    if space not in _PURE if dot else function in _IMPURE:
-        yield f"{node} calls tf.{function}, which may do more than compute"
-
-
-def _called_method(node: _Node) -> Iterator[str]:
-    owner = str(node.config.get("cls_symbol")) if isinstance(node.config, Mapping) else "?"
-    if owner.rpartition(".")[2] not in _CLASSES:
-        yield f"{node} calls a method of {owner}, which may do more than compute"
-
-
-def _called_operator(node: _Node) -> Iterator[str]:
-    text = str(node.config.get("node_def")) if isinstance(node.config, Mapping) else "?"
-    found = _RISKY_OPERATOR.search(text)
-    if found:
-        yield f"{node} is the operator {found[0]}, which {_OPERATORS[found[0]]}"
-
-
-# Layers that tf_keras makes of calls of TensorFlow's functions: what is called decides.
-_CALLS: Mapping[str, Callable[[_Node], Iterator[str]]] = {
-    "ClassMethod": _called_method,
-    "InstanceMethod": lambda _: iter(()),
-    "InstanceProperty": lambda _: iter(()),
-    "SlicingOpLambda": _called_function,
-    "TFOpLambda": _called_function,
-    "TensorFlowOpLayer": _called_operator,
-}
-
-
-def _is_modelling(module: str) -> bool:
-    """Whether what is in a module makes models and does nothing else."""
-    if module in ("builtins", *_KERAS) or module.partition(".")[0] == _TOOLKIT:
-        return True  # "builtins" stands for functions that Keras knows by name
-    inside = _INSIDE.match(module)
-    if inside is None:
-        return False
-    rest = _PREFIX.sub("", module[inside.end() :])
-    return rest.partition(".")[0] in _PARTS
