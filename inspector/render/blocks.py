@@ -34,7 +34,10 @@ def table_lines(table: Table, width: int, style: Style) -> list[str]:
     """A table as lines, and a note of the columns that there was no room for."""
     rows = [[safe(cell) for cell in row] for row in table.rows]
     body, dropped = layout(table.columns, [*rows, *table.footer], width)
-    lines = [style.bold(body[0]), style.dim(body[1]), *body[2 : 2 + len(rows)]]
+    painted = body[2 : 2 + len(rows)]
+    if table.tones:
+        painted = [style.tone(tone, at) for tone, at in zip(table.tones, painted, strict=True)]
+    lines = [style.bold(body[0]), style.dim(body[1]), *painted]
     if table.footer:
         lines += [style.dim(body[1]), *body[2 + len(rows) :]]
     if dropped:

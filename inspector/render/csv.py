@@ -1,4 +1,4 @@
-"""One row a tensor, or a line of arithmetic, for spreadsheets and data frames (RFC 4180)."""
+"""One row a tensor, a line of arithmetic or a pair, for spreadsheets and data frames (RFC 4180)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
-from inspector.report import Report, TensorReport
+from inspector.report import DiffTensor, Report, TensorReport
 
 Row = tuple[object, ...]
 
@@ -20,6 +20,15 @@ COLUMNS = (
 LINES = (
     "path", "label", "role", "tensors", "elements", "nbytes", "count_params", "after_strip", "each",
     "basis",
+)  # fmt: skip
+_SIDES = ("name", "layer", "variable", "role", "dtype", "shape")  # of A, and with "_b" of B
+_VALUES = (
+    "differing", "largest", "mean", "relative_norm", "cosine", "sign_flips", "zeros_a", "zeros_b",
+    "zeros_gained", "zeros_lost", "ulps", "in_scale_units",
+)  # fmt: skip
+PAIRS = (
+    "status", *(f"{name}{side}" for name in _SIDES for side in ("", "_b")), "elements", "changes",
+    *_VALUES, "why", "words", "counts",
 )  # fmt: skip
 
 
@@ -50,11 +59,36 @@ def _reconcile(report: Report) -> Iterator[Row]:
         yield (path, *(getattr(line, name) for name in LINES[1:]))
 
 
+def _diff(report: Report) -> Iterator[Row]:
+    for pair in report.diff.pairs if report.diff else ():
+        yield (
+            pair.status,
+            *(_of_side(side, name) for name in _SIDES for side in (pair.a, pair.b)),
+            _of_side(pair.a or pair.b, "elements"),
+            " ".join(pair.changes),
+            *(getattr(pair.values, name, None) for name in _VALUES),
+            pair.why,
+            pair.words,
+            pair.counts,
+        )
+
+
+def _of_side(side: DiffTensor | None, name: str) -> object:
+    """A cell of a side that may be none."""
+    found = getattr(side, name, None)
+    return _shape(found) if name == "shape" and side else found
+
+
+def _shape(sides: tuple[int, ...] | None) -> str | None:
+    return None if sides is None else "x".join(map(str, sides)) or "scalar"
+
+
 # By command: the heads, and what makes the rows, a cell for each head.
 _COMMANDS: Mapping[str, tuple[tuple[str, ...], Callable[[Report], Iterator[Row]]]] = {
     "show": (COLUMNS, _show),
     "explain": (COLUMNS, _explain),
     "reconcile": (LINES, _reconcile),
+    "diff": (PAIRS, _diff),
 }
 
 
@@ -69,7 +103,7 @@ def _tensor(path: str, tensor: TensorReport) -> Row:
         tensor.rule,
         tensor.basis,
         tensor.dtype,
-        None if tensor.shape is None else "x".join(map(str, tensor.shape)) or "scalar",
+        _shape(tensor.shape),
         tensor.elements,
         tensor.nbytes,
         tensor.trainable,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from inspector.render import reconciliation
+from inspector.render import difference, reconciliation
 from inspector.render.blocks import header
 from inspector.render.calls import calls
+from inspector.render.changes import sections
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
+from inspector.render.stat import stat
 from inspector.render.text import PROBLEMS, byte_line, filtered, unsaid
-from inspector.report import ArtifactReport, Explanation, Reconciliation, Report
-from inspector.words import keyless
+from inspector.report import ArtifactReport, Diff, Explanation, Reconciliation, Report
+from inspector.words import count, keyless
 
 _BARS = 80  # columns of a histogram
+_LONG = 20  # rows of a difference that are folded away
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
@@ -38,10 +41,15 @@ def _reconcile(report: Report, _options: RenderOptions) -> str:
     return _reconciliation(report, report.reconciliation) if report.reconciliation else ""
 
 
+def _diff(report: Report, options: RenderOptions) -> str:
+    return _difference(report, report.diff, options) if report.diff else ""
+
+
 _COMMANDS: Mapping[str, Callable[[Report, RenderOptions], str]] = {
     "show": _show,
     "explain": _explain,
     "reconcile": _reconcile,
+    "diff": _diff,
 }
 
 
@@ -96,8 +104,27 @@ def _reconciliation(report: Report, found: Reconciliation) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
+def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
+    """The summary, then the tables; what is long or does not count is folded away."""
+    if options.stat:
+        return "\n".join(["```", *stat(diff, options, difference.PLAIN), "```"])
+    blocks = [
+        "\n".join(f"- {prose(line)}" for line in difference.sides(report)),
+        "\n".join(prose(line) for line in difference.sentences(diff)),
+    ]
+    for section in sections(report, diff, options.all):
+        tables = [block for one in section.tables for block in (_table(one), prose(one.note))]
+        rows = sum(len(one.rows) for one in section.tables)
+        title = prose(section.title.rstrip(":")) or count(rows, "change")
+        if section.quiet or rows > _LONG:
+            blocks += [f"<details><summary>{title}</summary>", *tables, "</details>"]
+        else:
+            blocks += [f"**{title}**" if section.title else "", *tables]
+    return "\n\n".join(block for block in blocks if block)
+
+
 def _table(table: Table) -> str:
-    names = [column.least > 0 for column in table.columns]
+    names = [column.least > 0 and not column.said for column in table.columns]
     words = [column.words for column in table.columns]
     lines = [
         _line([column.head for column in table.columns]),

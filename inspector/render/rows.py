@@ -32,12 +32,15 @@ _YES_NO = {True: "yes", False: "no", None: "?"}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as text, unescaped. footer: no row, or one of totals; note: what has no row."""
+    """Cells as text, unescaped. footer: no row, or one of totals; note: what has no row; tones: of
+    each row, as a Style knows them, or none at all.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     footer: tuple[tuple[str, ...], ...] = ()
     note: str = ""
+    tones: tuple[str, ...] = ()
 
 
 def layer_table(artifact: ArtifactReport) -> Table:

@@ -21,12 +21,14 @@ class Column:
     """head: its title. keep: rank by which columns stay when there is no room, the highest
     longest. words: holds words, to the left, not numbers. least: holds names, which may be
     shortened to this many characters before a column has to go; 0 where nothing may be shortened.
+    said: what it holds are sentences, of which the beginning stays.
     """
 
     head: str
     keep: int = 50
     words: bool = False
     least: int = 0
+    said: bool = False
 
 
 def layout(
@@ -92,6 +94,8 @@ def _fit(column: Column, cells: Sequence[str], width: int) -> list[str]:
     """
     if not column.least:
         return list(cells)
+    if column.said:
+        return [_cut(cell, shorten(cell, width, head=width - 1)) for cell in cells]
     middle = [_cut(cell, shorten(cell, width)) for cell in cells]
     ends = [_cut(cell, shorten(cell, width, head=0)) for cell in cells]
     return ends if len(set(ends)) > len(set(middle)) else middle

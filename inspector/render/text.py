@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from inspector.render import reconciliation
+from inspector.render import difference, reconciliation
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.calls import calls
 from inspector.render.explanation import explain
@@ -44,10 +44,15 @@ def _reconcile(report: Report, options: RenderOptions, style: Style) -> str:
     return reconciliation.text(report, options, style)
 
 
+def _diff(report: Report, options: RenderOptions, style: Style) -> str:
+    return difference.text(report, options, style)
+
+
 _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
     "show": _show,
     "explain": _explain,
     "reconcile": _reconcile,
+    "diff": _diff,
 }
 
 
