@@ -7,6 +7,7 @@ between members, and inflates as much as a file asks for. As there, the last ent
 from __future__ import annotations
 
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -41,7 +42,8 @@ class Member:
     method: "stored", "deflated", or the method's number; compressed: bytes in the archive; size:
     bytes once inflated, as declared. Offsets are absolute in the archive's source: data_offset
     comes from the local header. distinct: False where its bytes overlap an earlier member's (or
-    the central directory), so that they are not counted twice.
+    the central directory), so that they are not counted twice. is_link: it stands for a symbolic
+    link, and its bytes are where that leads.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Member:
     crc32: int
     encrypted: bool = False
     distinct: bool = True
+    is_link: bool = False
 
     @property
     def is_dir(self) -> bool:
@@ -255,6 +258,7 @@ def _locate(
         data,
         entry.crc32,
         bool((flags | entry.flags) & ENCRYPTED),
+        is_link=stat.S_ISLNK(entry.mode),
     )
     return member, (at, min(stop, source.size))
 

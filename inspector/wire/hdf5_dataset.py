@@ -38,6 +38,8 @@ FILTERS = {
 }
 # A slab of a chunked dataset that is decompressed at a time.
 _SLAB_BYTES = 64 * MIB
+# Other files that a dataset's values are in: so many are named.
+_SAID = 20
 
 
 @dataclass(slots=True)
@@ -144,7 +146,10 @@ def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Datase
         return dataset
     layout = plist.get_layout()
     if layout == h5d.VIRTUAL:
-        sources = {plist.get_virtual_filename(i) for i in range(plist.get_virtual_count())}
+        count = min(plist.get_virtual_count(), _SAID)
+        sources = {
+            f"{plist.get_virtual_filename(i)}:{plist.get_virtual_dsetname(i)}" for i in range(count)
+        }
         dataset.storage = "virtual: the values are in other files, unread"
         file.add_problem(
             "virtual-dataset",
@@ -153,7 +158,8 @@ def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Datase
             " nothing was read from there",
         )
     elif plist.get_external_count():
-        names = [plist.get_external(i)[0] for i in range(plist.get_external_count())]
+        count = min(plist.get_external_count(), _SAID)
+        names = [plist.get_external(i)[0] for i in range(count)]
         said = ", ".join(name.decode("utf-8", "replace") for name in names)
         dataset.storage = "external: the values are in other files, unread"
         file.add_problem(

@@ -60,7 +60,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A central directory entry as it stands."""
+    """A central directory entry as it stands. mode: Unix' mode of the file, 0 where not given."""
 
     at: int
     raw_name: bytes
@@ -70,6 +70,7 @@ class Entry:
     compressed: int
     size: int
     header_offset: int
+    mode: int = 0
 
 
 def find_end(source: ByteSource) -> End:
@@ -130,7 +131,7 @@ def entries(source: ByteSource, end: End, limits: Limits) -> Iterator[Entry]:
             raise Corrupt("the central directory ends inside an entry", source.path, at)
         record = CENTRAL.unpack(source.view(at, CENTRAL.size))
         sign, _, _, flags, method, _, _, crc32, compressed, size = record[:10]
-        name_size, extra_size, comment_size, disk, _, _, header = record[10:]
+        name_size, extra_size, comment_size, disk, _, external, header = record[10:]
         after = at + CENTRAL.size + name_size + extra_size + comment_size
         if sign != CENTRAL_SIGN or after > stop:
             raise Corrupt("the central directory has no entry here", source.path, at)
@@ -139,7 +140,8 @@ def entries(source: ByteSource, end: End, limits: Limits) -> Iterator[Entry]:
         size, compressed, header = wide_values(extra, (size, compressed, header), source.path, at)
         if disk not in (0, 0xFFFF):
             raise Unsupported("a zip of several disks; join it first", source.path, at)
-        yield Entry(at, name, flags, method, crc32, compressed, size, header + end.shift)
+        start, mode = header + end.shift, external >> 16
+        yield Entry(at, name, flags, method, crc32, compressed, size, start, mode)
         at = after
 
 
