@@ -512,7 +512,8 @@ class DiffPair(Struct, frozen=True):
     kinds there are ("values", "retyped", "reshaped", "transposed", "role", "trainable", "sparsity",
     "quantization", "renamed"); words: the same for people. conversion: what A's values went through
     before they were compared. values: null where they were not compared. counts: whether it makes
-    the two artifacts differ; what only the formats' ways of storing do does not.
+    the two artifacts differ; what only the formats' ways of storing do does not. clauses: of each
+    of `changes` what the words say of it, "" where its name says all.
     """
 
     status: str
@@ -525,6 +526,7 @@ class DiffPair(Struct, frozen=True):
     conversion: str | None
     values: DiffValues | None
     counts: bool
+    clauses: tuple[str, ...] = ()
 
 
 class DiffFact(Struct, frozen=True):
