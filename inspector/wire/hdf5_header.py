@@ -16,7 +16,7 @@ from inspector.storage import ByteSource
 NEW_HEADER = b"OHDR"
 # An object header of version 1 has no signature: its version and a 0.
 OLD_HEADER = b"\1\0"
-_ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
+ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
 _FLAG_TIMES, _FLAG_PHASES, _FLAG_ORDER = 0x20, 0x10, 0x04
 # A reference to a value of variable length: bytes of the value, address of its heap, number there.
 _REFERENCE = struct.Struct("<IQI")
@@ -28,9 +28,9 @@ def claimed_text(source: ByteSource, place: int, start: int, name: bytes, count:
     place: the header's offset in the file; start: of the HDF5 file in the source (user block).
     """
     try:
-        for kind, at, size in _messages(source, place, start):
-            if kind == _ATTRIBUTE:
-                found, value = _attribute(bytes(source.view(at, size)))
+        for kind, at, size in messages(source, place, start):
+            if kind == ATTRIBUTE:
+                found, value = attribute(bytes(source.view(at, size)))
                 if found == name:
                     raw = source.view(at + value, count * _REFERENCE.size)
                     return sum(int(length) for length, _, _ in _REFERENCE.iter_unpack(raw))
@@ -42,14 +42,18 @@ def claimed_text(source: ByteSource, place: int, start: int, name: bytes, count:
 def check_header(source: ByteSource, place: int, start: int) -> None:
     """Raise OSError where a header's blocks are longer than the file: libhdf5 holds each whole."""
     try:
-        for _ in _messages(source, place, start):
+        for _ in messages(source, place, start):
             pass
     except (Truncated, struct.error, IndexError):
         return  # short of what it needs: libhdf5 says so itself
 
 
-def _messages(source: ByteSource, place: int, start: int) -> Iterator[tuple[int, int, int]]:
-    """(type, offset, length) of each message of a header, those of further blocks included."""
+def messages(source: ByteSource, place: int, start: int) -> Iterator[tuple[int, int, int]]:
+    """(type, offset, length) of each message of a header, those of further blocks included.
+
+    place: the header's offset in the file; start: of the HDF5 file in the source (user block).
+    Raises Truncated, struct.error, or OSError where its blocks are longer than the file.
+    """
     head = bytes(source.view(place, 6))
     modern = head[:4] == NEW_HEADER
     if modern:
@@ -82,7 +86,7 @@ def _messages(source: ByteSource, place: int, start: int) -> Iterator[tuple[int,
             at += size
 
 
-def _attribute(message: bytes) -> tuple[bytes, int]:
+def attribute(message: bytes) -> tuple[bytes, int]:
     """An attribute message's name, and where in it the value begins."""
     version = message[0]
     name, kind, space = struct.unpack_from("<HHH", message, 2)
