@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -11,14 +12,24 @@ from typing import TYPE_CHECKING, Protocol
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
-from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
+from inspector.model import (
+    Artifact,
+    FileEntry,
+    Measurement,
+    Problem,
+    Role,
+    Severity,
+    Tensor,
+    Verdict,
+)
 from inspector.storage import numpy_dtype
 
 if TYPE_CHECKING:
-    from inspector.auditing.policy import Policy
+    from inspector.auditing.policy import FailOn, Policy
     from inspector.auditing.rule import Context, Examined
     from inspector.classify import Classified
     from inspector.count import Counted
+    from inspector.difference.nouns import Subject
     from inspector.live.runner import LiveCounts
     from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
@@ -186,6 +197,73 @@ def reconcile(
         return report("reconcile", tuple(build_show(*one) for one in each), reconciliation=found)
 
 
+def diff(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    ignore: Sequence[str] = (),
+    only: Sequence[str] = (),
+    places: bool = False,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Report:
+    """What changed from one artifact to another, of the same format or not.
+
+    Either may be a JSON report that `show` saved, which stands for its artifact, or an empty file
+    (/dev/null), which is none. rtol, atol: values no further apart than atol + rtol * the larger
+    magnitude are the same. ignore, only: see `inspector.difference.nouns.Wanted`; places: say where
+    bytes differ. measure: count zeros and patterns, for the totals; values are compared all the
+    same. Raises UsageError for what cannot be ignored or looked at, ArtifactError when reading
+    fails.
+    """
+    from inspector.difference.compare import compare
+    from inspector.difference.nouns import Wanted
+    from inspector.pairing import Tolerance
+    from inspector.report import report
+
+    wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
+    with contextlib.ExitStack() as stack:
+        subjects = [
+            _subject(os.fspath(path), stack, measure, limits, progress or Silent())
+            for path in (a, b)
+        ]
+        found = compare(subjects[0], subjects[1], wanted, limits)
+        return report("diff", tuple(one.report for one in subjects), diff=found)
+
+
+def _subject(
+    path: str, stack: contextlib.ExitStack, measure: bool, limits: Limits, progress: Progress
+) -> Subject:
+    """One side of a difference: open until the stack is left, saved earlier, or nothing at all."""
+    from msgspec.structs import replace
+
+    from inspector.assemble import build_show
+    from inspector.difference.baseline import read_saved
+    from inspector.difference.nouns import Subject
+
+    empty = _is_empty(path)
+    if empty:
+        artifact = Artifact(path, "", "nothing", (FileEntry(path, 0),), (), {})
+    else:
+        saved = read_saved(path, limits)
+        if saved is not None:
+            return saved
+        artifact = stack.enter_context(open(path, limits=limits)).artifact
+    examined = _examine(artifact, measure, limits, None, progress)
+    shown = build_show(*examined)
+    if empty:
+        shown = replace(shown, format=None, answer=())
+    return Subject(artifact, examined[1].verdicts, shown)
+
+
+def _is_empty(path: str) -> bool:
+    """Whether it stands for a file that one of two versions has not, as git hands one over."""
+    return path == os.devnull or (os.path.isfile(path) and os.path.getsize(path) == 0)
+
+
 def _ask(
     paths: Sequence[str | os.PathLike[str]], artifacts: Sequence[Artifact], live: LiveOptions
 ) -> tuple[LiveCounts, ...]:
@@ -198,6 +276,78 @@ def _ask(
         memory=live.memory,
         allow_code=live.allow_code,
     )
+
+
+def audit(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    policy: str | os.PathLike[str] | Policy | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    against: str | os.PathLike[str] | None = None,
+    baseline: str | os.PathLike[str] | None = None,
+    measure: bool = True,
+    recursive: bool = False,
+    fail_on: FailOn | None = None,
+    today: dt.date | None = None,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Report:
+    """Ask rules of some artifacts before they ship. `report.audit.failed` is the verdict.
+
+    paths: artifacts, globs of them, and with `recursive` folders to look through. policy: a file,
+    or a policy itself; None for the one nearest above each artifact. select: codes of rules, or
+    what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
+    one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
+    found. measure: read the values; fail_on: in place of the policy's. today: the day that the
+    allow-list is held against.
+
+    An artifact that cannot be read is a finding. Raises NotFound for a path where there is nothing,
+    UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
+    read.
+    """
+    from inspector.auditing.session import Asked, Session
+
+    asked = Asked(
+        policy=os.fspath(policy) if isinstance(policy, (str, os.PathLike)) else policy,
+        select=tuple(select),
+        ignore=tuple(ignore),
+        fail_on=fail_on,
+        baseline=None if baseline is None else os.fspath(baseline),
+        today=today,
+        limits=limits,
+    )
+    session = Session(asked)
+    discovered = session.discover(_each(paths), recursive)
+    if against is not None and len(discovered) != 1:
+        raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
+    reports: list[ArtifactReport] = []
+    with contextlib.ExitStack() as stack:
+        original = None
+        if against is not None:
+            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
+            origin = stack.enter_context(of_original)
+            if origin.error is not None:
+                raise origin.error
+            original = origin.examined
+        for path in discovered:
+            with audit_context(
+                path,
+                session.policy_of(path),
+                original=original,
+                measure=measure,
+                limits=limits,
+                progress=progress,
+            ) as context:
+                shown = session.audit(context)
+            reports += [shown] if shown is not None else []
+    return session.report(tuple(reports))
+
+
+def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:
+    if isinstance(paths, (str, os.PathLike)):
+        return [os.fspath(paths)]
+    return [os.fspath(path) for path in paths]
 
 
 @contextlib.contextmanager
@@ -233,7 +383,9 @@ def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progr
     from inspector.assemble import build_show
     from inspector.auditing.rule import Examined
 
-    _, classified, counted, measured, problems = _examine(artifact, measure, limits, None, progress)
+    _, classified, counted, measured, problems = _examine(
+        artifact, measure, limits, None, progress, thorough=True
+    )
     shown = build_show(artifact, classified, counted, measured, problems)
     return Examined(artifact, classified, counted, shown, measured)
 
@@ -295,7 +447,13 @@ def _show(
 
 
 def _examine(
-    artifact: Artifact, measure: bool, limits: Limits, threads: int | None, progress: Progress
+    artifact: Artifact,
+    measure: bool,
+    limits: Limits,
+    threads: int | None,
+    progress: Progress,
+    *,
+    thorough: bool = False,
 ) -> tuple[Artifact, Classified, Counted, dict[str, Measurement] | None, list[Problem]]:
     """All that is known of an artifact, while it is open."""
     from inspector.classify import classify
@@ -306,7 +464,9 @@ def _examine(
     measured: dict[str, Measurement] | None = None
     problems: list[Problem] = []
     if measure:
-        measured, problems = _measure(artifact.tensors, limits, threads, progress)
+        measured, problems = _measure(
+            artifact.tensors, limits, threads, progress, thorough=thorough
+        )
         classified, more = confirm(artifact, classified, measured, limits)
         problems += more
     ties: tuple[Tie, ...] = ()
@@ -319,13 +479,20 @@ def _examine(
 
 
 def _measure(
-    tensors: Sequence[Tensor], limits: Limits, threads: int | None, progress: Progress
+    tensors: Sequence[Tensor],
+    limits: Limits,
+    threads: int | None,
+    progress: Progress,
+    *,
+    thorough: bool = False,
 ) -> tuple[dict[str, Measurement], list[Problem]]:
     from inspector.measure import measure_all
 
     progress.start(sum(_value_bytes(tensor) for tensor in tensors))
     try:
-        measured, failed = measure_all(tensors, limits, threads, progress.advance)
+        measured, failed = measure_all(
+            tensors, limits, threads, progress.advance, thorough=thorough
+        )
     finally:
         progress.finish()
     return measured, [

@@ -69,6 +69,10 @@ class Limits:
     vector_passes: int = 16
     # A saved report is held whole: a tensor takes about a kilobyte of it.
     report_bytes: int = 256 * MIB
+    # Findings of one audit rule in one artifact: nobody reads more, and a file may have millions.
+    findings: int = 1000
+    # A policy is written by hand; TOML is parsed whole.
+    policy_bytes: int = 1 * MIB
     # Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a busy
     # machine, the largest models minutes. Code in a file could go on for ever.
     live_seconds: int = 600

@@ -1,0 +1,100 @@
+"""The allow-list: findings of one artifact, by its digest, that somebody looked at and took."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from inspector.auditing.policy import Allowed
+from inspector.auditing.rule import Context, matches
+from inspector.auditing.run import Audited
+from inspector.errors import ArtifactError
+from inspector.limits import Limits
+from inspector.read.folder import list_folder
+from inspector.report import Suppressed
+from inspector.storage import LocalFile
+
+
+def allow(audited: Audited, context: Context, today: dt.date) -> Audited:
+    """Take out what the policy's allow-list has of this artifact.
+
+    An entry whose last day is before `today` takes nothing out any more, and a note says so.
+    """
+    if not context.policy.allow or not audited.judged:
+        return audited
+    digest = artifact_digest(context)
+    entries = [one for one in context.policy.allow if one.digest == digest]
+    over = [one for one in entries if one.until is not None and one.until < today]
+    valid = [one for one in entries if one not in over]
+    kept, suppressed = [], []
+    for judged in audited.judged:
+        entry = _entry(valid, judged.finding.code)
+        if entry is None:
+            kept.append(judged)
+        else:
+            suppressed.append(Suppressed(judged.finding, f"allowed: {entry.reason}"))
+    notes = [
+        f"{context.path}: was allowed until {one.until}, and is not any more ({one.reason})"
+        for one in over
+        if any(_entry([one], judged.finding.code) for judged in kept)
+    ]
+    return replace(
+        audited,
+        judged=tuple(kept),
+        suppressed=(*audited.suppressed, *suppressed),
+        notes=(*audited.notes, *notes),
+    )
+
+
+def _entry(entries: Sequence[Allowed], code: str) -> Allowed | None:
+    """The first entry that takes a finding of this code."""
+    for one in entries:
+        if not one.codes or any(matches(code, prefix) for prefix in one.codes):
+            return one
+    return None
+
+
+def artifact_digest(context: Context) -> str | None:
+    """The artifact by its bytes: "sha256:..."; None where its files cannot be read.
+
+    Of one file it is that of its bytes, as sha256sum prints it. Of several it is the SHA-256 of a
+    line for each, in the order of their names: the name in the artifact's folder, a NUL, the file's
+    own SHA-256 in hex.
+    """
+    try:
+        paths = _files(context)
+        digests = {path: file_digest(path, context.limits) for path in paths}
+    except (ArtifactError, OSError):
+        return None
+    if len(digests) == 1:
+        return f"sha256:{next(iter(digests.values()))}"
+    at = context.path
+    folder = at if os.path.isdir(at) else os.path.dirname(at) or os.curdir
+    lines = sorted(
+        f"{os.path.relpath(path, folder).replace(os.sep, '/')}\0{digest}\n"
+        for path, digest in digests.items()
+    )
+    whole = "".join(lines).encode("utf-8", "surrogateescape")
+    return f"sha256:{hashlib.sha256(whole).hexdigest()}"
+
+
+def _files(context: Context) -> list[str]:
+    """All files of the artifact; of what could not be read, all that lie at its path."""
+    if context.examined is not None:
+        return [one.path for one in context.examined.artifact.files]
+    if os.path.isdir(context.path):
+        folder = list_folder(context.path, context.limits)
+        return [folder.full(name) for name in folder.sizes]
+    return [context.path]
+
+
+def file_digest(path: str, limits: Limits) -> str:
+    """SHA-256 of a file's bytes, in hex. Raises ArtifactError."""
+    found = hashlib.sha256()
+    with LocalFile(path) as source:
+        for start in range(0, source.size, limits.slice_bytes):
+            found.update(source.view(start, min(limits.slice_bytes, source.size - start)))
+    return found.hexdigest()

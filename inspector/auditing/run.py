@@ -1,0 +1,212 @@
+"""Ask an artifact the rules that its policy selects, and make findings of what they find."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from inspector.auditing.fingerprint import fingerprint
+from inspector.auditing.policy import FailOn, Policy
+from inspector.auditing.rule import AuditRule, Context, Found, Needs, longest
+from inspector.errors import ArtifactError
+from inspector.model import Severity
+from inspector.report import AuditReport, Finding, Suppressed
+from inspector.words import count
+
+UNREADABLE = "integrity-unreadable"  # the rule of what a rule cannot look at
+_ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding, the place of its rule among all, and whether its artifact fails by it."""
+
+    finding: Finding
+    rank: int
+    fails: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What the rules said of one artifact.
+
+    asked: codes of the rules that could look; unasked: codes of those that lacked what they need.
+    """
+
+    judged: tuple[Judged, ...] = ()
+    asked: frozenset[str] = frozenset()
+    unasked: Mapping[Needs, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+
+
+def selected(rules: Iterable[AuditRule], policy: Policy) -> tuple[AuditRule, ...]:
+    """The rules that the policy wants asked, in their order."""
+    return tuple(rule for rule in rules if _is_selected(rule, policy))
+
+
+def _is_selected(rule: AuditRule, policy: Policy) -> bool:
+    """Whether what selects a rule's code says more of it than what ignores it."""
+    chosen = longest(rule.code, policy.select)
+    ignored = longest(rule.code, policy.ignore)
+    if ignored is None:
+        return rule.always or chosen is not None
+    return chosen is not None and _says(chosen) > _says(ignored)
+
+
+def _says(prefix: str) -> int:
+    return 0 if prefix == "all" else len(prefix)
+
+
+def audit(context: Context, rules: Sequence[AuditRule], fail_on: FailOn | None = None) -> Audited:
+    """What the rules find in one artifact, in their order.
+
+    fail_on: in place of the policy's. A rule that cannot read what it looks at is itself a finding:
+    a file made to break a rule must not pass by that.
+    """
+    ranks = {rule.code: rank for rank, rule in enumerate(rules)}
+    by_code = {rule.code: rule for rule in rules}
+    judged: list[Judged] = []
+    unasked: dict[Needs, list[str]] = {}
+    notes: list[str] = []
+    asked: set[str] = set()
+
+    def judge(rule: AuditRule, found: Found) -> None:
+        finding = _finding(rule, found, context)
+        fails = is_failing(finding.severity, fail_on or context.policy.fail_on)
+        judged.append(Judged(finding, ranks[rule.code], fails))
+
+    for rule in selected(rules, context.policy):
+        lacking = _lacking(rule, context)
+        if lacking is not None:
+            unasked.setdefault(lacking, []).append(rule.code)
+            continue
+        asked.add(rule.code)
+        most = context.limits.findings
+        try:
+            for number, found in enumerate(islice(rule.check(context), most + 1)):
+                if number == most:
+                    notes.append(f"{context.path}: {rule.code} finds more than {most:,} things")
+                else:
+                    judge(rule, found)
+        except ArtifactError as error:
+            broken = Found(
+                f"{rule.code} could not look: {error.message}", path=error.path, offset=error.offset
+            )
+            judge(by_code.get(UNREADABLE, rule), broken)
+    unread = unasked.pop(Needs.ARTIFACT, [])
+    if unread:
+        rest = f"{count(len(unread), 'rule')} could not be asked of it"
+        notes.append(f"{context.path}: it could not be read, so {rest}")
+    return Audited(
+        tuple(judged),
+        frozenset(asked),
+        {needs: tuple(codes) for needs, codes in unasked.items()},
+        tuple(notes),
+    )
+
+
+def _lacking(rule: AuditRule, context: Context) -> Needs | None:
+    """What the rule needs and there is not; None where it can be asked."""
+    if rule.needs is Needs.FILE:
+        return None
+    if context.examined is None:
+        return Needs.ARTIFACT
+    if rule.needs is Needs.VALUES and context.examined.measured is None:
+        return Needs.VALUES
+    if rule.needs is Needs.ORIGINAL and context.original is None:
+        return Needs.ORIGINAL
+    return None
+
+
+def _finding(rule: AuditRule, found: Found, context: Context) -> Finding:
+    wanted = longest(rule.code, context.policy.severity)
+    severity = found.severity or rule.severity
+    if wanted is not None:
+        severity = Severity(context.policy.severity[wanted])
+    return Finding(
+        code=rule.code,
+        severity=severity,
+        message=found.message,
+        path=found.path or context.path,
+        tensor=found.tensor,
+        layer=found.layer,
+        fix=found.fix or rule.fix,
+        evidence=found.evidence,
+        offset=found.offset,
+        fingerprint=fingerprint(rule.code, context.path, found),
+    )
+
+
+def is_failing(severity: Severity, fail_on: FailOn) -> bool:
+    """Whether a finding so severe fails an audit that fails from `fail_on` on."""
+    return fail_on != "never" and _ORDER[severity] <= _ORDER[Severity(fail_on)]
+
+
+def conclude(
+    audited: Sequence[Audited],
+    *,
+    fail_on: FailOn,
+    policies: Mapping[str, int],
+    notes: Iterable[str] = (),
+) -> tuple[tuple[Finding, ...], AuditReport]:
+    """All findings in order (severity, rule, artifact), and how the audit went.
+
+    policies: how many artifacts each policy file was for; "" is the default policy.
+    """
+    judged = sorted(
+        (one for each in audited for one in each.judged),
+        key=lambda one: (_ORDER[one.finding.severity], one.rank),
+    )
+    severities = [one.finding.severity for one in judged]
+    named = [one for one in policies if one]
+    told = [*notes, *(note for each in audited for note in each.notes), *_unasked(audited)]
+    if len(policies) > 1:
+        told.append(f"several policies: {', '.join(_policy_words(policies))}")
+    return tuple(one.finding for one in judged), AuditReport(
+        policy=", ".join(named) or None,
+        artifacts=len(audited),
+        rules=len(frozenset().union(*(each.asked for each in audited))),
+        errors=severities.count(Severity.ERROR),
+        warnings=severities.count(Severity.WARNING),
+        infos=severities.count(Severity.INFO),
+        fail_on=fail_on,
+        failed=any(one.fails for one in judged),
+        suppressed=tuple(one for each in audited for one in each.suppressed),
+        notes=tuple(told),
+    )
+
+
+def _policy_words(policies: Mapping[str, int]) -> Iterator[str]:
+    for path, artifacts in policies.items():
+        yield f"{path or 'the default one'} ({count(artifacts, 'artifact')})"
+
+
+_WHY = {
+    Needs.VALUES: "they look at values, which were not read (--no-measure)",
+    Needs.ORIGINAL: "they look at what the artifact was made from (--against ORIGINAL)",
+}
+
+
+def _unasked(audited: Sequence[Audited]) -> Iterator[str]:
+    """A note for each reason why rules were not asked."""
+    for needs, why in _WHY.items():
+        codes = dict.fromkeys(code for each in audited for code in each.unasked.get(needs, ()))
+        if codes:
+            yield f"{count(len(codes), 'rule')} not asked, as {why}: {', '.join(codes)}"
+
+
+def strictest(levels: Iterable[FailOn]) -> FailOn:
+    """Of several severities to fail from, the least severe."""
+    order: Mapping[FailOn, int] = {"info": 0, "warning": 1, "error": 2, "never": 3}
+    return min(levels, key=order.__getitem__, default="error")
+
+
+def shown(path: str) -> str:
+    """A policy's path as a person wants it: relative to where they are, where that is shorter."""
+    try:
+        return min(path, os.path.relpath(path), key=len)
+    except ValueError:  # another drive
+        return path

@@ -1,0 +1,139 @@
+"""One audit of many artifacts: each under its own policy, all in one verdict."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from inspector.assemble import build_unreadable
+from inspector.auditing.allow import allow
+from inspector.auditing.baseline import only_new, read_baseline
+from inspector.auditing.policy import FailOn, Policy
+from inspector.auditing.policy_check import unknown_code
+from inspector.auditing.policy_file import Policies, PolicyFile
+from inspector.auditing.rule import AuditRule, Context
+from inspector.auditing.rules import RULES
+from inspector.auditing.run import Audited, audit, conclude, shown, strictest
+from inspector.discover import discover, is_said_to_be_model
+from inspector.errors import UnknownFormat, UsageError
+from inspector.limits import DEFAULT, Limits
+from inspector.report import ArtifactReport, Finding, Report, report
+from inspector.words import count
+
+_NAMED = 5  # files that are no models in a note
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller wants of an audit.
+
+    policy: a file, or a policy itself; None for the nearest above each artifact. select: in place
+    of the policy's; ignore: beside it; fail_on: in place of it. rules: all that may be asked.
+    """
+
+    policy: str | Policy | None = None
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on: FailOn | None = None
+    baseline: str | None = None
+    today: dt.date | None = None
+    rules: Sequence[AuditRule] = RULES
+    limits: Limits = DEFAULT
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What there is so far. policies: how many artifacts each was for, by its path."""
+
+    audited: list[Audited] = field(default_factory=list)
+    policies: Counter[str] = field(default_factory=Counter)
+    fail_ons: list[FailOn] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    no_models: list[str] = field(default_factory=list)
+
+
+class Session:
+    """Artifacts in, one report out. Raises UsageError for a wrong code, policy or baseline."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        codes = tuple(rule.code for rule in asked.rules)
+        for code in (*asked.select, *asked.ignore):
+            fault = unknown_code(code, codes)
+            if fault:
+                raise UsageError(fault)
+        self._policies = Policies(codes, asked.limits)
+        self._given = self._read(asked.policy)
+        self._baseline: tuple[Finding, ...] | None = None
+        if asked.baseline is not None:
+            self._baseline = read_baseline(asked.baseline, asked.limits)
+        self._found: frozenset[str] = frozenset()
+        self._so_far = _Gathered()
+
+    def _read(self, policy: str | Policy | None) -> PolicyFile | None:
+        if isinstance(policy, str):
+            return self._policies.read(policy)
+        return None if policy is None else PolicyFile(policy)
+
+    def discover(self, paths: Iterable[str], recursive: bool) -> tuple[str, ...]:
+        """The artifacts that the paths mean, whose policies are read before any is looked at."""
+        discovered = discover(paths, recursive=recursive, limits=self._asked.limits)
+        self._found = discovered.found
+        self._so_far.notes += discovered.notes
+        for path in discovered.paths:
+            self._policy_file(path)
+        return discovered.paths
+
+    def _policy_file(self, path: str) -> PolicyFile:
+        return self._given or self._policies.near(path)
+
+    def policy_of(self, path: str) -> Policy:
+        """The policy that an artifact is held to."""
+        policy = self._policy_file(path).of(path)
+        return replace(
+            policy,
+            select=self._asked.select or policy.select,
+            ignore=(*policy.ignore, *self._asked.ignore),
+            fail_on=self._asked.fail_on or policy.fail_on,
+        )
+
+    def audit(self, context: Context) -> ArtifactReport | None:
+        """Ask the rules of an artifact while it is open. What `show` says of it, for the report.
+
+        None for a file that turns out to be no model, and that nobody said was one.
+        """
+        so_far = self._so_far
+        nobody_s = context.path in self._found and not is_said_to_be_model(context.path)
+        if nobody_s and isinstance(context.error, UnknownFormat):
+            so_far.no_models.append(context.path)
+            return None
+        today = self._asked.today or dt.datetime.now().astimezone().date()
+        so_far.audited.append(allow(audit(context, self._asked.rules), context, today))
+        so_far.policies[shown(self._policy_file(context.path).path)] += 1
+        so_far.fail_ons.append(context.policy.fail_on)
+        if context.error is not None:
+            return build_unreadable(context.path, context.error)
+        return context.seen.report
+
+    def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
+        """The report of all of them. artifacts: what `show` says of each."""
+        so_far = self._so_far
+        audited, notes = so_far.audited, [*so_far.notes]
+        if so_far.no_models:
+            named = ", ".join(so_far.no_models[:_NAMED])
+            more = ", ..." if len(so_far.no_models) > _NAMED else ""
+            notes.append(f"{count(len(so_far.no_models), 'file')} no model: {named}{more}")
+        if self._baseline is not None:
+            audited, gone = only_new(audited, self._baseline)
+            notes += gone
+        findings, summary = conclude(
+            audited,
+            fail_on=self._asked.fail_on or strictest(so_far.fail_ons),
+            policies=so_far.policies,
+            notes=notes,
+        )
+        return report("audit", artifacts, findings=findings, audit=summary)

@@ -1,0 +1,245 @@
+"""Which artifacts some paths mean: files, folders that are models, globs, folders to look through.
+
+Content decides what a file is, as everywhere. What belongs to one artifact counts once: a
+checkpoint's index and shards, a weight map and the files that it names, a model's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from inspector.detect import detect
+from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, UsageError
+from inspector.globs import compiled, has_magic
+from inspector.limits import DEFAULT, Limits
+from inspector.storage import LocalFile
+
+# A file with such a name is said to be a model: where it is none, that is worth a word.
+_MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json", ".tflite", ".pb")
+# Text that begins like protobuf's ("version: 2") is mostly something else.
+_TEXT_NAMES = (".pbtxt", ".pb", ".prototxt")
+_STATE = "checkpoint"
+_META = ".meta"
+_INDEX = ".index"
+_SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}")
+_V1_SHARD = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """paths: one for each artifact, in order; found: those among them that nobody named, but that
+    lay in a folder. notes: what was left alone, and why.
+    """
+
+    paths: tuple[str, ...]
+    found: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def discover(
+    given: Iterable[str], *, recursive: bool = False, limits: Limits = DEFAULT
+) -> Discovered:
+    """The artifacts at some paths, in the order given, those of a folder by name.
+
+    A glob is one that the shell left alone, where no file has that name. recursive: look through
+    folders that are no model themselves; hidden files and folders are left out, and links that lead
+    out of the folder. Raises NotFound for a path that is not there, UsageError for a glob that
+    matches nothing and for a folder that is no model, LimitExceeded (`nodes`, `depth`).
+    """
+    walk = _Walk(limits)
+    named: dict[str, None] = {}
+    for path in given:
+        for one in _expanded(path, walk):
+            if recursive and os.path.isdir(one) and not _is_model_folder(one):
+                named.update(dict.fromkeys(walk.artifacts(one)))
+            else:
+                _check(one)
+                named[one] = None
+    parts = _parts(one for one in named if not os.path.isdir(one))
+    once: dict[str, str] = {}
+    for path in named:
+        if path not in parts:
+            once.setdefault(_identity(path), path)
+    return Discovered(tuple(once.values()), frozenset(walk.found), tuple(walk.notes))
+
+
+def is_said_to_be_model(path: str) -> bool:
+    """Whether a file's name says that it is a model."""
+    return path.endswith(_MODEL_NAMES)
+
+
+def _check(path: str) -> None:
+    """Raise NotFound where there is nothing, UsageError for a folder that is no model."""
+    try:
+        detect(path)
+    except NotFound:
+        raise
+    except UnknownFormat as error:
+        if os.path.isdir(path):
+            raise UsageError(f"{error}; --recursive looks for models in a folder") from None
+    except ArtifactError:
+        pass  # a model that cannot be read, which is for others to say
+
+
+def _is_model_folder(path: str) -> bool:
+    """Whether a folder as a whole is one artifact. One of checkpoints may hold several."""
+    try:
+        return detect(path) != "checkpoint"
+    except UnknownFormat:
+        return False
+    except ArtifactError:
+        return True  # one that cannot be read
+
+
+def _expanded(path: str, walk: _Walk) -> Iterator[str]:
+    """The path, or what matches it where it is a glob."""
+    if os.path.lexists(path) or not has_magic(path):
+        yield path
+        return
+    names = path.split("/")
+    fixed = next(number for number, name in enumerate(names) if has_magic(name))
+    root = "".join(f"{name}/" for name in names[:fixed])
+    wanted = compiled("/".join(names[fixed:]).rstrip("/"))
+    deepest = None if "**" in names else len(names) - fixed
+    nothing = True
+    if os.path.isdir(root or os.curdir):
+        for one in walk.entries(root or os.curdir, deepest):
+            if wanted.fullmatch(one[len(root) :]):
+                nothing = False
+                yield one
+    if nothing:
+        raise UsageError(f"{path}: nothing matches this glob")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Looking through folders, within bounds that hold for all of them together."""
+
+    limits: Limits
+    found: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    seen: int = 0
+
+    def artifacts(self, root: str) -> list[str]:
+        """Every artifact under a folder that is none itself, by name, but no part of another."""
+        models: list[str] = []
+        base = os.path.join(os.path.realpath(root), "")
+
+        def is_plain(folder: str) -> bool:
+            whole = _is_model_folder(folder)
+            models.extend([folder] if whole else [])
+            return not whole
+
+        everything = self.entries(root, None, is_plain)
+        files = [one for one in everything if not os.path.isdir(one) and self._is_inside(one, base)]
+        parts = _parts(files)
+        models += [_prefix(one) for one in files if one not in parts and _is_model(one)]
+        if not models:
+            self.notes.append(f"{root}: no model is in this folder")
+        self.found.update(models)
+        return sorted(models, key=lambda path: path.split(os.sep))
+
+    def entries(
+        self, root: str, deepest: int | None, into: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[str]:
+        """All that lies under a folder and is not hidden, by name. Links are not followed.
+
+        deepest: how many levels down, None for all; into: which folders to look into.
+        """
+        waiting = [(root, 1)]
+        while waiting:
+            folder, depth = waiting.pop()
+            if depth > self.limits.depth:
+                raise LimitExceeded("depth", depth, self.limits.depth, folder)
+            inner = []
+            for entry in self._listed(folder):
+                path = entry.path.removeprefix("./") if root == os.curdir else entry.path
+                yield path
+                goes_on = deepest is None or depth < deepest
+                if goes_on and entry.is_dir(follow_symlinks=False) and into(path):
+                    inner.append((entry.path, depth + 1))
+            waiting += reversed(inner)
+
+    def _listed(self, folder: str) -> list[os.DirEntry[str]]:
+        found = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    self.seen += 1
+                    if self.seen > self.limits.nodes:
+                        raise LimitExceeded("nodes", self.seen, self.limits.nodes, folder)
+                    if not entry.name.startswith("."):
+                        found.append(entry)
+        except OSError as error:
+            raise ArtifactError(f"cannot be listed: {error.strerror}", folder) from error
+        return sorted(found, key=lambda one: one.name)
+
+    def _is_inside(self, path: str, base: str) -> bool:
+        """Whether it is a file of this tree, or a link to one."""
+        if os.path.islink(path) and not os.path.realpath(path).startswith(base):
+            self.notes.append(f"{path}: a link out of the folder, not followed")
+            return False
+        return os.path.isfile(path)
+
+
+def _is_model(path: str) -> bool:
+    """Whether a file found in a folder is a model, or is said to be one by its name."""
+    try:
+        container = detect(path)
+    except UnknownFormat:
+        return is_said_to_be_model(path)
+    except ArtifactError:
+        return True
+    return container != "graph-text" or path.endswith(_TEXT_NAMES)
+
+
+def _prefix(path: str) -> str:
+    """A checkpoint as people name it: without the ending of its index, or its shard's number."""
+    shard = _V1_SHARD.fullmatch(path)
+    if shard and not _SHARD.fullmatch(path):
+        return shard["prefix"]
+    return path.removesuffix(_INDEX)
+
+
+def _identity(path: str) -> str:
+    """The same for all names of an artifact: of a checkpoint that of its prefix."""
+    real = os.path.realpath(path)
+    shard = _SHARD.fullmatch(real)
+    if shard and os.path.isfile(f"{shard['prefix']}{_INDEX}"):
+        return shard["prefix"]
+    return _prefix(real)
+
+
+def _parts(files: Iterable[str]) -> set[str]:
+    """Those of the files that another of them brings along."""
+    known = set(files)
+    parts: set[str] = set()
+    for path in known:
+        folder, name = os.path.split(path)
+        shard = _SHARD.fullmatch(path)
+        if name.endswith(_INDEX):
+            parts.add(os.path.join(folder, _STATE))
+        elif shard and f"{shard['prefix']}{_INDEX}" in known:
+            parts.add(path)
+        elif name.endswith(".json"):
+            parts.update(os.path.join(folder, one) for one in _mapped(path))
+        parts.add(f"{_prefix(path)}{_META}")
+    return parts & known
+
+
+def _mapped(path: str) -> set[str]:
+    """The names of the files that a map of sharded weights leads to."""
+    try:
+        if detect(path) != "keras-shards":
+            return set()
+        with LocalFile(path) as source:
+            content = json.loads(bytes(source.view(0, source.size)))
+    except (ArtifactError, ValueError, RecursionError):
+        return set()
+    each = content["weight_map"].values()
+    named = [one for names in each for one in (names if isinstance(names, list) else [names])]
+    return {one for one in named if isinstance(one, str)}
