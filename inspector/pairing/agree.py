@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Tensor
 from inspector.pairing.changes import Seen, applied, target_dtype
@@ -44,17 +45,28 @@ def agreement(pair: Pair, limits: Limits = DEFAULT, tolerance: Tolerance = _EXAC
     return _result(tally, pair, after)
 
 
+def agrees(pair: Pair, limits: Limits) -> bool:
+    """Whether the values of a pair can be read and agree."""
+    try:
+        return agreement(pair, limits).agrees
+    except ArtifactError:
+        return False
+
+
 def probe(pair: Pair, limits: Limits) -> Agreement:
-    """How the first few values agree: what tells candidates apart."""
+    """How the first few values agree, as far as they can be read: what tells candidates apart."""
     before, after = (pair.b, pair.a) if _backwards(pair) else (pair.a, pair.b)
     wrong = unlike(before, after, pair.change)
     if wrong is not None:
         return _unable(pair, wrong)
     tally = Tally()
     few = replace(limits, slice_bytes=_PROBE_BYTES)
-    for seen in applied(before, after, pair.change, pair.mask, few):
-        tally.add(seen)
-        return _result(tally, pair, after, part=True)
+    try:
+        for seen in applied(before, after, pair.change, pair.mask, few):
+            tally.add(seen)
+            break
+    except ArtifactError as error:
+        return _unable(pair, error.message)
     return _result(tally, pair, after, part=True)
 
 

@@ -19,6 +19,7 @@ from inspector.pairing.nouns import (
     Folded,
     Makes,
     Masked,
+    Order,
     Pair,
     Part,
     Scaled,
@@ -64,10 +65,13 @@ class Seen:
 class View:
     """A tensor's values in a layout, read a tile at a time."""
 
-    def __init__(self, tensor: Tensor, layout: Layout, limits: Limits) -> None:
+    def __init__(
+        self, tensor: Tensor, layout: Layout, limits: Limits, order: Order | None = None
+    ) -> None:
         self._tensor = tensor
         self._layout = layout
         self._limits = limits
+        self._order = order
         # A view of the file is taken anew each time: so the file lets go of pages looked at.
         self._kept = None if isinstance(tensor.payload, RawPayload) else self._whole()
 
@@ -76,8 +80,16 @@ class View:
 
     def __getitem__(self, index: Index) -> Array:
         values = self._whole() if self._kept is None else self._kept
-        part = np.asarray(values[index])
+        part = np.asarray(values[self._ordered(index)])
         return native(part).reshape(part.shape)
+
+    def _ordered(self, index: Index) -> tuple[Any, ...]:
+        """Where the tile is before its axis is put in order."""
+        if self._order is None:
+            return index
+        axis = self._order.axis
+        places = np.asarray(self._order.places[index[axis]], "i8")
+        return (*index[:axis], places, *index[axis + 1 :])
 
 
 def layout_of(change: Change | None) -> Layout:
@@ -155,7 +167,7 @@ class _Expected:
 
     def __init__(self, before: Tensor, change: Change | None, limits: Limits) -> None:
         layout = layout_of(change)
-        self._view = View(before, layout, limits)
+        self._view = View(before, layout, limits, None if change is None else change.order)
         self._real = before.real
         moves = change is not None and (change.axes or change.part or change.shape)
         self._steps = _steps(before, layout) if before.real and moves else None

@@ -3,7 +3,7 @@
 The converter turns kernels, folds BatchNormalizations into them, makes floats integers, keeps equal
 constants once and leaves zeros out. Its names are hints, and often none; so what fits by its shape
 is tried, in the order of the hints, until the values agree. Where none agree the best of them is
-kept, and `agreement` says what is wrong.
+kept, and its agreement says what is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from inspector.limits import Limits
 from inspector.model import Role, Tensor
-from inspector.pairing.agree import agreement, probe
+from inspector.pairing.agree import agrees, probe
 from inspector.pairing.fits import BIAS_OF, KERNELS, Fit, fits
 from inspector.pairing.hints import Hints
 from inspector.pairing.hypotheses import Before, Norm, before, changes, norms_of, scaled
@@ -127,7 +127,7 @@ class _Converted:
             for change in self._changes(one, tensor):
                 pair = self._pair(one, tensor, change)
                 close = probe(pair, self.limits)
-                if close.agrees and agreement(pair, self.limits).agrees:
+                if close.agrees and agrees(pair, self.limits):
                     self._take(pair)
                     return
                 better = self._scaled(one, tensor, change)
@@ -157,7 +157,7 @@ class _Converted:
                 if one.hinted and one.tensor.elements == 1 and one.tensor.name not in self.used
                 for change in self._changes(one, tensor)
             )
-            found = next((pair for pair in ways if agreement(pair, self.limits).agrees), None)
+            found = next((pair for pair in ways if agrees(pair, self.limits)), None)
             if found is not None:
                 self._take(found)
 
@@ -249,7 +249,7 @@ class _Converted:
         why = f"the bias of {kernel.b.name}"
         for one, change in self._ways(tensor, kernel):
             pair = Pair(one, tensor, why, "graph", change)
-            if agreement(pair, self.limits).agrees:
+            if agrees(pair, self.limits):
                 self._take(pair)
                 return
             best = best or pair
@@ -301,7 +301,7 @@ class _Converted:
                 for change in changes(one, tensor, fit, None):
                     why = f"equal to {self.taken[tensor.name].a.name}, and kept once"
                     pair = Pair(one, tensor, why, "content", change, shared=True)
-                    if probe(pair, self.limits).agrees and agreement(pair, self.limits).agrees:
+                    if probe(pair, self.limits).agrees and agrees(pair, self.limits):
                         return pair
         return None
 

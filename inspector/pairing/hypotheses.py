@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inspector.limits import Limits
 from inspector.model import Layer, Tensor
-from inspector.pairing.agree import agreement
+from inspector.pairing.agree import agrees
 from inspector.pairing.fits import Fit, channels, fits
 from inspector.pairing.layers import Unit
 from inspector.pairing.names import Names, variable_of
@@ -179,7 +179,7 @@ def scaled(before: Tensor, after: Tensor, change: Change | None, limits: Limits)
         None if change is None else change.part,
     )
     found = change_with(before, after, fit, Scaled(1.0 / math.sqrt(max(sides[-1], 1))))
-    return found if agreement(Pair(before, after, "", "", found), limits).agrees else None
+    return found if agrees(Pair(before, after, "", "", found), limits) else None
 
 
 _DTYPES = frozenset({"cast", "quantized"})

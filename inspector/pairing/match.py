@@ -66,7 +66,7 @@ class _Pairs:
             lambda tensor: tensor.shape,
         )
         for key in keys:
-            for one, other in _only(left, right, key):
+            for one, other in only(left, right, key):
                 self._take(one, other, found.why, found.basis)
                 left.remove(one)
                 right.remove(other)
@@ -96,7 +96,7 @@ class _Pairs:
         counts = {tensor.elements for tensor in left} & {tensor.elements for tensor in right}
         left = [tensor for tensor in left if tensor.elements in counts]
         right = [tensor for tensor in right if tensor.elements in counts]
-        for one, other in _only(left, right, lambda tensor: digest(tensor, self.limits)):
+        for one, other in only(left, right, lambda tensor: digest(tensor, self.limits)):
             self._take(one, other, "equal values", "content")
 
     def _weights(self, side: Side, used: set[str]) -> list[Tensor]:
@@ -111,10 +111,10 @@ class _Pairs:
         partner = {pair.a.name: pair.b.name for pair in self.pairs}
         left = self._rest(self.a, self.used_a)
         right = self._rest(self.b, self.used_b)
-        here = _Key(self.a, names[0], partner, self.layers)
-        there = _Key(self.b, names[1], {}, {})
+        here = Key(self.a, names[0], partner, self.layers)
+        there = Key(self.b, names[1], {}, {})
         keys = {t.name: here(t) for t in left}, {t.name: there(t) for t in right}
-        for one, other in _only(
+        for one, other in only(
             left, right, lambda t: keys[0].get(t.name), lambda t: keys[1][t.name]
         ):
             about = self.a.verdicts[one.name].about or one.slot_of
@@ -181,7 +181,7 @@ def serving(side: Side) -> Mapping[str, Mapping[Role, Tensor]]:
 
 
 @dataclass(slots=True)
-class _Key:
+class Key:
     """What two tensors that are no weights have in common where they are one.
 
     partner: name of a tensor -> that of its partner, of whose side keys are made; layers alike.
@@ -221,14 +221,14 @@ def _contents(
     }
 
 
-def _only(
+def only(
     left: Sequence[Tensor],
     right: Sequence[Tensor],
     key: Callable[[Tensor], Hashable],
     other_key: Callable[[Tensor], Hashable] | None = None,
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """Pairs of which each has its key alone on its side."""
-    ours, theirs = _grouped(left, key), _grouped(right, other_key or key)
+    ours, theirs = grouped(left, key), grouped(right, other_key or key)
     return [
         (ones[0], theirs[found][0])
         for found, ones in ours.items()
@@ -236,9 +236,10 @@ def _only(
     ]
 
 
-def _grouped(
+def grouped(
     tensors: Iterable[Tensor], key: Callable[[Tensor], Hashable]
 ) -> Mapping[Hashable, list[Tensor]]:
+    """Tensors by their key, in their order."""
     found: dict[Hashable, list[Tensor]] = {}
     for tensor in tensors:
         found.setdefault(key(tensor), []).append(tensor)

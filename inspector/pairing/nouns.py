@@ -27,6 +27,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Indices of one axis in another order: the i-th of the result is the `places[i]`-th."""
+
+    axis: int
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Masked:
     """The weight was multiplied by its mask."""
 
@@ -119,9 +127,11 @@ class Change:
 
     kind: "same values" has no Change; else the steps joined by " + ", in their order: "masked",
         "clustered", "folded", "scaled", "sliced", "transposed", "reshaped", "cast", "quantized".
-        axes: as numpy.transpose takes them; part: what was cut out before that;
-        shape: of the result. value: what was done to the values first. words: one phrase for
-        people. expected: a conversion does this on purpose; False where only the values say so.
+        "reordered" stands alone; so does "split", a part that is a tensor of its own, and "fused",
+        the same told from the part. axes: as numpy.transpose takes them; part: what was cut out
+        before that; shape: of the result; order: of one axis. value: what was done to the values
+        first. words: one phrase for people. expected: a conversion does this on purpose; False
+        where only the values say so.
     backwards: the pair's `a` is made of its `b`, not `b` of `a`. clips: the range of its integers
     was learned, so that values past it are cut off.
     """
@@ -132,6 +142,7 @@ class Change:
     part: Part | None = None
     shape: tuple[int, ...] | None = None
     value: Value | None = None
+    order: Order | None = None
     expected: bool = True
     backwards: bool = False
     clips: bool = False

@@ -9,24 +9,28 @@ from inspector.model import Role
 from inspector.pairing.converted import match_converted
 from inspector.pairing.match import match
 from inspector.pairing.nouns import Pair, Pairing, Side, in_order
+from inspector.pairing.rearranged import mirrored, rearranged
+from inspector.pairing.rest import pair_rest
 
 _LITE = "tflite"
 # What stripping takes away: the artifact that has it came first.
 _STRIPPED = frozenset({Role.MASK, Role.CENTROIDS, Role.CLUSTER_INDICES, Role.QUANT_STEP})
 
 
-def pair(a: Side, b: Side, limits: Limits = DEFAULT) -> Pairing:
+def pair(a: Side, b: Side, limits: Limits = DEFAULT, *, rest: bool = True) -> Pairing:
     """Pair the tensors of two artifacts.
 
     Each tensor is in a pair, in `only_a` or in `only_b`. pair(b, a) is pair(a, b) the other way
-    round. Values are read where names and shapes do not tell. Raises ArtifactError when they
-    cannot be.
+    round. rest: pair what is no part of a model too (copies, activations ...), and look for weights
+    that were reordered, split or fused. Values are read where names and shapes do not tell; without
+    any, or where they cannot be read, the names and shapes alone do.
     """
     if _place(b) < _place(a):
-        return flipped(pair(b, a, limits), a)
+        return flipped(pair(b, a, limits, rest=rest), a)
     if b.artifact.format == _LITE != a.artifact.format:
         return match_converted(a, b, limits)
-    return match(a, b, limits)
+    found = match(a, b, limits)
+    return pair_rest(a, b, rearranged(a, b, found, limits), limits) if rest else found
 
 
 def _place(side: Side) -> int:
@@ -52,5 +56,5 @@ def flipped(found: Pairing, b: Side) -> Pairing:
 def _flipped(one: Pair) -> Pair:
     change = one.change
     if change is not None:
-        change = replace(change, backwards=not change.backwards)
+        change = replace(mirrored(change), backwards=not change.backwards)
     return replace(one, a=one.b, b=one.a, change=change, mask_of_a=not one.mask_of_a)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.errors import Corrupt, LimitExceeded
+from inspector.errors import ArtifactError, Corrupt, LimitExceeded
 from inspector.limits import MIB, Limits
 from inspector.model import Payload, Tensor
 from inspector.storage import FilledPayload, RawPayload, scratch
@@ -102,7 +102,10 @@ def tiles(shape: Sequence[int], most: int) -> Iterator[Index]:
 
 
 def digest(tensor: Tensor, limits: Limits) -> bytes | None:
-    """A digest of the values and their dtype, whatever the shape; None where there are none."""
+    """A digest of the values and their dtype, whatever the shape.
+
+    None where there are no values, or where they cannot be read.
+    """
     import hashlib
 
     if tensor.payload is None:
@@ -111,23 +114,29 @@ def digest(tensor: Tensor, limits: Limits) -> bytes | None:
     # Values that are nowhere in the file would be as many as it says.
     if isinstance(tensor.payload, FilledPayload) and tensor.elements > limits.bomb_bytes:
         return None
-    for block in tensor.payload.blocks(limits.slice_bytes):
-        values = native(block)
-        if values.dtype.hasobject:
-            return None
-        state.update(values.view(np.uint8).data)
+    try:
+        for block in tensor.payload.blocks(limits.slice_bytes):
+            values = native(block)
+            if values.dtype.hasobject:
+                return None
+            state.update(values.view(np.uint8).data)
+    except ArtifactError:
+        return None
     return state.digest()
 
 
 def all_zero(tensor: Tensor, limits: Limits) -> bool:
-    """Whether all values are 0, which of quantized ones is the zero point."""
+    """Whether all values are known to be 0, which of quantized ones is the zero point."""
     payload = tensor.centred or tensor.payload
     if payload is None:
         return False
-    for values, _ in slices(payload, limits):
-        family = family_of(values.dtype)
-        if family is None or family.nonzero(values).any():
-            return False
+    try:
+        for values, _ in slices(payload, limits):
+            family = family_of(values.dtype)
+            if family is None or family.nonzero(values).any():
+                return False
+    except ArtifactError:
+        return False
     return True
 
 

@@ -89,7 +89,7 @@ def between(a: Known, b: Known, limits: Limits = DEFAULT) -> Between:
 
     Raises ArtifactError when values that pairing needs cannot be read.
     """
-    paired = pair(a.side, b.side, limits)
+    paired = pair(a.side, b.side, limits, rest=False)
     held: list[Held] = []
     odd: list[Odd] = [*a.lines.odd, *b.lines.odd]
     differing = states = 0
