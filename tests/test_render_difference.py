@@ -143,7 +143,7 @@ def test_changes_stand_in_the_order_of_the_report():
 
 
 def test_a_change_says_how_many_differ_by_how_much_and_the_zeros_before_and_after():
-    line = line_of(rendered(differences.every_kind()), "~  dense/kernel")
+    line = line_of(rendered(differences.every_kind(), width=104), "~  dense/kernel")
     assert line.split()[-6:] == ["3", "20,280", "0.125", "40", "→", "42"]
 
 
@@ -157,6 +157,23 @@ def test_a_quantized_tensor_says_its_error_in_steps():
 )
 def test_a_row_begins_with_the_sign_of_what_became_of_it(name, sign):
     assert line_of(rendered(differences.every_kind()), f"  {name} ").startswith(f"{sign}  ")
+
+
+def test_words_leave_to_the_columns_what_these_say():
+    text = rendered(differences.every_kind(), width=200)
+    line = line_of(text, "conv2d/kernel")
+    assert "  values; float32 -> int8; quantized per channel  " in line
+    assert line_of(text, "{dense_1 → head}/bias").split()[4:6] == ["weight", "renamed"]
+
+
+def test_elements_of_a_role_that_only_one_has_are_none_in_the_other():
+    # 2 masks of 1,280 elements in A, none in B.
+    rows = [
+        line.split()
+        for line in rendered(differences.every_kind()).splitlines()
+        if line.startswith("masks ")
+    ]
+    assert rows[0] == ["masks", "1,280", "0", "-1,280"]
 
 
 def test_unchanged_pairs_are_shown_only_when_all_are_wanted_with_why_they_are_pairs():
@@ -307,7 +324,7 @@ def test_csv_has_a_row_a_pair_with_both_sides():
     found = rows[1]
     assert (found["dtype"], found["dtype_b"]) == ("float32", "int8")
     assert (found["shape"], found["shape_b"]) == ("3x3x1x12", "12x3x3x1")
-    assert found["changes"] == "retyped transposed quantization"
+    assert found["changes"] == "values retyped quantization"
     assert (found["differing"], found["elements"], found["in_scale_units"]) == (
         "97", "108", "0.4987",
     )  # fmt: skip

@@ -64,3 +64,20 @@ def test_names_that_differ_at_their_ends_are_cut_to_stay_apart():
     rows = [("mobilenet/block_1_depthwise_bn", "1"), ("mobilenet/block_2_depthwise_bn", "2")]
     lines, _ = layout([NAMES, PARAMS], rows, 26)
     assert [line.split()[0] for line in lines[2:]] == ["…ck_1_depthwise_bn", "…ck_2_depthwise_bn"]
+
+
+def test_a_sentence_keeps_its_beginning_and_a_quarter_of_the_width():
+    columns = (
+        Column("change", keep=9, words=True, least=5, said=True),
+        Column("name", keep=8, words=True, least=5),
+    )
+    (_, _, row), dropped = layout(columns, [["0123456789" * 5, "abcdefghij" * 10]], 40)
+    assert row.startswith("0123456789")
+    assert row.split("  ")[0].endswith("…")
+    assert not dropped
+    # 5 columns for the name, 10 for the sentence, 2 between them, which leaves none for a number.
+    (head, *_), dropped = layout(
+        (*columns, Column("number", keep=1)), [["s" * 50, "n" * 50, "9" * 24]], 40
+    )
+    assert head.split() == ["change", "name"]
+    assert dropped == ["number"]

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from inspector.render.printable import optional, shape, shorten, value
-from inspector.render.rows import Table
+from inspector.render.rows import Table, full_name
 from inspector.render.table import Column
-from inspector.report import Diff, DiffFact, DiffPair, DiffPlace, DiffTensor, DiffValues, Report
-from inspector.words import ROLE_WORDS, keyless, listing, number
+from inspector.report import (
+    Diff,
+    DiffFact,
+    DiffPair,
+    DiffPlace,
+    DiffTensor,
+    DiffValues,
+    Report,
+    TensorReport,
+)
+from inspector.words import ROLE_LABELS, ROLE_WORDS, keyless, listing, number
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "unread": "?", "unchanged": "="}
-# Parts whose facts are numbers that stand side by side, and the heads of their tables.
-_NUMBERS = {"totals": "elements", "roles": "elements", "bytes": "bytes"}
 _MOST = 50  # rows of a kind, unless all are wanted
 _FEW = 8  # alike rows that are listed one by one
 _CELL = 200  # characters of a value in a config
@@ -42,9 +50,10 @@ def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
 
     everything: no row is folded or left out, and unchanged pairs are rows too.
     """
-    same = [pair for pair in diff.pairs if pair.status == "unchanged"]
-    pairs = [pair for pair in diff.pairs if pair.status != "unchanged"]
-    facts = [fact for fact in diff.facts if not is_number(fact)]
+    every = spelled(report, diff)
+    same = [pair for pair in every if pair.status == "unchanged"]
+    pairs = [pair for pair in every if pair.status != "unchanged"]
+    facts = [fact for fact in diff.facts if not is_count(fact)]
 
     def of(counts: bool) -> tuple[Table, ...]:
         return (
@@ -54,7 +63,7 @@ def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
 
     found = [
         Section("", of(counts=True)),
-        Section("", _numbers(report, diff)),
+        Section("", _counts(report, diff)),
         Section("Differs, and does not count:", of(counts=False), quiet=True),
         Section("Unchanged:", (_tensors(same, True),) if everything else (), quiet=True),
         Section("Bytes that differ:", (_places(diff.places or (), everything),)),
@@ -67,6 +76,28 @@ def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
 
 
 # Tensors
+
+
+def spelled(report: Report, diff: Diff) -> list[DiffPair]:
+    """The pairs, an optimizer's slots named after what they are of: "m of dense/kernel"."""
+    a, b = ({one.name: one for one in artifact.tensors} for artifact in report.artifacts[:2])
+    return [
+        replace(pair, a=_slot(pair.a, a), b=_slot(pair.b, b)) if _is_slot(pair) else pair
+        for pair in diff.pairs
+    ]
+
+
+def _is_slot(pair: DiffPair) -> bool:
+    return "optimizer_slot" in {side.role for side in (pair.a, pair.b) if side}
+
+
+def _slot(side: DiffTensor | None, by_name: Mapping[str, TensorReport]) -> DiffTensor | None:
+    """Under its path where nothing tells what it is of: "m" alone says little."""
+    if side is None or side.role != "optimizer_slot":
+        return side
+    entry = by_name.get(side.name)
+    told = full_name(entry, by_name) if entry and entry.about in by_name else None
+    return replace(side, layer=None, variable=told or None)
 
 
 def fold(pairs: Sequence[DiffPair]) -> list[Row]:
@@ -179,9 +210,19 @@ def _role(row: Row) -> str:
     return " → ".join(dict.fromkeys(side.role for side in (pair.a, pair.b) if side))
 
 
-def _change(row: Row) -> str:
+def change(row: Row) -> str:
+    """What changed in words, without what other columns say of values and names."""
     pair = row[0]
-    return pair.words or ("" if pair.status == "unchanged" else pair.why)
+    if pair.status == "unchanged":
+        return pair.conversion or ""
+    if pair.status == "unread" or not pair.clauses:
+        return pair.words or pair.why
+    told = [
+        "values" if kind == "values" and pair.values else clause
+        for kind, clause in zip(pair.changes, pair.clauses, strict=True)
+        if kind != "renamed"
+    ]
+    return "; ".join(filter(None, told)) or ", ".join(pair.changes)
 
 
 def _why(row: Row) -> str:
@@ -239,11 +280,11 @@ _CELLS: dict[Column, Callable[[Row], str]] = {
     Column("", keep=110, words=True): lambda row: SIGNS.get(row[0].status, " "),
     Column("tensor", keep=100, words=True, least=20): name,
     Column("role", keep=60, words=True): _role,
-    Column("change", keep=99, words=True, least=24, said=True): _change,
+    Column("change", keep=99, words=True, least=24, said=True): change,
     Column("differing", keep=98): _of_values(lambda found: number(found.differing)),
     Column("elements", keep=80): _elements,
     Column("max diff", keep=97): _of_values(lambda found: brief(found.largest)),
-    Column("in units", keep=70): _of_values(_steps),
+    Column("in units", keep=85): _of_values(_steps),
     Column("mean diff", keep=50): _of_values(lambda found: brief(found.mean)),
     Column("rel. norm", keep=55): _of_values(lambda found: brief(found.relative_norm)),
     Column("cosine", keep=30): _of_values(lambda found: value(found.cosine)),
@@ -257,12 +298,36 @@ _CELLS: dict[Column, Callable[[Row], str]] = {
 # Facts
 
 
-def is_number(fact: DiffFact) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How facts of a part that are counts stand side by side: in the table of that head, each by
+    its label. key: of the count among several that the fact has.
+    """
+
+    head: str
+    label: Callable[[str], str] = str
+    key: str | None = None
+
+    def of(self, found: Any) -> int | None:
+        """The count; of a part of several counts that one side lacks, 0."""
+        if self.key is None:
+            return found if isinstance(found, int) else None
+        return found.get(self.key) if isinstance(found, dict) else 0
+
+
+# By part, in the order of the tables.
+_COUNTS: Mapping[str, _Count] = {
+    "totals": _Count("elements"),
+    "roles": _Count("elements", lambda role: ROLE_LABELS.get(role, role), "elements"),
+    "sparsity": _Count("elements", lambda what: f"zeros of {what}", "zeros"),
+    "bytes": _Count("bytes"),
+    "patterns": _Count("weights that hold"),
+}
+
+
+def is_count(fact: DiffFact) -> bool:
     """Whether a fact is a count or a size, which follow from what else changed."""
-    return fact.part in _NUMBERS and all(
-        one is None or (isinstance(one, int) and not isinstance(one, bool))
-        for one in (fact.a, fact.b)
-    )
+    return fact.part in _COUNTS
 
 
 def fact_status(fact: DiffFact) -> str:
@@ -301,24 +366,33 @@ def written(found: Any) -> str:
     return shorten(json.dumps(plain, ensure_ascii=False), _CELL)
 
 
-def _numbers(report: Report, diff: Diff) -> tuple[Table, ...]:
-    """A table of elements, one of bytes: A, B, and what B has more."""
-    heads = dict.fromkeys(_NUMBERS.values())
+def _counts(report: Report, diff: Diff) -> tuple[Table, ...]:
+    """Tables of elements, of bytes ...: A, B, and what B has more."""
+    heads = dict.fromkeys(count.head for count in _COUNTS.values())
     return tuple(_side_by_side(head, report, diff) for head in heads)
 
 
 def _side_by_side(head: str, report: Report, diff: Diff) -> Table:
-    facts = [fact for fact in diff.facts if is_number(fact) and _NUMBERS[fact.part] == head]
     columns = (
         Column(head, keep=100, words=True, least=16),
         Column("A", keep=90),
         Column("B", keep=91),
         Column("B - A", keep=80),
     )
-    rows = tuple((fact.what, *_both(fact.a, fact.b)) for fact in facts)
     sizes = [artifact.nbytes for artifact in report.artifacts[:2]]
     footer = (("total", *_both(*sizes)),) if head == "bytes" and len(sizes) == 2 else ()
-    return Table(columns, rows, footer)
+    return Table(columns, tuple(_count_rows(head, diff)), footer)
+
+
+def _count_rows(head: str, diff: Diff) -> Iterator[tuple[str, ...]]:
+    for fact in diff.facts:
+        count = _COUNTS.get(fact.part)
+        # The size of the whole is below the bytes.
+        if count is None or count.head != head or fact.what == "nbytes":
+            continue
+        a, b = count.of(fact.a), count.of(fact.b)
+        if a != b:
+            yield count.label(fact.what), *_both(a, b)
 
 
 def _both(a: int | None, b: int | None) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ def text(report: Report, options: RenderOptions, style: Style) -> str:
     if not diff:
         return ""
     if options.stat:
-        return "\n".join(stat(diff, options, style))
+        return "\n".join(stat(report, diff, options, style))
     width = options.width
     lines = [style.bold(line) for text in sides(report) for line in wrap(text, width, "   ")]
     lines += ["", *paragraphs(sentences(diff), min(width, PROSE))]

@@ -107,7 +107,7 @@ def _reconciliation(report: Report, found: Reconciliation) -> str:
 def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
     """The summary, then the tables; what is long or does not count is folded away."""
     if options.stat:
-        return "\n".join(["```", *stat(diff, options, difference.PLAIN), "```"])
+        return "\n".join(["```", *stat(report, diff, options, difference.PLAIN), "```"])
     blocks = [
         "\n".join(f"- {prose(line)}" for line in difference.sides(report)),
         "\n".join(prose(line) for line in difference.sentences(diff)),

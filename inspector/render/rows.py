@@ -178,7 +178,7 @@ def tensor_table(artifact: ArtifactReport) -> Table:
     )
     by_name = {one.name: one for one in tensors}
     rows = tuple(
-        _tensor(one, measured, _called(one, by_name) if called else None) for one in tensors
+        _tensor(one, measured, full_name(one, by_name) if called else None) for one in tensors
     )
     return Table(columns, rows, (), note)
 
@@ -192,11 +192,13 @@ def _tells(tensor: TensorReport) -> bool:
     return last.partition(":")[0] == tensor.variable and (not layer or layer in around)
 
 
-def _called(tensor: TensorReport, by_name: Mapping[str, TensorReport]) -> str:
-    """Layer and variable: "dense/kernel"; of a slot, what it is of: "m of dense/kernel"."""
+def full_name(tensor: TensorReport, by_name: Mapping[str, TensorReport]) -> str:
+    """Layer and variable: "dense/kernel"; of a slot, what it is of: "m of dense/kernel"; "" where
+    there is no variable.
+    """
     name = "/".join(filter(None, (tensor.layer, tensor.variable))) if tensor.variable else ""
     served = by_name.get(tensor.about or "") if tensor.role == "optimizer_slot" else None
-    return f"{name} of {_called(served, {})}" if served else name
+    return f"{name} of {full_name(served, {})}" if served else name
 
 
 def _tensor(tensor: TensorReport, measured: bool, called: str | None) -> tuple[str, ...]:

@@ -9,17 +9,19 @@ from inspector.render.blocks import wrap
 from inspector.render.changes import (
     Row,
     bounded,
+    change,
     fact_status,
-    is_number,
+    is_count,
     name,
     one_side,
     shown,
+    spelled,
     written,
 )
 from inspector.render.options import RenderOptions
-from inspector.render.printable import safe
+from inspector.render.printable import ELLIPSIS, safe, shorten
 from inspector.render.style import Style
-from inspector.report import Diff, DiffFact
+from inspector.report import Diff, DiffFact, Report
 from inspector.words import count, number
 
 _BAR = 40  # columns; more tell no more
@@ -37,11 +39,11 @@ class _Line:
     lost: int = 0
 
 
-def stat(diff: Diff, options: RenderOptions, style: Style) -> list[str]:
+def stat(report: Report, diff: Diff, options: RenderOptions, style: Style) -> list[str]:
     """Lines of at most `options.width` columns, in ASCII; what does not count only with `all`."""
     pairs = [
         pair
-        for pair in diff.pairs
+        for pair in spelled(report, diff)
         if pair.status != "unchanged" and (pair.counts or options.all or pair.status == "unread")
     ]
     rows, note = shown(pairs, options.all)
@@ -58,7 +60,7 @@ def stat(diff: Diff, options: RenderOptions, style: Style) -> list[str]:
 
 def _changed(diff: Diff) -> list[DiffFact]:
     """Facts that are no count: those follow from the tensors."""
-    return [fact for fact in diff.facts if not is_number(fact)]
+    return [fact for fact in diff.facts if not is_count(fact)]
 
 
 def _tensor(row: Row) -> _Line:
@@ -71,7 +73,7 @@ def _tensor(row: Row) -> _Line:
     if len(row) == 1 and pair.values and pair.values.differing:
         found = pair.values.differing
         return _Line(name(row), f"{number(found)} of {count(elements, 'value')}", found, found)
-    return _Line(name(row), pair.words or pair.status)
+    return _Line(name(row), change(row) or pair.status)
 
 
 def _fact(fact: DiffFact) -> _Line:
@@ -95,7 +97,7 @@ def _barred(lines: Sequence[_Line], width: int, style: Style) -> list[str]:
     bar = min(_BAR, room - named - said - 1)
     most = max(line.gained + line.lost for line in lines)
     return [
-        f" {_end(name, named):<{named}} | {_begin(text, said):<{said}}"
+        f" {_both_ends(name, named):<{named}} | {_begin(text, said):<{said}}"
         f" {_bar(line, most, bar, style)}".rstrip()
         for name, text, line in zip(names, texts, lines, strict=True)
     ]
@@ -123,7 +125,7 @@ def _totals(diff: Diff) -> str:
     differing = sum(values.differing for values in compared)
     whole = count(sum(values.elements for values in compared), "value")
     facts = sum(fact.counts for fact in _changed(diff))
-    others = f"; {count(facts, 'fact')} changed" if facts else ""
+    others = f"; {count(facts, 'other change')}" if facts else ""
     return f" {', '.join(parts)}; {number(differing)} of {whole} differ{others}"
 
 
@@ -132,9 +134,9 @@ def _ascii(text: str) -> str:
     return plain.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _end(text: str, width: int) -> str:
-    """The end of a name, which tells it from others."""
-    return text if len(text) <= width else f"...{text[len(text) - width + 3 :]}"
+def _both_ends(text: str, width: int) -> str:
+    """A name without its middle: "m of ...dense/kernel"."""
+    return shorten(text, width if len(text) <= width else width - 2).replace(ELLIPSIS, "...")
 
 
 def _begin(text: str, width: int) -> str:

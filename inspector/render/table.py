@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
@@ -21,7 +21,7 @@ class Column:
     """head: its title. keep: rank by which columns stay when there is no room, the highest
     longest. words: holds words, to the left, not numbers. least: holds names, which may be
     shortened to this many characters before a column has to go; 0 where nothing may be shortened.
-    said: what it holds are sentences, of which the beginning stays.
+    said: what it holds are sentences, of which the beginning stays, a quarter of the width of it.
     """
 
     head: str
@@ -36,6 +36,9 @@ def layout(
 ) -> tuple[list[str], list[str]]:
     """The table as lines (head, rule, rows), none longer than `width`, and the heads left out."""
     rows = [[_widened(cell) for cell in row] for row in rows]
+    columns = [
+        replace(one, least=max(one.least, width // 4)) if one.said else one for one in columns
+    ]
     kept = list(range(len(columns)))
     widths = [
         max([len(column.head), *(len(row[at]) for row in rows)])

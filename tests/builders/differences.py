@@ -75,24 +75,31 @@ def every_kind(*, places: bool = False) -> Report:
             "changed",
             kernel,
             kernel,
-            "3 of 20,280 values differ",
+            "3 of 20,280 values differ, by up to 0.125",
             changes=("values",),
+            clauses=("3 of 20,280 values differ, by up to 0.125",),
             values=values(20280, 3),
         ),
         pair(
             "changed",
             conv,
             replace(conv, dtype="int8", shape=(12, 3, 3, 1)),
-            "retyped float32 -> int8, transposed",
-            changes=("retyped", "transposed", "quantization"),
+            "97 of 108 values differ, by up to 0.00171; float32 -> int8; quantized per channel",
+            changes=("values", "retyped", "quantization"),
+            clauses=(
+                "97 of 108 values differ, by up to 0.00171",
+                "float32 -> int8",
+                "quantized per channel",
+            ),
             values=values(108, 97, in_scale_units=0.4987, largest=0.00171),
         ),
         pair(
             "changed",
             bias,
             replace(bias, layer="head"),
-            "renamed",
+            "dense_1 is now head",
             changes=("renamed",),
+            clauses=("dense_1 is now head",),
             values=values(10, 0, zeros_a=10, zeros_b=10),
         ),
         pair(
@@ -101,6 +108,7 @@ def every_kind(*, places: bool = False) -> Report:
             replace(gamma, trainable=False),
             "trainable -> frozen",
             changes=("trainable",),
+            clauses=("trainable -> frozen",),
             values=values(12, 0, zeros_a=0, zeros_b=0),
         ),
         pair("unread", tensor("dense_2/kernel"), tensor("dense_2/kernel"), "B's values: truncated"),
@@ -132,12 +140,22 @@ def every_kind(*, places: bool = False) -> Report:
             "B has no optimizer",
             True,
         ),
-        DiffFact("totals", "count_params", 2638, 1354, "count_params", True),
+        DiffFact("totals", "count_params", 2638, 1354, "count_params", False),
         DiffFact("totals", "after_strip", 1354, None, "after_strip", False),
-        DiffFact("roles", "mask", 1280, 0, "mask", False),
-        DiffFact("bytes", "weights", 5416, 5416, "weights", False),
+        DiffFact("totals", "nbytes", 26496, 10512, "bytes", False),
+        DiffFact(
+            "roles", "mask", {"tensors": 2, "elements": 1280, "nbytes": 5120}, None, "", False
+        ),
+        DiffFact("patterns", "2:4 input", 2, 0, "2:4 holds in none of B", False),
         DiffFact("bytes", "masks", 5120, 0, "masks", False),
-        DiffFact("producer", "version", "2.21.0", "2.20.0", "tf_keras 2.21.0 -> 2.20.0", False),
+        DiffFact(
+            "producer",
+            "version",
+            "tf_keras 2.21.0",
+            "tf_keras 2.20.0",
+            "tf_keras 2.21.0 -> 2.20.0",
+            False,
+        ),
         DiffFact("format", "format", "keras-h5", "saved-model", "another format", False),
     )
     spots = (
@@ -158,7 +176,11 @@ def nothing() -> Report:
         pair("unchanged", tensor(path), tensor(path), values=values(10, 0))
         for path in ("dense/kernel", "dense/bias")
     )
-    facts = (DiffFact("producer", "version", "2.21.0", "2.20.0", "another version", False),)
+    facts = (
+        DiffFact(
+            "producer", "version", "tf_keras 2.21.0", "tf_keras 2.20.0", "another version", False
+        ),
+    )
     return difference(pairs, facts)
 
 
@@ -171,6 +193,7 @@ def many(times: int = 5_000) -> Report:
             tensor(f"block_{at}/dense/kernel"),
             "1 of 10 values differ",
             changes=("values",),
+            clauses=("1 of 10 values differ",),
             values=values(10, 1),
         )
         for at in range(times)
