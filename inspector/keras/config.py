@@ -76,7 +76,7 @@ def parse_model(
     Raises Corrupt where there is nothing to make a tree of, LimitExceeded where it is nested
     deeper than `limits.depth`, or holds more than `limits.nodes` layers or far more than objects.
     """
-    depth, objects = _extent(config)
+    depth, objects = extent(config)
     if depth > limits.depth:
         raise LimitExceeded("depth", depth, limits.depth, path)
     node = _root(config)
@@ -178,7 +178,7 @@ def _words(value: object) -> Iterator[str]:
             stack.extend(item)
 
 
-def _extent(value: object) -> tuple[int, int]:
+def extent(value: object) -> tuple[int, int]:
     """How deep the JSON is nested and how many objects it holds, found without recursion."""
     deepest, objects, stack = 0, 0, [(value, 1)]
     while stack:

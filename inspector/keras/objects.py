@@ -57,7 +57,7 @@ class Placement:
     model: the layer tree, where the file tells classes; guessed: layers that it does not.
     places: by checkpoint key; a key that the graph does not have has none.
     listed: keys of what the root lists as its weights -> whether among the trainable ones.
-    uncounted: why Keras would count nothing here.
+    uncounted: why Keras would count nothing here. training: Keras' training config, as it is.
     """
 
     model: Layer | None = None
@@ -67,6 +67,7 @@ class Placement:
     flavor: Flavor = Flavor.TF_KERAS
     keras_version: str | None = None
     uncounted: str | None = None
+    training: object = None
 
 
 def place(
@@ -171,6 +172,7 @@ class _Placer:
             self.flavor,
             _text(self.things[self.tree.root].info.get("keras_version")),
             uncounted(self.walked, self.claims.values(), root, has_classes=self.has_classes),
+            self.things[self.tree.root].info.get("training_config"),
         )
 
     # --- one variable ------------------------------------------------------------------------

@@ -221,6 +221,7 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
         and not any(p.code == "weights-unreadable" for p in parts.problems),
         missing=assigned.missing if held is not None else (),
         vocabulary=_vocabularies(parts, config.model, limits),
+        training=config.training,
         problems=(*config.problems, *parts.problems),
     )
 

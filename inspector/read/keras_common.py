@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.errors import ArtifactError
 from inspector.keras.bind import Entry
-from inspector.keras.config import flavor_of, parse_model
+from inspector.keras.config import extent, flavor_of, parse_model
 from inspector.keras.optimizers import (
     OptimizerVariable,
     by_name,
@@ -44,12 +44,16 @@ CONFIG_LABELS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A Keras config, parsed. model is None where there is none, or none that makes sense."""
+    """A Keras config, parsed. model is None where there is none, or none that makes sense.
+
+    training: how the model was compiled, None where nothing says it.
+    """
 
     model: Layer | None
     flavor: Flavor
     optimizer: tuple[str, Mapping[str, Any]] | None
     problems: tuple[Problem, ...] = ()
+    training: Mapping[str, Any] | None = None
 
 
 def read_config(
@@ -65,7 +69,8 @@ def read_config(
     training: the parsed training config, or None to look for `compile_config` in the config.
     """
     if text is None:
-        return Config(None, flavor_of(version, None), optimizer_of(training))
+        known = training_of(training, limits)
+        return Config(None, flavor_of(version, None), optimizer_of(training), training=known)
     if len(text) > limits.config_bytes:
         message = f"{where} has {len(text):,} bytes, over the limit config_bytes: not parsed"
         problem = Problem("config-unreadable", Severity.ERROR, message, path)
@@ -82,12 +87,22 @@ def read_config(
     flavor = flavor_of(version, content)
     if training is None and isinstance(content, dict):
         training = content.get("compile_config")
+    known = training_of(training, limits)
     try:
-        return Config(parse_model(content, flavor), flavor, optimizer_of(training))
+        return Config(
+            parse_model(content, flavor), flavor, optimizer_of(training), training=known
+        )
     except ArtifactError as error:
         message = f"{where} makes no sense as a Keras model: {error.message}"
         problem = Problem("config-unreadable", Severity.ERROR, message, path)
-        return Config(None, flavor, optimizer_of(training), (problem,))
+        return Config(None, flavor, optimizer_of(training), (problem,), known)
+
+
+def training_of(training: object, limits: Limits) -> Mapping[str, Any] | None:
+    """A training config that says something, and is not nested deeper than `limits.depth`."""
+    if not isinstance(training, Mapping) or not training:
+        return None
+    return training if extent(training)[0] <= limits.depth else None
 
 
 def _printable(content: Any) -> Any:

@@ -175,6 +175,7 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         flavor=config.flavor,
         references=tuple(reading.references),
         missing=_missing(config, listed, tensors),
+        training=config.training,
         problems=(*file.problems, *reading.problems),
     )
 

@@ -39,7 +39,7 @@ from inspector.read.graph_common import (
     operators_of,
     sizes_by_field,
 )
-from inspector.read.keras_common import producer_of
+from inspector.read.keras_common import producer_of, training_of
 from inspector.read.saved_model_graphs import (
     Found,
     InText,
@@ -200,6 +200,7 @@ class _Reading:
             operators=operators_of(part.graph for part in parts if part.graph is not None),
             listed=placement.listed if placement else None,
             uncounted=placement.uncounted if placement else _BY_NAME,
+            training=training_of(placement.training, self.limits) if placement else None,
             problems=(
                 *self.folder.problems,
                 *self.problems,
