@@ -344,6 +344,35 @@ def audit(
     return session.report(tuple(reports))
 
 
+def suggest_policy(
+    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    measure: bool = True,
+    recursive: bool = False,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> tuple[str, str]:
+    """A policy that some artifacts pass as they are: where to write it, and its TOML.
+
+    output: the file to write, None for an inspector.toml that is found above all of them. Writes
+    nothing. Raises NotFound for a path where there is nothing, UsageError where the file is there.
+    """
+    from inspector.auditing.policy import Policy
+    from inspector.auditing.session import Asked, Session
+    from inspector.auditing.suggest import Subject, place, suggest
+
+    session = Session(Asked(policy=Policy(), limits=limits))
+    discovered = session.discover(_each(paths), recursive)
+    at = place(discovered, None if output is None else os.fspath(output), session.policies)
+    subjects: list[Subject] = []
+    for path in discovered:
+        with audit_context(path, measure=measure, limits=limits, progress=progress) as context:
+            shown = session.audit(context)
+            subjects += [Subject(shown, session.last)] if shown is not None else []
+    return at, suggest(subjects, os.path.dirname(os.path.abspath(at)), limits)
+
+
 def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:
     if isinstance(paths, (str, os.PathLike)):
         return [os.fspath(paths)]

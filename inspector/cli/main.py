@@ -21,6 +21,7 @@ from inspector.errors import InspectorError
 COMMANDS = {
     "show": "inspector.cli.show",
     "explain": "inspector.cli.explain",
+    "diff": "inspector.cli.diff",
     "reconcile": "inspector.cli.reconcile",
     "rules": "inspector.cli.rules",
     "formats": "inspector.cli.formats",
@@ -36,6 +37,7 @@ name, every byte accounted for. The file is read as bytes and never run; TensorF
   inspect a.h5 b.keras --format json    several files, for a program
   inspect model.h5 --role mask          only layers that hold masks
   inspect explain model.h5 dense/kernel what one tensor is, and how that is known
+  inspect diff a.h5 b.keras             what changed from one to the other
   inspect reconcile model.h5            why the count is what it is
   inspect reconcile a.h5 b.keras        whether each weight of one is in the other, unchanged
   inspect rules                         the rules that tell what a tensor is

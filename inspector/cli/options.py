@@ -41,11 +41,15 @@ class Output:
             if self.path is not None and _is_of(self.path, path):
                 raise UsageError(f"-o {self.path} would write the report over {path}")
 
-    def write(self, env: Environment, report: Report, *, tensors: bool = False) -> None:
-        """Render the report and put it where it was wanted. Raises OSError."""
+    def write(self, env: Environment, report: Report, **rows: bool) -> None:
+        """Render the report and put it where it was wanted. rows: which ones, as RenderOptions has
+        it ("tensors", "all", "stat"). Raises OSError.
+        """
         to_file = self.path is not None
         wanted = RenderOptions(
-            env.width(self.width, to_file=to_file), env.color(self.color, to_file=to_file), tensors
+            env.width(self.width, to_file=to_file),
+            env.color(self.color, to_file=to_file),
+            **rows,
         )
         env.write(RENDERERS[self.format](report, wanted), self.path)
 

@@ -1,0 +1,135 @@
+"""What the sentences about a difference are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from inspector import report as r
+from inspector.model import GROUP_OF, Group, Role
+from inspector.words import ROLE_WORDS, count, keyless, listing
+
+# What a weight goes through that makes other values of it, or another kind of tensor.
+CONVERSIONS = ("retyped", "quantization", "folded", "masked", "clustered", "scaled")
+# What makes other places of its values.
+LAYOUTS = ("reshaped", "transposed", "reordered", "split", "fused")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that is known of two artifacts side by side.
+
+    same: they say the same. identical: their bytes are the same too; None where that is not known.
+    """
+
+    a: r.ArtifactReport
+    b: r.ArtifactReport
+    pairs: tuple[r.DiffPair, ...]
+    facts: tuple[r.DiffFact, ...]
+    same: bool
+    identical: bool | None
+
+    def of(self, *groups: Group) -> list[r.DiffPair]:
+        """Pairs of tensors that both have, of these groups."""
+        return [one for one in self.pairs if one.a and one.b and group_of(one) in groups]
+
+    def lone(self, status: str, *groups: Group) -> list[r.DiffPair]:
+        """What only one of the two has: "added" or "removed"."""
+        return [one for one in self.pairs if one.status == status and group_of(one) in groups]
+
+    def fact(self, part: str, what: str) -> r.DiffFact | None:
+        """The fact of that name, where there is one."""
+        return next((one for one in self.facts if (one.part, one.what) == (part, what)), None)
+
+    def parts(self, *parts: str) -> list[r.DiffFact]:
+        """The facts of some parts."""
+        return [one for one in self.facts if one.part in parts]
+
+    @property
+    def weights(self) -> list[r.DiffPair]:
+        """Weights and statistics that both have."""
+        return self.of(Group.WEIGHT)
+
+    @property
+    def kept(self) -> bool:
+        """No weight that both have is another one in B, whatever was done to its layout."""
+        return not any(_is_changed(one) or one.status == "unread" for one in self.weights)
+
+    @property
+    def whole(self) -> bool:
+        """Neither has a weight that the other lacks for no known reason."""
+        lone = [*self.lone("added", Group.WEIGHT), *self.lone("removed", Group.WEIGHT)]
+        return not any(one.counts for one in lone)
+
+
+Question = Callable[[Told], Iterable[str]]
+
+
+def _is_changed(one: r.DiffPair) -> bool:
+    return bool({"values", *CONVERSIONS, *LAYOUTS}.intersection(one.changes))
+
+
+def of_kind(pairs: Iterable[r.DiffPair], *kinds: str) -> list[r.DiffPair]:
+    """Those that changed in one of these ways."""
+    return [one for one in pairs if set(kinds).intersection(one.changes)]
+
+
+def side(one: r.DiffPair) -> r.DiffTensor:
+    """A's tensor, or B's where A has none."""
+    found = one.a or one.b
+    assert found is not None  # noqa: S101 - a pair has one side at least
+    return found
+
+
+def group_of(one: r.DiffPair) -> Group:
+    """What it is for, as A has it."""
+    return GROUP_OF[Role(side(one).role)]
+
+
+def label(one: r.DiffPair) -> str:
+    """What people call a tensor: the shorter of the two names, without a wrapper's."""
+    return min((_name(tensor) for tensor in (one.a, one.b) if tensor is not None), key=len)
+
+
+def _name(tensor: r.DiffTensor) -> str:
+    if tensor.variable is None:
+        return keyless(tensor.name)
+    return f"{tensor.layer}/{tensor.variable}" if tensor.layer else tensor.variable
+
+
+def labels(pairs: Sequence[r.DiffPair], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = list(dict.fromkeys(label(one) for one in pairs))
+    if len(names) <= most:
+        return listing(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+
+
+def elements(pairs: Iterable[r.DiffPair]) -> int:
+    """Elements of all of them."""
+    return sum(side(one).elements for one in pairs)
+
+
+def by_role(pairs: Sequence[r.DiffPair]) -> str:
+    """As in "2 masks, 2 thresholds and 2 steps"."""
+    counts = {role.value: 0 for role in Role}
+    for one in pairs:
+        counts[side(one).role] += 1
+    return listing([count(many, *ROLE_WORDS[role]) for role, many in counts.items() if many])
+
+
+def are(many: int) -> str:
+    """The verb."""
+    return "is" if many == 1 else "are"
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def largest(pairs: Iterable[r.DiffPair], name: str) -> float | None:
+    """The largest of a number of the values compared, None where none has it."""
+    found = [getattr(one.values, name) for one in pairs if one.values is not None]
+    finite = [value for value in found if isinstance(value, int | float)]
+    return max(finite, default=None)

@@ -1,0 +1,189 @@
+"""A difference in words: what matters most first. A is told as what was, B as what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inspector import report as r
+from inspector.difference.told import Question, Told, elements, sentence
+from inspector.difference.words_tensors import (
+    architectures,
+    changed,
+    converted,
+    frozen,
+    lone,
+    overhead,
+    renamed,
+    rest,
+    states,
+)
+from inspector.words import ROLE_LABELS, count, listing, number, percent
+
+_NAMED = 3  # facts that a sentence tells
+_LABELS = 4  # labels of bytes that a sentence tells
+_FORMATS = {
+    "keras-h5": "Keras HDF5 file",
+    "keras-weights-h5": "file of Keras weights",
+    "keras-zip": "Keras archive",
+    "keras-dir": "Keras folder",
+    "saved-model": "SavedModel",
+    "checkpoint": "checkpoint",
+    "tflite": "TFLite model",
+    "frozen-graph": "frozen graph",
+}
+
+
+def story(told: Told) -> tuple[str, ...]:
+    """The answer: a line a question."""
+    asked = (_one_is_empty,) if None in (told.a.format, told.b.format) else QUESTIONS
+    lines = (" ".join(question(told)) for question in asked)
+    return tuple(line for line in lines if line)
+
+
+def _same(told: Told) -> Iterable[str]:
+    if not told.same:
+        return
+    values = [one.values for one in told.pairs if one.values is not None]
+    compared = f": {count(len(values), 'tensor')} of {_elements(values)}{_how(told, values)}"
+    alike = told.a.format == told.b.format
+    if told.identical and alike:
+        yield f"The two are the same, byte for byte{compared if values else ''}."
+        return
+    only = "; only their bytes differ" if alike and told.identical is False else ""
+    yield f"The two say the same{compared if values else ''}{only}."
+
+
+def _how(told: Told, values: Sequence[r.DiffValues]) -> str:
+    """How near the values are."""
+    if all(one.same_bits for one in values):
+        return ", equal bit for bit"
+    apart = [one.largest for one in values if isinstance(one.largest, int | float) and one.largest]
+    if apart and told.a.format == told.b.format:
+        return f", no values further apart than {max(apart):.3g}, which the tolerance allows"
+    return ", equal by value"
+
+
+def _elements(values: Sequence[r.DiffValues]) -> str:
+    return count(sum(one.elements for one in values), "element")
+
+
+def _formats(told: Told) -> Iterable[str]:
+    """What became of the weights in the other format."""
+    if told.a.format == told.b.format or not (told.a.format and told.b.format):
+        return
+    a, b = (_FORMATS.get(one.format or "", "file") for one in (told.a, told.b))
+    if not told.weights or not told.whole:
+        yield f"A is a {a}, B a {b}."
+    elif told.kept:
+        lite = next((one for one in (told.a, told.b) if one.format == "tflite"), None)
+        turned = any("transposed" in (one.conversion or "") for one in told.weights)
+        how = ", transposed where LiteRT keeps them so" if lite and turned else ""
+        yield f"B is a {b}: its weights are those of A{how}."
+    elif told.whole and not any("values" in one.changes for one in told.weights):
+        yield f"B is a {b}: its weights were made of those of A."
+    else:
+        yield f"A is a {a}, B a {b}."
+
+
+def _one_is_empty(told: Told) -> Iterable[str]:
+    """A file that is not there in one of two versions."""
+    for one, other, what in ((told.a, told.b, "B is new"), (told.b, told.a, "A is gone")):
+        if one.format is None and other.format is not None:
+            kind = _FORMATS.get(other.format, "file")
+            yield (
+                f"{what}: a {kind} with {count(len(other.tensors), 'tensor')} of"
+                f" {count(other.totals.stored_elements or 0, 'element')}, where the other has"
+                " nothing."
+            )
+    if told.a.format is told.b.format is None:
+        yield "Both are empty."
+
+
+# Parts of the facts that are told together, and how the sentence begins.
+_TOLD_TOGETHER: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Layers", ("layers",)),
+    ("Config", ("config",)),
+    ("Compiled", ("training-config",)),
+    ("Signatures", ("signatures", "tags")),
+    ("Operators", ("operators", "runtime")),
+    ("Beside these", ("scheme", "vocabulary", "attached")),
+)
+
+
+def _facts(told: Told) -> Iterable[str]:
+    """What else is not the same, as far as it makes a difference."""
+    for head, parts in _TOLD_TOGETHER:
+        found = [one.words.rstrip(".") for one in told.parts(*parts) if one.counts]
+        if found:
+            more = f"; and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+            yield f"{head}: {'; '.join(found[:_NAMED])}{more}."
+
+
+def _sparsity(told: Told) -> Iterable[str]:
+    fact = told.fact("sparsity", "weights")
+    if fact is not None and told.a.weights and told.b.weights:
+        a, b = told.a.weights, told.b.weights
+        if a.zeros != b.zeros:
+            yield (
+                f"{number(a.zeros)} of {number(a.elements)} weight elements were zero"
+                f" ({percent(a.zeros, a.elements)}), {number(b.zeros)} of {number(b.elements)} are"
+                f" ({percent(b.zeros, b.elements)})."
+            )
+    patterns = told.parts("patterns")
+    if patterns:
+        yield sentence("; ".join(one.words for one in patterns))
+
+
+def _bytes(told: Told) -> Iterable[str]:
+    """Where the bytes went, or came from."""
+    a, b = told.a.nbytes, told.b.nbytes
+    labels = {one.what: one.b - one.a for one in told.parts("bytes")}
+    if a is None or b is None or a == b or not labels:
+        return
+    way = 1 if b > a else -1
+    of_tensors = set(ROLE_LABELS.values())
+    parts = {label: way * size for label, size in labels.items() if label in of_tensors}
+    around = way * sum(size for label, size in labels.items() if label not in of_tensors)
+    gained = sorted(((n, label) for label, n in parts.items() if n > 0), reverse=True)
+    told_apart = [f"{number(size)} of {label}" for size, label in gained[:_LABELS]]
+    others = sum(size for size, _ in gained[_LABELS:])
+    if others:
+        told_apart.append(f"{number(others)} of other tensors")
+    if around > 0:
+        told_apart.append(f"{number(around)} of what is around the tensors")
+    against = [f"{number(-n)} of {label}" for label, n in parts.items() if n < 0]
+    if around < 0:
+        against.append(f"{number(-around)} of what is around the tensors")
+    less, more = ("smaller", "more") if way < 0 else ("larger", "less")
+    but = f", but {listing(against)} {more}" if against else ""
+    yield f"B is {count(abs(b - a), 'byte')} {less}: {listing(told_apart)}{but}."
+
+
+def _unread(told: Told) -> Iterable[str]:
+    found = [one for one in told.pairs if one.status == "unread"]
+    if found:
+        yield (
+            f"{count(len(found), 'tensor')} of {count(elements(found), 'element')} could not be"
+            f" compared: {found[0].words}."
+        )
+    for one in told.parts("values", "complete"):
+        yield sentence(one.words)
+
+
+QUESTIONS: tuple[Question, ...] = (
+    _same,
+    _formats,
+    architectures,
+    overhead,
+    changed,
+    converted,
+    lone,
+    frozen,
+    renamed,
+    rest,
+    states,
+    _facts,
+    _sparsity,
+    _bytes,
+    _unread,
+)
