@@ -233,6 +233,12 @@ def test_two_names_say_once_what_they_share(a, b, said):
     assert turned(a, b) == said
 
 
+def test_what_could_not_be_read_stands_among_what_counts():
+    text = rendered(differences.every_kind())
+    assert text.index("dense_2/kernel") < text.index("does not count")
+    assert "dense_2/kernel" in rendered(differences.every_kind(), stat=True)
+
+
 # Colour
 
 

@@ -57,7 +57,7 @@ def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
 
     def of(counts: bool) -> tuple[Table, ...]:
         return (
-            _tensors([pair for pair in pairs if pair.counts is counts], everything),
+            _tensors([pair for pair in pairs if matters(pair) is counts], everything),
             _facts([fact for fact in facts if fact.counts is counts], everything),
         )
 
@@ -76,6 +76,11 @@ def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
 
 
 # Tensors
+
+
+def matters(pair: DiffPair) -> bool:
+    """Whether the two may not say the same because of it: nobody knows of what is unread."""
+    return pair.counts or pair.status == "unread"
 
 
 def spelled(report: Report, diff: Diff) -> list[DiffPair]:
@@ -287,7 +292,7 @@ _CELLS: dict[Column, Callable[[Row], str]] = {
     Column("in units", keep=85): _of_values(_steps),
     Column("mean diff", keep=50): _of_values(lambda found: brief(found.mean)),
     Column("rel. norm", keep=55): _of_values(lambda found: brief(found.relative_norm)),
-    Column("cosine", keep=30): _of_values(lambda found: value(found.cosine)),
+    Column("cosine", keep=36): _of_values(lambda found: value(found.cosine)),
     Column("sign flips", keep=40): _of_values(lambda found: number(found.sign_flips)),
     Column("zeros", keep=95): _of_values(zeros),
     Column("form", keep=35, words=True): _form,

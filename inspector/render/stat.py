@@ -12,6 +12,7 @@ from inspector.render.changes import (
     change,
     fact_status,
     is_count,
+    matters,
     name,
     one_side,
     shown,
@@ -44,7 +45,7 @@ def stat(report: Report, diff: Diff, options: RenderOptions, style: Style) -> li
     pairs = [
         pair
         for pair in spelled(report, diff)
-        if pair.status != "unchanged" and (pair.counts or options.all or pair.status == "unread")
+        if pair.status != "unchanged" and (matters(pair) or options.all)
     ]
     rows, note = shown(pairs, options.all)
     facts = [fact for fact in _changed(diff) if fact.counts or options.all]
