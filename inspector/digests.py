@@ -1,0 +1,210 @@
+"""Digests: of a tensor's values, of a file, of all that an artifact holds, of a layer's config.
+
+All are SHA-256, written "sha256:" and 64 hexadecimal digits. That of values is the same however and
+wherever they are stored, so two files with the same weights are told without having them at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import ArtifactError
+from inspector.keras.config import SHARED_ID
+from inspector.limits import DEFAULT, MIB, Limits
+from inspector.model import Artifact, Layer, Role, Tensor, Verdict
+from inspector.storage import FilledPayload, LocalFile, numpy_dtype
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from inspector.values import Array
+
+_STEP = 1 * MIB  # bytes of a file read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Of one artifact: of its tensors by name, its files by path, and of all tensors together.
+
+    None where there is nothing to make one of, or it could not be read.
+    """
+
+    tensors: Mapping[str, str | None]
+    files: Mapping[str, str | None]
+    content: str | None
+
+
+def digests_of(
+    artifact: Artifact,
+    verdicts: Mapping[str, Verdict],
+    limits: Limits = DEFAULT,
+    advance: Callable[[Tensor], None] = lambda _: None,
+) -> tuple[Digests, dict[str, ArtifactError]]:
+    """All digests of an artifact, and by name what of its tensors could not be read.
+
+    advance: told of each tensor that is done.
+    """
+    tensors: dict[str, str | None] = {}
+    failed: dict[str, ArtifactError] = {}
+    for tensor in artifact.tensors:
+        try:
+            tensors[tensor.name] = tensor_digest(tensor, limits)
+        except ArtifactError as error:
+            tensors[tensor.name] = None
+            failed[tensor.name] = error
+        advance(tensor)
+    files = {entry.path: _digest_or_none(entry.path) for entry in artifact.files}
+    return Digests(tensors, files, content_digest(artifact, verdicts, tensors)), failed
+
+
+def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
+    """Of the values in C order, little-endian: of `numpy.ascontiguousarray(x).tobytes()`.
+
+    int4 and the like take a byte a value, as ml_dtypes has them. Of strings it is each one's length
+    (8 bytes, little-endian), then its bytes. None without values, and for values that are nowhere
+    in the file and would take more than limits.bomb_bytes. Raises ArtifactError.
+    """
+    from inspector.values import native
+
+    payload = tensor.payload
+    if payload is None:
+        return None
+    if isinstance(payload, FilledPayload):
+        nbytes = tensor.elements * numpy_dtype(payload.dtype).itemsize
+        if nbytes > limits.bomb_bytes:
+            return None
+    narrow = _narrow(tensor)
+    state = hashlib.sha256()
+    for block in payload.blocks(limits.slice_bytes):
+        if block.dtype.kind in "OSU":
+            for text in _texts(block):
+                state.update(len(text).to_bytes(8, "little"))
+                state.update(text)
+            continue
+        # Whoever packed them may have left anything in the upper bits.
+        values = native(block) if narrow is None else block.astype("i1").astype(narrow)
+        if sys.byteorder == "big":
+            values = values.byteswap()
+        state.update(values.view("u1").data)
+    return _spelled(state)
+
+
+def _narrow(tensor: Tensor) -> np.dtype[Any] | None:
+    """The dtype of integers of less than a byte; None for all others."""
+    from inspector.values import declared_dtype
+
+    dtype = declared_dtype(tensor)
+    small = dtype is not None and dtype.kind == "V" and "int" in dtype.name
+    return dtype if small else None
+
+
+def _texts(values: Array) -> Iterator[bytes]:
+    for one in values.reshape(-1).tolist():
+        yield one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogateescape")
+
+
+def file_digest(path: str) -> str:
+    """Of a file's bytes, read a part at a time. Raises NotFound, ArtifactError."""
+    state = hashlib.sha256()
+    with LocalFile(path) as file:
+        for start in range(0, file.size, _STEP):
+            state.update(file.view(start, min(_STEP, file.size - start)))
+    return _spelled(state)
+
+
+def _digest_or_none(path: str) -> str | None:
+    try:
+        return file_digest(path)
+    except ArtifactError:
+        return None
+
+
+def content_digest(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], digests: Mapping[str, str | None]
+) -> str | None:
+    """Of all tensors: role, layer, variable, what they serve, dtype, shape and values.
+
+    It is the same for two files that say the same, however they store it: in which order, chunks
+    and compression, at which date. Not in it are copies that hold what the first of them holds
+    (formats store more or fewer of them; a copy that differs is in it, since it is what Keras would
+    load), what is made while a model runs, configs, graphs and the artifact's own name. A tensor
+    has its layer's and variable's name, where no other one has the same, else its own.
+    digests: by name, as of `tensor_digest`. None where the values of one have none.
+    """
+    counted = [tensor for tensor in artifact.tensors if _is_content(tensor, verdicts, digests)]
+    by_name = {tensor.name: tensor for tensor in artifact.tensors}
+    called = {tensor.name: _called(tensor, verdicts, by_name) for tensor in counted}
+    many = Counter(called.values())
+    lines = []
+    for tensor in counted:
+        digest = digests.get(tensor.name)
+        if digest is None and tensor.elements:
+            return None
+        name = called[tensor.name]
+        if many[name] > 1:
+            name = (*name, tensor.name)
+        shape = None if tensor.shape is None else list(tensor.shape)
+        lines.append(_canonical([*name, tensor.dtype, shape, digest]))
+    return _spelled(hashlib.sha256("\n".join(sorted(lines)).encode()))
+
+
+def _is_content(
+    tensor: Tensor, verdicts: Mapping[str, Verdict], digests: Mapping[str, str | None]
+) -> bool:
+    verdict = verdicts[tensor.name]
+    if verdict.role is Role.ACTIVATION:
+        return False
+    original = digests.get(verdict.alias_of or "")
+    return original is None or original != digests.get(tensor.name)
+
+
+def _called(
+    tensor: Tensor, verdicts: Mapping[str, Verdict], by_name: Mapping[str, Tensor]
+) -> tuple[str | None, ...]:
+    """(role, layer, variable or name, those of what it serves)."""
+    verdict = verdicts[tensor.name]
+    served = by_name.get(verdict.about or tensor.slot_of or "")
+    about = (None, None) if served is None else (served.layer, served.variable or served.name)
+    return verdict.role.value, tensor.layer, tensor.variable or tensor.name, *about
+
+
+def config_digest(layer: Layer, *inside: Layer) -> str:
+    """Of a layer's own config (and those of layers inside it), as JSON with its keys in order."""
+    configs = [own_config(one) for one in (layer, *inside)]
+    return _spelled(hashlib.sha256(_canonical(configs if inside else configs[0]).encode()))
+
+
+def own_config(layer: Layer) -> dict[str, Any]:
+    """A layer's config without its name, and of the layers inside it with no more than the class.
+
+    A model's list of layers is left out. So are Keras' marks of what is shared, which are numbered
+    anew each time.
+    """
+    inside = {(child.class_name, child.name) for child in layer.children}
+
+    def without(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            config = value.get("config")
+            if isinstance(config, Mapping):
+                name = config.get("name", value.get("name"))
+                if (value.get("class_name"), name) in inside:
+                    return {"class_name": value["class_name"]}
+            return {key: without(one) for key, one in value.items() if key != SHARED_ID}
+        return [without(one) for one in value] if isinstance(value, list | tuple) else value
+
+    left_out = {SHARED_ID, "name", *(["layers"] if layer.is_model else [])}
+    return {key: without(value) for key, value in layer.config.items() if key not in left_out}
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def _spelled(state: Any) -> str:
+    return f"sha256:{state.hexdigest()}"
