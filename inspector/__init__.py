@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from inspector._version import __version__
 
 if TYPE_CHECKING:
-    from inspector.api import diff, explain, open, reconcile, show
+    from inspector.api import audit, diff, explain, open, reconcile, show
     from inspector.errors import (
         ArtifactError,
         ChecksumMismatch,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from inspector.report import Report
 
 _HOME = {
-    "inspector.api": ("diff", "explain", "open", "reconcile", "show"),
+    "inspector.api": ("audit", "diff", "explain", "open", "reconcile", "show"),
     "inspector.errors": (
         "ArtifactError",
         "ChecksumMismatch",
@@ -106,6 +106,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "audit",
     "diff",
     "explain",
     "open",

@@ -12,7 +12,7 @@ from inspector.auditing.policy import Allowed
 from inspector.auditing.rule import Context, matches
 from inspector.auditing.run import Audited
 from inspector.errors import ArtifactError
-from inspector.limits import Limits
+from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
 from inspector.report import Suppressed
 from inspector.storage import LocalFile
@@ -25,7 +25,9 @@ def allow(audited: Audited, context: Context, today: dt.date) -> Audited:
     """
     if not context.policy.allow or not audited.judged:
         return audited
-    digest = artifact_digest(context)
+    examined = context.examined
+    files = None if examined is None else [one.path for one in examined.artifact.files]
+    digest = artifact_digest(context.path, files, context.limits)
     entries = [one for one in context.policy.allow if one.digest == digest]
     over = [one for one in entries if one.until is not None and one.until < today]
     valid = [one for one in entries if one not in over]
@@ -57,38 +59,37 @@ def _entry(entries: Sequence[Allowed], code: str) -> Allowed | None:
     return None
 
 
-def artifact_digest(context: Context) -> str | None:
-    """The artifact by its bytes: "sha256:..."; None where its files cannot be read.
+def artifact_digest(
+    path: str, files: Sequence[str] | None = None, limits: Limits = DEFAULT
+) -> str | None:
+    """The artifact at `path` by its bytes: "sha256:..."; None where its files cannot be read.
 
+    files: the paths of all its files; None where it could not be read: then all that lies there.
     Of one file it is that of its bytes, as sha256sum prints it. Of several it is the SHA-256 of a
     line for each, in the order of their names: the name in the artifact's folder, a NUL, the file's
     own SHA-256 in hex.
     """
     try:
-        paths = _files(context)
-        digests = {path: file_digest(path, context.limits) for path in paths}
-    except (ArtifactError, OSError):
+        paths = _lying_at(path, limits) if files is None else files
+        digests = {one: file_digest(one, limits) for one in paths}
+    except ArtifactError:
         return None
     if len(digests) == 1:
         return f"sha256:{next(iter(digests.values()))}"
-    at = context.path
-    folder = at if os.path.isdir(at) else os.path.dirname(at) or os.curdir
+    folder = path if os.path.isdir(path) else os.path.dirname(path) or os.curdir
     lines = sorted(
-        f"{os.path.relpath(path, folder).replace(os.sep, '/')}\0{digest}\n"
-        for path, digest in digests.items()
+        f"{os.path.relpath(one, folder).replace(os.sep, '/')}\0{digest}\n"
+        for one, digest in digests.items()
     )
     whole = "".join(lines).encode("utf-8", "surrogateescape")
     return f"sha256:{hashlib.sha256(whole).hexdigest()}"
 
 
-def _files(context: Context) -> list[str]:
-    """All files of the artifact; of what could not be read, all that lie at its path."""
-    if context.examined is not None:
-        return [one.path for one in context.examined.artifact.files]
-    if os.path.isdir(context.path):
-        folder = list_folder(context.path, context.limits)
-        return [folder.full(name) for name in folder.sizes]
-    return [context.path]
+def _lying_at(path: str, limits: Limits) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    folder = list_folder(path, limits)
+    return [folder.full(name) for name in folder.sizes]
 
 
 def file_digest(path: str, limits: Limits) -> str:

@@ -88,6 +88,17 @@ class Session:
             self._policy_file(path)
         return discovered.paths
 
+    @property
+    def policies(self) -> Policies:
+        """What finds the policies of artifacts."""
+        return self._policies
+
+    @property
+    def last(self) -> tuple[Finding, ...]:
+        """What the rules found in the artifact that was asked last."""
+        audited = self._so_far.audited
+        return tuple(one.finding for one in audited[-1].judged) if audited else ()
+
     def _policy_file(self, path: str) -> PolicyFile:
         return self._given or self._policies.near(path)
 

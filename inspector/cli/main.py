@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": "inspector.cli.explain",
     "diff": "inspector.cli.diff",
     "reconcile": "inspector.cli.reconcile",
+    "audit": "inspector.cli.audit",
     "rules": "inspector.cli.rules",
     "formats": "inspector.cli.formats",
 }
@@ -40,7 +41,8 @@ name, every byte accounted for. The file is read as bytes and never run; TensorF
   inspect diff a.h5 b.keras             what changed from one to the other
   inspect reconcile model.h5            why the count is what it is
   inspect reconcile a.h5 b.keras        whether each weight of one is in the other, unchanged
-  inspect rules                         the rules that tell what a tensor is
+  inspect audit exports --recursive     what must not be in models that ship
+  inspect rules                         the rules that tell what a tensor is, and an audit's
 
 "inspect PATH" is short for "inspect show PATH"; a file that is named like a command is ./show.
 

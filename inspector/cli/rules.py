@@ -1,8 +1,10 @@
-"""`inspect rules [CODE]`: the rules that tell what a tensor is."""
+"""`inspect rules [CODE]`: the rules that tell what a tensor is, and those of an audit."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import click
 
@@ -10,31 +12,69 @@ from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 
 
-@click.command("rules", short_help="The rules that tell what a tensor is.")
+class _Rule(Protocol):
+    """What rules of both kinds say of themselves."""
+
+    @property
+    def code(self) -> str: ...
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def explanation(self) -> str: ...
+
+    @property
+    def example(self) -> str: ...
+
+
+@click.command("rules", short_help="The rules that tell what a tensor is, and those of an audit.")
 @click.argument("code", required=False)
 @click.pass_obj
 def command(env: Environment, code: str | None) -> ExitCode:
-    """List the rules that give a tensor its role, or explain the one called CODE."""
-    from inspector.classify import RULES
+    """List the rules that give a tensor its role, and those of `inspect audit`, or explain the one
+    called CODE.
+    """
+    from inspector.auditing.rules import RULES as AUDIT
+    from inspector.classify import RULES as ROLES
 
     width = env.width()
-    if code is None:
-        margin = max(len(rule.code) for rule in RULES) + 2
-        for rule in RULES:
-            lines = textwrap.wrap(rule.summary, max(width - margin, 20))
-            first, *rest = lines or [""]
-            env.write(f"{rule.code:{margin}}{first}\n")
-            env.write("".join(f"{'':{margin}}{line}\n" for line in rest))
+    if code is not None:
+        everything: tuple[_Rule, ...] = (*ROLES, *AUDIT)
+        found = next((one for one in everything if one.code.casefold() == code.casefold()), None)
+        if found is None:
+            raise click.UsageError(f"no rule is called {code!r}; `inspect rules` lists them")
+        env.write("\n".join(_explained(found, width)) + "\n")
         return ExitCode.CLEAN
-    found = next((rule for rule in RULES if rule.code.casefold() == code.casefold()), None)
-    if found is None:
-        raise click.UsageError(f"no rule is called {code!r}; `inspect rules` lists them")
-    lines = [f"{found.code}: {found.summary}", "", *textwrap.wrap(found.explanation, width)]
-    if found.example:
-        lines += [
-            "",
-            "Example:",
-            *textwrap.wrap(found.example, width, initial_indent="  ", subsequent_indent="  "),
-        ]
-    env.write("\n".join(lines) + "\n")
+    blocks = (
+        _listed("Rules that tell what a tensor is:", ROLES, width),
+        _listed("Rules of an audit:", AUDIT, width),
+    )
+    env.write("\n\n".join("\n".join(lines) for lines in blocks) + "\n")
     return ExitCode.CLEAN
+
+
+def _listed(title: str, rules: Sequence[_Rule], width: int) -> Iterator[str]:
+    margin = max(len(rule.code) for rule in rules) + 4
+    yield title
+    yield ""
+    for rule in rules:
+        lines = textwrap.wrap(f"{rule.summary}{_severity(rule)}", max(width - margin, 20))
+        for number, line in enumerate(lines or [""]):
+            yield f"{'' if number else f'  {rule.code}':{margin}}{line}"
+
+
+def _severity(rule: _Rule) -> str:
+    """How severe an audit's rule is; nothing of others."""
+    found = getattr(rule, "severity", None)
+    return f" [{found}]" if found else ""
+
+
+def _explained(rule: _Rule, width: int) -> Iterator[str]:
+    yield f"{rule.code}: {rule.summary}{_severity(rule)}"
+    yield ""
+    yield from textwrap.wrap(rule.explanation, width)
+    for title, text in (("Example:", rule.example), ("Fix:", getattr(rule, "fix", ""))):
+        if text:
+            yield from ("", title)
+            yield from textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 
+from inspector.render import findings
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
 from inspector.report import DiffTensor, Report, TensorReport
@@ -89,6 +90,7 @@ _COMMANDS: Mapping[str, tuple[tuple[str, ...], Callable[[Report], Iterator[Row]]
     "explain": (COLUMNS, _explain),
     "reconcile": (LINES, _reconcile),
     "diff": (PAIRS, _diff),
+    "audit": (findings.COLUMNS, findings.rows),
 }
 
 

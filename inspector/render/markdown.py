@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from inspector.render import difference, reconciliation
+from inspector.render import difference, findings, reconciliation
 from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.changes import sections
@@ -50,6 +50,7 @@ _COMMANDS: Mapping[str, Callable[[Report, RenderOptions], str]] = {
     "explain": _explain,
     "reconcile": _reconcile,
     "diff": _diff,
+    "audit": findings.markdown,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from inspector.render import difference, reconciliation
+from inspector.render import difference, findings, reconciliation
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.calls import calls
 from inspector.render.explanation import explain
@@ -53,6 +53,7 @@ _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
     "explain": _explain,
     "reconcile": _reconcile,
     "diff": _diff,
+    "audit": findings.text,
 }
 
 

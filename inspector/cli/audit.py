@@ -1,0 +1,114 @@
+"""`inspect audit PATH...`: rules that artifacts must pass before they ship."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import click
+
+from inspector.auditing.policy import FailOn, Policy
+from inspector.cli import options
+from inspector.cli.environment import Environment
+from inspector.cli.exit import ExitCode
+from inspector.errors import UsageError
+
+_HELP = """Ask rules of models before they ship: leftovers of training, lost sparsity, broken
+numbers, budgets, what could run code, broken files. Nothing in them is run.
+
+\b
+  inspect audit model.keras
+  inspect audit exports --recursive --fail-on warning
+  inspect audit model.tflite --against model.h5
+  inspect audit model.h5 --init
+  inspect audit model.h5 --format json -o known.json
+  inspect audit model.h5 --baseline known.json
+
+PATH is an artifact or a glob; with --recursive a folder, in which models are found by content.
+
+The policy is the inspector.toml, or the [tool.inspector] of a pyproject.toml, nearest above each
+artifact. --init writes one that the artifacts pass today. "inspect rules" lists the rules.
+
+Exits with 1 on a finding at or above --fail-on, an artifact that cannot be read among them; with 2
+where there is nothing at a path, or the policy is wrong.
+"""
+
+
+@click.command("audit", help=_HELP, short_help="What must not be in a model that ships.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--policy", metavar="FILE", help="The policy, in place of the one nearest above.")
+@click.option("--no-policy", is_flag=True, help="Look for no policy: all rules, no budgets.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(get_args(FailOn)),
+    help="Exit with 1 on findings so severe or worse. Default: the policy's, or error.",
+)
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="CODE",
+    help="Ask rules with this code, or whose code begins so, in place of the policy's. Repeatable.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", help="Do not ask these, as well. Repeatable."
+)
+@click.option("--against", metavar="ORIGINAL", help="What the one artifact was made from.")
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    help="A report saved with --format json: say only what is new since.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Look for models in folders.")
+@click.option(
+    "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
+)
+@options.measuring
+@options.output
+@click.pass_obj
+def command(
+    env: Environment,
+    *,
+    paths: tuple[str, ...],
+    policy: str | None,
+    no_policy: bool,
+    fail_on: FailOn | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    against: str | None,
+    baseline: str | None,
+    recursive: bool,
+    init: bool,
+    measure: bool,
+    out: options.Output,
+) -> ExitCode:
+    """Audit the artifacts; 1 where they fail."""
+    from inspector import api
+    from inspector.cli.progress import progress
+
+    if policy is not None and no_policy:
+        raise UsageError("--policy and --no-policy exclude each other")
+    out.spare(paths)
+    if init:
+        at, text = api.suggest_policy(
+            paths,
+            output=out.path,
+            measure=measure,
+            recursive=recursive,
+            progress=progress(env, out.quiet),
+        )
+        env.write(text, at)
+        env.write(f"{at}: written; read it, and keep what is meant.\n")
+        return ExitCode.CLEAN
+    report = api.audit(
+        paths,
+        policy=Policy() if no_policy else policy,
+        select=select,
+        ignore=ignore,
+        against=against,
+        baseline=baseline,
+        measure=measure,
+        recursive=recursive,
+        fail_on=fail_on,
+        progress=progress(env, out.quiet),
+    )
+    out.write(env, report)
+    return ExitCode.FINDING if report.audit and report.audit.failed else ExitCode.CLEAN
