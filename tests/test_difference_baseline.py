@@ -99,6 +99,20 @@ def test_wrappers_and_what_they_wrap_are_in_the_tree(tmp_path):
     assert model.children[1].child("layer").name == "dense"
 
 
+def test_a_wrapper_in_a_wrapper_is_in_the_tree(tmp_path):
+    target = saved("stripped.h5", tmp_path)
+    content = json.loads((tmp_path / "base.json").read_text(encoding="utf-8"))
+    rows = content["artifacts"][0]["layers"]
+    rows[1] |= {"class_name": "PruneLowMagnitude", "wraps": "TimeDistributed(Dense)"}
+    (tmp_path / "base.json").write_text(json.dumps(content), encoding="utf-8")
+    outer = read_saved(target).artifact.model.children[1]
+    assert [one.class_name for one in outer.walk()] == [
+        "PruneLowMagnitude",
+        "TimeDistributed",
+        "Dense",
+    ]
+
+
 def test_a_model_inside_is_a_model_with_its_layers_inside(tmp_path):
     model = read_saved(saved("k3_shared.h5", tmp_path)).artifact.model
     base = next(one for one in model.children if one.path == "base")

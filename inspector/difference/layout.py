@@ -13,7 +13,7 @@ from inspector.storage import ByteSource
 from inspector.wire import zip_records
 from inspector.words import keyless
 
-AROUND = "around the tensors (config, graph, structure)"
+AROUND = "around the tensors"
 
 _ZIP_SIGN = zip_records.LOCAL_SIGN
 # Time and date of a member, two bytes each, in its local header and in the central directory.

@@ -277,9 +277,11 @@ class _Tree:
             # Constants of a graph lie in scopes, which are no layers.
             if tensor.layer and not self.flat and not rows.isdisjoint(_steps(tensor.layer)):
                 self._node(tensor.layer, root)
-        for node in list(self.nodes.values()):
+        # What a wrapper of nothing but weightless layers wraps is named after it.
+        pending = list(self.nodes.values())
+        for node in pending:
             if node.wraps is not None and not node.inside:
-                self._inside(node, bare(node.name))
+                pending.append(self._inside(node, bare(node.name)))
         return root.layer()
 
     def _node(self, path: str, root: _Node) -> _Node:
@@ -303,7 +305,9 @@ class _Tree:
         path = f"{around.path}/{name}" if around.path else name
         node = self.nodes[path] = _Node(path, name, is_model=around.is_model)
         if around.wraps is not None and not around.inside:
-            node.class_name = around.wraps
+            # Of a wrapper in a wrapper: "TimeDistributed(Dense)".
+            node.class_name, _, deeper = around.wraps.partition("(")
+            node.wraps = deeper[:-1] or None
         if not around.is_model:
             node.attr = "layer"
         around.inside.append(node)
