@@ -352,3 +352,30 @@ CALLED = frozenset(
         "TensorFlowOpLayer",
     }
 )
+
+# What unpickling arrays calls, and what makes no more than values.
+_HARMLESS = re.compile(
+    r"_codecs\.encode|collections\.OrderedDict|ml_dtypes\.\w+"
+    r"|(?:builtins|__builtin__)\.(?:bytearray|bytes|complex|frozenset|list|range|set|slice)"
+    r"|numpy(?:\._?core)?\.(?:multiarray|numeric)\.(?:_reconstruct|scalar|_frombuffer)"
+    r"|numpy\.(?:dtype|ndarray)|numpy\.dtypes\.\w+"
+    r"|jax\._src\.array\._reconstruct_array"
+)
+
+# What Keras itself pickled into model.weights.npz: variables, which TensorFlow makes.
+_VARIABLES = re.compile(
+    r"functools\.partial|keras\.src\.backend\.(?:\w+\.)*(?:Keras)?Variable"
+    r"|tensorflow\.python\.framework\.dtypes\.as_dtype"
+    r"|tensorflow\.python\.ops\.resource_variable_ops\.ResourceVariable"
+    r"|tensorflow\.python\.framework\.ops\.convert_to_tensor"
+)
+
+
+def is_variable(imported: str) -> bool:
+    """Whether a pickle that imports this makes variables of Keras, as Keras itself writes them."""
+    return _VARIABLES.fullmatch(imported) is not None
+
+
+def is_harmless(imported: str) -> bool:
+    """Whether a pickle that imports this ("numpy.ndarray") makes no more than values of it."""
+    return _HARMLESS.fullmatch(imported) is not None

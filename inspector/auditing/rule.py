@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from inspector.auditing.contents import Contents
 from inspector.auditing.policy import Policy
 from inspector.classify import Classified
 from inspector.count import Counted
@@ -41,7 +42,8 @@ class Context:
     """One artifact to be audited. Rules look here, and open nothing.
 
     path: as it was given. examined: None where it could not be read, and then `error` says why.
-    original: what --against names. policy: that of this path, overrides done.
+    original: what --against names. policy: that of this path, overrides done. contents: what its
+    containers hold, readable or not.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Context:
     error: ArtifactError | None = None
     original: Examined | None = None
     limits: Limits = field(default=DEFAULT, repr=False)
+    contents: Contents = field(default_factory=Contents, repr=False)
 
     @property
     def seen(self) -> Examined:

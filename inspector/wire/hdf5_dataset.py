@@ -49,7 +49,8 @@ class Dataset:
     dtype: NumPy name of the stored values, with byte order ("<f4", ">i8"), or "string" ... size:
     bytes of one value. shape: None for no data space. stored: bytes of the file that hold the
     values. storage: how, in words. extents: where they are. payload: None where the values cannot
-    be read here. links: further paths by hard links.
+    be read here. links: further paths by hard links. elsewhere: other files that have the values
+    ("b.h5:/kernel"), the first of them.
     """
 
     path: str
@@ -62,6 +63,7 @@ class Dataset:
     extents: tuple[Extent, ...]
     payload: Payload | None = None
     links: list[str] = field(default_factory=list)
+    elsewhere: tuple[str, ...] = ()
     attributes: dict[str, Attribute] = field(default_factory=dict, repr=False)
 
     @property
@@ -150,22 +152,24 @@ def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Datase
         sources = {
             f"{plist.get_virtual_filename(i)}:{plist.get_virtual_dsetname(i)}" for i in range(count)
         }
+        dataset.elsewhere = tuple(sorted(sources))
         dataset.storage = "virtual: the values are in other files, unread"
         file.add_problem(
             "virtual-dataset",
             Severity.ERROR,
-            f"{path} is pieced together from {', '.join(sorted(sources)) or 'nothing'};"
+            f"{path} is pieced together from {', '.join(dataset.elsewhere) or 'nothing'};"
             " nothing was read from there",
         )
     elif plist.get_external_count():
         count = min(plist.get_external_count(), _SAID)
         names = [plist.get_external(i)[0] for i in range(count)]
-        said = ", ".join(name.decode("utf-8", "replace") for name in names)
+        dataset.elsewhere = tuple(name.decode("utf-8", "replace") for name in names)
         dataset.storage = "external: the values are in other files, unread"
         file.add_problem(
             "external-storage",
             Severity.ERROR,
-            f"{path} keeps its values outside the file, in {said}; nothing was read from there",
+            f"{path} keeps its values outside the file, in {', '.join(dataset.elsewhere)};"
+            " nothing was read from there",
         )
     elif layout == h5d.CHUNKED:
         _chunked(dataset, handle, plist, file)

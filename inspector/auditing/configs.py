@@ -1,0 +1,197 @@
+"""What Keras would make of a config, found wherever it stands in the JSON."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from inspector.auditing.contents import Document
+
+_MOST = 2_000_000  # values of one document that are looked at
+_LAMBDA = "__lambda__"
+# Arguments of a Lambda that may be code.
+CODE_ARGUMENTS = ("function", "output_shape", "mask")
+
+
+class _Place(NamedTuple):
+    """A place in the JSON: the key in what is around it."""
+
+    around: _Place | None
+    key: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An object that Keras makes: a mapping with a `class_name`.
+
+    name: its class, or that of the function. place: "config.json: $.config.layers[1]". layer: name
+    of the layer that it is, or is in. in_list: it stands in a model's `layers`.
+    """
+
+    name: str
+    config: Any
+    module: str | None
+    registered: str | None
+    place: str
+    layer: str | None
+    function: bool
+    in_list: bool
+    legacy: bool
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text in a config, and the key it has."""
+
+    key: str
+    value: str
+    place: str
+    layer: str | None
+    path: str
+
+
+def nodes(document: Document) -> Iterator[Node]:
+    """Every object of a document, in its order. Code that a Lambda keeps is the Lambda's."""
+    taken: set[int] = set()
+    for item, place, layer in _walk(document.value):
+        if not isinstance(item, Mapping) or id(item) in taken:
+            continue
+        name = item.get("class_name")
+        if not isinstance(name, str):
+            continue
+        config = item.get("config")
+        if name == "Lambda" and isinstance(config, Mapping):
+            taken |= {id(config.get(key)) for key in CODE_ARGUMENTS if _is_code(config.get(key))}
+        function = name == "function" and isinstance(config, str)
+        yield Node(
+            name=str(config) if function else name,
+            config=config,
+            module=_text(item.get("module")),
+            registered=_text(item.get("registered_name")),
+            place=f"{document.place}: {_path(place)}",
+            layer=layer,
+            function=function,
+            in_list=_in_list(place),
+            legacy=document.legacy,
+            path=document.path,
+        )
+
+
+def texts(document: Document) -> Iterator[Text]:
+    """Every text of a document."""
+    for item, place, layer in _walk(document.value):
+        if isinstance(item, str) and place is not None:
+            named = place
+            while isinstance(named.key, int) and named.around is not None:
+                named = named.around
+            where = f"{document.place}: {_path(place)}"
+            yield Text(str(named.key), item, where, layer, document.path)
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, _Place | None, str | None]]:
+    """(value, place, layer that it is in) of all that is in the JSON, depth first, in order."""
+    stack: list[tuple[Any, _Place | None, str | None]] = [(value, None, None)]
+    left = _MOST
+    while stack and left:
+        item, place, layer = stack.pop()
+        left -= 1
+        if isinstance(item, Mapping):
+            layer = _name(item) or layer
+            pairs = [(one, _Place(place, key), layer) for key, one in item.items()]
+        elif isinstance(item, list):
+            pairs = [(one, _Place(place, at), layer) for at, one in enumerate(item)]
+        else:
+            pairs = []
+        yield item, place, layer
+        stack.extend(reversed(pairs))
+
+
+def _name(item: Mapping[str, Any]) -> str | None:
+    config = item.get("config")
+    named = isinstance(item.get("class_name"), str) and isinstance(config, Mapping)
+    return _text(config.get("name")) if named and isinstance(config, Mapping) else None
+
+
+def _in_list(place: _Place | None) -> bool:
+    return (
+        place is not None
+        and isinstance(place.key, int)
+        and place.around is not None
+        and place.around.key == "layers"
+    )
+
+
+def _path(place: _Place | None) -> str:
+    """A place as JSON path: "$.config.layers[1].config"."""
+    parts: list[str] = []
+    while place is not None:
+        key = place.key
+        if isinstance(key, int):
+            parts.append(f"[{key}]")
+        else:
+            parts.append(f".{key}" if key.isidentifier() else f"[{json.dumps(key)}]")
+        place = place.around
+    return "$" + "".join(reversed(parts))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+# --- code ---
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == _LAMBDA
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Python code in a config: bytes once decoded, and their sha256. It is never unmarshalled."""
+
+    argument: str
+    nbytes: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.nbytes:,} bytes of code, sha256 {self.sha256}"
+
+
+def code_of(node: Node) -> list[Code]:
+    """The code that a node keeps: a Lambda's, or that of a `__lambda__` anywhere."""
+    if node.name == _LAMBDA:
+        return [found for found in (_code("code", {"config": node.config}),) if found]
+    if not isinstance(node.config, Mapping):
+        return []
+    said = node.config
+    found = []
+    for key in CODE_ARGUMENTS:
+        value, kind = said.get(key), said.get(f"{key}_type")
+        if kind == "lambda" or isinstance(value, list) or _is_code(value):
+            # An output's shape may be a list of numbers.
+            one = _code(key, value)
+            if one is not None:
+                found.append(one)
+    return found
+
+
+def _code(argument: str, value: Any) -> Code | None:
+    """Keras 2 keeps a list of code, defaults and closure; Keras 3 a mapping of the same."""
+    if isinstance(value, Mapping):
+        inner = value.get("config")
+        value = inner.get("code") if isinstance(inner, Mapping) else None
+    elif isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, str):
+        return None
+    try:
+        raw = base64.b64decode(value.encode("ascii"))
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        raw = value.encode("utf-8", "surrogatepass")
+    return Code(argument, len(raw), hashlib.sha256(raw).hexdigest())

@@ -1,0 +1,353 @@
+"""Containers that lead out of themselves, that swell, or hold what no model has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from inspector.auditing.contents import Contents, Item, Pickled
+from inspector.auditing.rule import AuditRule, Context, Found, Needs
+from inspector.auditing.sniff import PICKLE_NAMES, PROGRAM_NAMES, PROGRAMS, ending
+from inspector.dangers import is_harmless
+from inspector.limits import GIB
+from inspector.model import Severity
+from inspector.words import count
+
+_KERAS_REFUSES = 4 * GIB  # what keras.saving allows a dataset that is far larger than it stores
+
+# What each kind of artifact has.
+_KERAS_FILES = re.compile(
+    r"config\.json|metadata\.json|model\.weights\.(?:h5|npz|json)|model_\d{5}\.weights\.h5"
+    r"|model\.weights\.npz/.*|assets/.*"
+)
+_SAVED_FILES = re.compile(
+    r"saved_model\.(?:pb|pbtxt|cpb)|fingerprint\.pb|keras_metadata\.pb|tfhub_module\.pb"
+    r"|variables/.*|assets(?:\.extra)?/.*|debug/.*"
+)
+# What people and tools put beside a model, and no loader opens.
+_BESIDE = re.compile(
+    r"(?:.*/)?(?:README.*|LICEN[CS]E.*|NOTICE.*|CHANGELOG.*|\.git.*|\.DS_Store|Thumbs\.db|MANIFEST.*"
+    r"|[^/]+\.(?:md|rst|txt|json|ya?ml|csv|tsv|npy|png|jpe?g|svg|html|sha256|md5|expected))",
+    re.IGNORECASE,
+)
+_ZIP_RULES = {
+    "zip-unsafe-name": "name",
+    "zip-duplicate-name": "duplicate",
+    "zip-bomb": "bomb",
+    "zip-encrypted": "encrypted",
+    "zip-headers-disagree": "headers",
+    "zip-overlap": "headers",
+    "zip-prepended-data": "around",
+    "zip-trailing-data": "around",
+}
+
+
+def _zipped(context: Context, kind: str) -> Iterator[Found]:
+    for one in context.contents.zips:
+        for problem in one.problems:
+            if _ZIP_RULES.get(problem.code) == kind:
+                inside = f"{one.file}: " if one.file else ""
+                yield Found(inside + problem.message, path=problem.path, offset=problem.offset)
+
+
+def _names(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "name")
+
+
+def _duplicates(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "duplicate")
+
+
+def _bombs(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "bomb")
+
+
+def _encrypted(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "encrypted")
+
+
+def _headers(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "headers")
+
+
+def _around(context: Context) -> Iterator[Found]:
+    yield from _zipped(context, "around")
+
+
+def _links(context: Context) -> Iterator[Found]:
+    for link in context.contents.links:
+        where = "out of the artifact, to" if link.outside else "to"
+        what = "a symbolic link in the zip" if link.zipped else "a symbolic link"
+        yield Found(
+            f"{link.name} is {what} that leads {where} {link.target}; it is not followed",
+            severity=Severity.ERROR if link.outside or link.zipped else Severity.WARNING,
+        )
+
+
+def _hdf5(context: Context) -> Iterator[Found]:
+    for one in context.contents.outside:
+        inside = f"{one.file}: " if one.file else ""
+        yield Found(
+            f"{inside}{one.name} {_ELSEWHERE[one.kind]} {one.target}",
+            evidence="nothing was read from there",
+            path=one.path,
+        )
+
+
+_ELSEWHERE = {
+    "link": "is an external link to",
+    "soft link": "is a soft link that leads out of the file, to",
+    "external": "keeps its values in another file,",
+    "virtual": "is a virtual dataset, pieced together from",
+}
+
+
+def _swollen(context: Context) -> Iterator[Found]:
+    for one in context.contents.swollen:
+        huge = one.declared > _KERAS_REFUSES
+        yield Found(
+            f"{one.name} declares far more than it stores",
+            evidence=f"declares {one.declared:,} B, stores {one.stored:,}; it is not read",
+            tensor=one.name,
+            path=one.path,
+            severity=Severity.ERROR if huge else Severity.WARNING,
+        )
+
+
+def _pickles(context: Context) -> Iterator[Found]:
+    grouped: dict[tuple[str, str, Severity], list[Pickled]] = {}
+    for one in context.contents.pickles:
+        # The members of an .npz are one thing, where the same is to be said of them.
+        of = one.name.rpartition("/")[0] if one.inside and "/" in one.name else one.name
+        grouped.setdefault((of, *_unpickling(one)), []).append(one)
+    for (name, seen, severity), found in grouped.items():
+        inside = f" of {found[0].inside}" if found[0].inside else ""
+        yield Found(
+            f"{name or 'the artifact'} is a pickle{inside}: unpickling runs what it names",
+            evidence=f"{count(len(found), 'pickle')}: {seen}",
+            path=found[0].path,
+            severity=severity,
+        )
+
+
+def _unpickling(one: Pickled) -> tuple[str, Severity]:
+    """What unpickling does, and how bad that is."""
+    if one.globals is None:
+        return "what it calls cannot be told", Severity.ERROR
+    calls = [imported for imported in one.globals if not is_harmless(imported)]
+    if not calls:
+        return "makes arrays and nothing else", Severity.INFO
+    if all(map(is_variable, calls)):
+        return "makes arrays, and Keras' variables of them", Severity.WARNING
+    return f"calls {', '.join(calls[:8])}", Severity.ERROR
+
+
+def _foreign(context: Context) -> Iterator[Found]:
+    told = {one.name for one in context.contents.pickles}
+    for item in context.contents.items:
+        what = _program(item)
+        if what is not None:
+            yield Found(f"{item.name or 'the artifact'} is {what}", path=item.path)
+        elif item.name not in told:
+            yield from _strange(context.contents, item)
+
+
+def _program(item: Item) -> str | None:
+    """What program a file is, by its first bytes or its name."""
+    if item.kind is not None and item.kind in PROGRAMS:
+        return PROGRAMS[item.kind]
+    return PROGRAM_NAMES.get(ending(item.name)) if item.kind in (None, "zip", "json") else None
+
+
+def _strange(contents: Contents, item: Item) -> Iterator[Found]:
+    """A file that artifacts of this kind do not have."""
+    known = {"keras": _KERAS_FILES, "saved-model": _SAVED_FILES}.get(contents.kind)
+    if ending(item.name) in PICKLE_NAMES:
+        yield Found(
+            f"{item.name} is named like a pickle, and readers of such files unpickle them",
+            path=item.path,
+            severity=Severity.WARNING,
+        )
+    elif known is not None and item.name and not known.fullmatch(item.name):
+        harmless = _BESIDE.fullmatch(item.name) is not None
+        yield Found(
+            f"{item.name} does not belong to a model of this kind",
+            path=item.path,
+            severity=Severity.INFO if harmless else Severity.WARNING,
+        )
+
+
+def _shards(context: Context) -> Iterator[Found]:
+    for name in context.contents.shards:
+        plain = name.replace("\\", "/")
+        if "/" in plain or plain in {".", ".."} or re.match(r"[A-Za-z]:", plain):
+            yield Found(
+                f"values are in a file outside the model's folder, {name[:200]}",
+                evidence="it is not opened",
+            )
+
+
+_ANEW = "Save the model anew with Keras or TensorFlow, from a source that you trust."
+RULES: tuple[AuditRule, ...] = (
+    AuditRule(
+        code="safety-hdf5-outside",
+        severity=Severity.ERROR,
+        summary="An HDF5 file takes links or values from other files.",
+        explanation=(
+            "An external link, external storage or a virtual dataset makes HDF5 read another file"
+            " of the machine, and hand its bytes on as weights (CVE-2026-1669). No model that Keras"
+            " saved has any, nor a soft link that leads through one. Looked at are all groups and"
+            " datasets, those that no list names too. Nothing is read from where they lead, so it"
+            " is no matter whether that is there."
+        ),
+        example="model.h5: model_weights/ext is an external link to /etc/hostname:/kernel.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_hdf5,
+    ),
+    AuditRule(
+        code="safety-shape-bomb",
+        severity=Severity.ERROR,
+        summary="A tensor declares far more bytes than the file stores.",
+        explanation=(
+            "Whoever loads it allocates what is declared: a file of some KiB can ask for TiB"
+            " (CVE-2026-0897). Told is what declares more than 1,000 times what it stores; over"
+            " 4 GiB Keras refuses it, and it is an error here, below a warning from 64 MiB on."
+        ),
+        example="bomb.h5: kernel declares far more than it stores.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_swollen,
+    ),
+    AuditRule(
+        code="safety-pickle",
+        severity=Severity.ERROR,
+        summary="Something is pickled.",
+        explanation=(
+            "Unpickling calls what the pickle names. Keras kept weights as pickled NumPy objects in"
+            " model.weights.npz, and loads .npy and .npz members so. The opcodes are read as data,"
+            " and nothing is called: a pickle that makes arrays and nothing else is a note, one that"
+            " makes Keras' own variables a warning."
+        ),
+        example=(
+            "model.keras: assets/scaler.pkl is a pickle, and unpickling runs what that names."
+        ),
+        fix="Keep weights in HDF5, and other data in a format without code (JSON, text, .npy).",
+        needs=Needs.FILE,
+        check=_pickles,
+    ),
+    AuditRule(
+        code="safety-foreign",
+        severity=Severity.ERROR,
+        summary="A program, or a file that no model has.",
+        explanation=(
+            "A program, a library or a script in a model's files is put on the disk of whoever"
+            " unpacks it, and may be imported or run there. They are told by their first bytes and"
+            " by their names; other files that artifacts of the kind do not have are a warning,"
+            " and a note where they are what people put beside a model (README, LICENSE ...)."
+        ),
+        example="model.keras: assets/setup.py is Python code.",
+        fix="Remove the file, or find out who put it there.",
+        needs=Needs.FILE,
+        check=_foreign,
+    ),
+    AuditRule(
+        code="safety-symlink",
+        severity=Severity.ERROR,
+        summary="A symbolic link.",
+        explanation=(
+            "A link makes the loader read, or the one who unpacks write, what is not in the"
+            " artifact. A link that stays in the folder is a warning; one that leads out, or is in"
+            " a zip, an error. No link is followed."
+        ),
+        example="saved/: assets/vocab.txt is a symbolic link that leads out of the artifact.",
+        fix="Put the file itself in its place (cp -rL).",
+        needs=Needs.FILE,
+        check=_links,
+    ),
+    AuditRule(
+        code="safety-shard",
+        severity=Severity.ERROR,
+        summary="Values are kept in a file outside the model's folder.",
+        explanation=(
+            "The map of sharded weights, or a .tflite model's list of external buffers, names a"
+            " file by a path: it may be any that the process can read. Shards lie beside the map."
+        ),
+        example="model.weights.json: values are in a file outside the model's folder.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_shards,
+    ),
+    AuditRule(
+        code="safety-zip-name",
+        severity=Severity.ERROR,
+        summary="A zip member leads out of the folder that it is unpacked to.",
+        explanation=(
+            "A name that is absolute, has a drive letter, a backslash or '..' is written outside"
+            " the folder by a careless unpacker (CVE-2025-12060, CVE-2025-12638)."
+        ),
+        example="model.keras: member '../evil.txt' leads out of its folder.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_names,
+    ),
+    AuditRule(
+        code="safety-zip-duplicate",
+        severity=Severity.ERROR,
+        summary="Two zip members have one name.",
+        explanation=(
+            "Readers differ in which one they take, so one config can be looked at and another"
+            " loaded. Python, and so Keras, takes the last entry of the central directory, and so"
+            " does this report."
+        ),
+        example="model.keras: 2 members are named 'config.json'.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_duplicates,
+    ),
+    AuditRule(
+        code="safety-zip-bomb",
+        severity=Severity.ERROR,
+        summary="A zip member inflates to far more than it is.",
+        explanation="A member declares over 1,000 times the bytes that it has, and 64 MiB or more.",
+        example=(
+            "model.keras: member 'model.weights.h5' declares 1,073,741,824 bytes from 1,043,529."
+        ),
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_bombs,
+    ),
+    AuditRule(
+        code="safety-zip-headers",
+        severity=Severity.ERROR,
+        summary="A zip's two lists of its members disagree, or members overlap.",
+        explanation=(
+            "Each member has a header of its own and an entry in the central directory. Where they"
+            " differ, two readers see two archives; members that share bytes make bombs."
+        ),
+        example="model.keras: member 'config.json': its local header gives another name.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_headers,
+    ),
+    AuditRule(
+        code="safety-zip-encrypted",
+        severity=Severity.WARNING,
+        summary="A zip member is encrypted.",
+        explanation="It cannot be looked at, and Keras cannot load it.",
+        example="model.keras: member 'config.json' is encrypted and is not read.",
+        fix="Decrypt the archive, and audit what is in it.",
+        needs=Needs.FILE,
+        check=_encrypted,
+    ),
+    AuditRule(
+        code="safety-zip-around",
+        severity=Severity.WARNING,
+        summary="Bytes stand in front of a zip or behind it.",
+        explanation="A file that is a zip and something else as well is read as either.",
+        example="model.keras: 512 bytes stand in front of the archive.",
+        fix=_ANEW,
+        needs=Needs.FILE,
+        check=_around,
+    ),
+)
