@@ -1,4 +1,6 @@
+import contextlib
 import csv
+import functools
 import io
 import re
 import time
@@ -6,10 +8,11 @@ import time
 import pytest
 from msgspec.structs import replace
 
+from inspector import api
 from inspector.render import RENDERERS, RenderOptions
-from inspector.render.changes import turned
+from inspector.render.pair_rows import turned
 from inspector.report import DiffFact
-from tests.builders import differences
+from tests.builders import differences, samples
 from tests.builders.differences import CASES, difference, pair, tensor, values
 
 ESCAPE = re.compile(r"\x1b\[\d+m")
@@ -209,11 +212,20 @@ def test_values_of_a_config_are_shown_as_they_are():
         DiffFact("config", "d.use_bias", True, False, "", True),
         DiffFact("config", "d.rate", 0.1, 0.25, "", True),
         DiffFact("config", "d.name", "x", None, "", True),
+        DiffFact("config", "d.seed", 12345, 12346, "", True),
+        # What float32 makes of 0.001, which is not 0.001.
+        DiffFact("config", "d.lr", 0.0010000000474974513, 0.01, "", True),
+        DiffFact("config", "d.eps", 0.0010000000474974513, 0.001, "", True),
+        DiffFact("tags", "tags", ["serve", "train"], [], "", True),
     )
     text = rendered(difference((), facts))
     assert line_of(text, "d.kernel_size").split()[3:] == ["[3,", "3]", "[5,", "5]"]
     assert line_of(text, "d.use_bias").split()[3:] == ["true", "false"]
     assert line_of(text, "d.rate").split()[3:] == ["0.1", "0.25"]
+    assert line_of(text, "d.seed").split()[3:] == ["12345", "12346"]
+    assert line_of(text, "d.lr").split()[3:] == ["0.001", "0.01"]
+    assert line_of(text, "d.eps").split()[3:] == ["0.0010000000474974513", "0.001"]
+    assert line_of(text, "tags").split()[3:] == ["serve,", "train", "[]"]
     assert line_of(text, "d.name").split() == ["-", "config", "d.name", "x", "-"]
 
 
@@ -353,3 +365,60 @@ def test_markdown_of_stat_is_a_block_of_code():
     text = rendered(differences.every_kind(), "markdown", stat=True)
     assert text.startswith("```\n dense/kernel ")
     assert text.endswith("\n```\n")
+
+
+# Of real files
+
+REAL = {
+    "pruned-stripped": ("pruned.h5", "stripped.h5"),
+    "stripped-saved_stripped": ("stripped.h5", "saved_stripped"),
+    "k3-k3_lora": ("k3.keras", "k3_lora.keras"),
+    "lite_float-lite_int8": ("lite_float.tflite", "lite_int8.tflite"),
+}
+
+
+@pytest.fixture(scope="module")
+def real():
+    def made(name):
+        with contextlib.chdir(samples.SAMPLES):
+            return api.diff(*REAL[name])
+
+    return functools.cache(made)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("name", REAL)
+def test_differences_of_samples_look_as_reviewed(name, width, real, golden):
+    text = rendered(real(name), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"diff-{name}-{width}.txt", text)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_stat_of_samples_looks_as_reviewed(name, real, golden):
+    golden(f"diff-{name}-stat.txt", rendered(real(name), width=80, stat=True))
+
+
+def test_markdown_of_samples_looks_as_reviewed(real, golden):
+    golden("diff-pruned-stripped.md", rendered(real("pruned-stripped"), "markdown"))
+
+
+def test_what_stripping_took_is_all_that_is_listed(real):
+    """strip_pruning takes mask, threshold and pruning_step off each of the two layers; Keras saves
+    no optimizer with what it gives, which had iteration, and m and v of four weights.
+    """
+    text = rendered(real("pruned-stripped"), width=200)
+    gone = [re.split(r"  +", line)[1:3] for line in rows_of(text, "-")]
+    of_layers = [name.rpartition("/")[2] for name, role in gone if role != "optimizer_slot"]
+    slots = [name for name, role in gone if role == "optimizer_slot"]
+    expected = ["mask", "threshold", "pruning_step"] * 2
+    assert sorted(of_layers) == sorted([*expected, "iteration"])
+    assert len(slots) == 8
+    assert all(re.fullmatch(r"[mv] of \S+/(kernel|bias)", name) for name in slots)
+    assert rows_of(text, "~") == rows_of(text, "+") == []
+
+
+def rows_of(text, sign):
+    """Rows of the table of tensors that begin with this sign."""
+    (table,) = [part for part in text.split("\n\n") if part.startswith("   tensor")]
+    return [line for line in table.splitlines()[2:] if line.startswith(f"{sign}  ")]

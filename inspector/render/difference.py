@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
-from inspector.render.changes import Section, sections
+from inspector.render.fact_rows import counts, fact_changes, is_count, place_table
 from inspector.render.options import RenderOptions
+from inspector.render.pair_rows import matters, spelled, tensor_changes
 from inspector.render.printable import safe, shorten
+from inspector.render.rows import Table
 from inspector.render.stat import stat
 from inspector.render.style import Style
 from inspector.report import Diff, Report
 from inspector.words import keyless
 
 PLAIN = Style(False)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Tables under one title, "" for none. quiet: what a reader may pass over."""
+
+    title: str
+    tables: tuple[Table, ...]
+    quiet: bool = False
+
+
+def sections(report: Report, diff: Diff, everything: bool) -> list[Section]:
+    """What to show, in order: what counts, the numbers, what does not count, what is the same.
+
+    everything: no row is folded or left out, and unchanged pairs are rows too.
+    """
+    every = spelled(report, diff)
+    same = [pair for pair in every if pair.status == "unchanged"]
+    pairs = [pair for pair in every if pair.status != "unchanged"]
+    facts = [fact for fact in diff.facts if not is_count(fact)]
+
+    def of(matter: bool) -> tuple[Table, ...]:
+        return (
+            tensor_changes([pair for pair in pairs if matters(pair) is matter], everything),
+            fact_changes([fact for fact in facts if fact.counts is matter], everything),
+        )
+
+    found = [
+        Section("", of(matter=True)),
+        Section("", counts(report, diff)),
+        Section("Differs, and does not count:", of(matter=False), quiet=True),
+        Section("Unchanged:", (tensor_changes(same, True),) if everything else (), quiet=True),
+        Section("Bytes that differ:", (place_table(diff.places or (), everything),)),
+    ]
+    kept = [
+        Section(one.title, tuple(table for table in one.tables if table.rows), one.quiet)
+        for one in found
+    ]
+    return [one for one in kept if one.tables]
 
 
 def text(report: Report, options: RenderOptions, style: Style) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from inspector.render import difference, findings, reconciliation
 from inspector.render.blocks import header
 from inspector.render.calls import calls
-from inspector.render.changes import sections
 from inspector.render.explanation import bars, facts
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
@@ -113,7 +112,7 @@ def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
         "\n".join(f"- {prose(line)}" for line in difference.sides(report)),
         "\n".join(prose(line) for line in difference.sentences(diff)),
     ]
-    for section in sections(report, diff, options.all):
+    for section in difference.sections(report, diff, options.all):
         tables = [block for one in section.tables for block in (_table(one), prose(one.note))]
         rows = sum(len(one.rows) for one in section.tables)
         title = prose(section.title.rstrip(":")) or count(rows, "change")

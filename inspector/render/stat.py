@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inspector.render.blocks import wrap
-from inspector.render.changes import (
-    Row,
-    bounded,
-    change,
-    fact_status,
-    is_count,
-    matters,
-    name,
-    one_side,
-    shown,
-    spelled,
-    written,
-)
+from inspector.render.bounded import bounded
+from inspector.render.fact_rows import both_written, fact_status, is_count
 from inspector.render.options import RenderOptions
+from inspector.render.pair_rows import Row, change, matters, name, one_side, shown, spelled
 from inspector.render.printable import ELLIPSIS, safe, shorten
 from inspector.render.style import Style
 from inspector.report import Diff, DiffFact, Report
@@ -78,11 +68,8 @@ def _tensor(row: Row) -> _Line:
 
 
 def _fact(fact: DiffFact) -> _Line:
-    text = {
-        "added": f"only in B: {written(fact.b)}",
-        "removed": f"only in A: {written(fact.a)}",
-        "changed": f"{written(fact.a)} -> {written(fact.b)}",
-    }
+    a, b = both_written(fact.a, fact.b)
+    text = {"added": f"only in B: {b}", "removed": f"only in A: {a}", "changed": f"{a} -> {b}"}
     return _Line(f"{fact.part} {fact.what}", text[fact_status(fact)])
 
 
