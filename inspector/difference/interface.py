@@ -77,12 +77,13 @@ def _call(signature: SignatureReport | None) -> str:
 
 def _form(port: PortReport) -> str:
     """Its dtype and shape: "float32[?, 10]"."""
-    return f"{port.dtype or 'unknown'}{_shape(port.shape)}"
+    shape = " of unknown shape" if port.shape is None else _shape(port.shape)
+    return f"{port.dtype or 'unknown'}{shape}"
 
 
 def _shape(sides: Sequence[int | None] | None) -> str:
     if sides is None:
-        return " of unknown shape"
+        return "unknown"
     return f"[{', '.join('?' if side is None else str(side) for side in sides)}]"
 
 
