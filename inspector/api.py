@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inspector.classify import Classified
     from inspector.count import Counted
     from inspector.difference.nouns import Subject
+    from inspector.digests import Digests
     from inspector.live.runner import LiveCounts
     from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
@@ -92,6 +93,8 @@ def show(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     measure: bool = True,
+    digest: bool = False,
+    configs: bool = False,
     limits: Limits = DEFAULT,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -99,10 +102,12 @@ def show(
     """The report of some artifacts, in the order given.
 
     One that cannot be read has its place in it too, with `readable` False; no ArtifactError
-    leaves this function. measure: read the values (zeros, range, patterns); threads: how many
+    leaves this function. measure: read the values (zeros, range, patterns); digest: read them, and
+    the files, for their SHA-256; configs: put the config of each layer in; threads: how many
     measure, None for as many as there are processors.
     """
     from inspector.assemble import build_unreadable
+    from inspector.assemble_digests import with_configs
     from inspector.report import report
 
     if isinstance(paths, (str, os.PathLike)):
@@ -111,7 +116,11 @@ def show(
     for given in paths:
         path = os.fspath(given)
         try:
-            artifacts.append(_show(path, measure, limits, threads, progress or Silent()))
+            with open(path, limits=limits) as opened:
+                artifact = opened.artifact
+                watcher = progress or Silent()
+                shown = _show(artifact, measure, digest, limits, threads, watcher)
+            artifacts.append(with_configs(shown, artifact) if configs else shown)
         except ArtifactError as error:
             artifacts.append(build_unreadable(path, error))
     return report("show", tuple(artifacts))
@@ -394,6 +403,7 @@ def audit_context(
     policy: that of this path. original: of `audit_context` of what it was made from. Raises no
     ArtifactError: what cannot be read has its error in the context.
     """
+    from inspector.auditing.containers import contents
     from inspector.auditing.policy import Policy
     from inspector.auditing.rule import Context
 
@@ -405,7 +415,8 @@ def audit_context(
             examined = _examined(opened.artifact, measure, limits, progress or Silent())
         except ArtifactError as error:
             failed = error
-        yield Context(at, policy or Policy(), examined, failed, original, limits)
+        held = contents(at, limits)
+        yield Context(at, policy or Policy(), examined, failed, original, limits, held)
 
 
 def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progress) -> Examined:
@@ -467,12 +478,42 @@ def is_binary(found: Measurement) -> bool:
 
 
 def _show(
-    path: str, measure: bool, limits: Limits, threads: int | None, progress: Progress
+    artifact: Artifact,
+    measure: bool,
+    digest: bool,
+    limits: Limits,
+    threads: int | None,
+    progress: Progress,
 ) -> ArtifactReport:
+    """The report of an artifact that is open."""
     from inspector.assemble import build_show
+    from inspector.assemble_digests import with_digests
 
-    with open(path, limits=limits) as opened:
-        return build_show(*_examine(opened.artifact, measure, limits, threads, progress))
+    _, classified, counted, measured, problems = _examine(
+        artifact, measure, limits, threads, progress
+    )
+    if not digest:
+        return build_show(artifact, classified, counted, measured, problems)
+    found, unread = _digests(artifact, classified.verdicts, limits, progress)
+    # What could not be measured has been told of.
+    problems += [] if measure else unread
+    shown = build_show(artifact, classified, counted, measured, problems)
+    return with_digests(shown, artifact, found)
+
+
+def _digests(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], limits: Limits, progress: Progress
+) -> tuple[Digests, list[Problem]]:
+    from inspector.digests import digests_of
+
+    progress.start(sum(map(_value_bytes, artifact.tensors)))
+    try:
+        found, failed = digests_of(
+            artifact, verdicts, limits, lambda tensor: progress.advance(_value_bytes(tensor))
+        )
+    finally:
+        progress.finish()
+    return found, [_unreadable(f"{name} has no digest", error) for name, error in failed.items()]
 
 
 def _examine(

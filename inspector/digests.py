@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from inspector.values import Array
 
+_OF_GRAPHS = frozenset({Role.ACTIVATION, Role.CONSTANT})
 _STEP = 1 * MIB  # bytes of a file read at once
 
 
@@ -59,8 +60,12 @@ def digests_of(
             tensors[tensor.name] = None
             failed[tensor.name] = error
         advance(tensor)
-    files = {entry.path: _digest_or_none(entry.path) for entry in artifact.files}
-    return Digests(tensors, files, content_digest(artifact, verdicts, tensors)), failed
+    texts = {
+        t.name: _stored(t) for t in artifact.tensors if t.dtype == "string" and t.payload is None
+    }
+    content = content_digest(artifact, verdicts, {**tensors, **texts})
+    files = {entry.path: _or_none(entry.path) for entry in artifact.files}
+    return Digests(tensors, files, content), failed
 
 
 def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
@@ -82,7 +87,7 @@ def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
     narrow = _narrow(tensor)
     state = hashlib.sha256()
     for block in payload.blocks(limits.slice_bytes):
-        if block.dtype.kind in "OSU":
+        if block.dtype.hasobject or block.dtype.kind in "SU":
             for text in _texts(block):
                 state.update(len(text).to_bytes(8, "little"))
                 state.update(text)
@@ -118,11 +123,25 @@ def file_digest(path: str) -> str:
     return _spelled(state)
 
 
-def _digest_or_none(path: str) -> str | None:
+def _or_none(path: str) -> str | None:
     try:
         return file_digest(path)
     except ArtifactError:
         return None
+
+
+def _stored(tensor: Tensor) -> str | None:
+    """Of the bytes that hold texts of which nothing reads the values: TensorFlow writes one way."""
+    state = hashlib.sha256()
+    try:
+        for extent in tensor.extents:
+            with LocalFile(extent.file) as file:
+                for start in range(0, extent.length, _STEP):
+                    size = min(_STEP, extent.length - start)
+                    state.update(file.view(extent.offset + start, size))
+    except ArtifactError:
+        return None
+    return _spelled(state) if tensor.extents else None
 
 
 def content_digest(
@@ -133,8 +152,8 @@ def content_digest(
     It is the same for two files that say the same, however they store it: in which order, chunks
     and compression, at which date. Not in it are copies that hold what the first of them holds
     (formats store more or fewer of them; a copy that differs is in it, since it is what Keras would
-    load), what is made while a model runs, configs, graphs and the artifact's own name. A tensor
-    has its layer's and variable's name, where no other one has the same, else its own.
+    load), configs, and graphs with their constants and what they make. A tensor goes by its layer's
+    and variable's name, where no other one has the same, else by its own.
     digests: by name, as of `tensor_digest`. None where the values of one have none.
     """
     counted = [tensor for tensor in artifact.tensors if _is_content(tensor, verdicts, digests)]
@@ -158,7 +177,7 @@ def _is_content(
     tensor: Tensor, verdicts: Mapping[str, Verdict], digests: Mapping[str, str | None]
 ) -> bool:
     verdict = verdicts[tensor.name]
-    if verdict.role is Role.ACTIVATION:
+    if verdict.role in _OF_GRAPHS:
         return False
     original = digests.get(verdict.alias_of or "")
     return original is None or original != digests.get(tensor.name)

@@ -84,8 +84,8 @@ class LayerReport(Struct, frozen=True):
     wraps: class name of the layer inside a wrapper; overhead: elements that stripping removes;
     roles: elements stored, by role; weights: zeros among its weights, None when not measured.
     macs: multiply-accumulates of one call with one example, None where no rule or shape tells.
-    config_digest: of its config without the layers inside, where digests were asked for; None
-    where it has no config.
+    config_digest: of its config without its name and without layers inside it that have an entry of
+    their own, where digests were asked for; None where it has no config.
     """
 
     name: str
@@ -226,6 +226,19 @@ class OperatorReport(Struct, frozen=True):
     version: int | None
 
 
+class ConfigReport(Struct, frozen=True):
+    """The config of one layer, or of a model ("" is the whole), as Keras saved it.
+
+    config: without its name, and without layers inside it, which have entries of their own.
+    inputs: what it is called with, as the model around it has it; null where that does not say.
+    """
+
+    layer: str
+    class_name: str
+    config: dict[str, Any]
+    inputs: Any
+
+
 class Shown(Struct, frozen=True):
     """What a filter left of an artifact's rows; every count and byte is still of the whole."""
 
@@ -246,7 +259,8 @@ class ArtifactReport(Struct, frozen=True):
     quantized, in words; min_runtime_version: the oldest LiteRT runtime that has all its operators,
     as the file says; attached: files inside it, bytes by name. content_digest: of all tensors, by
     role, layer, variable, dtype, shape and values, wherever and however they are stored; null where
-    one of them could not be read.
+    one of them could not be read. configs: of all layers, in the model's order, and training: how
+    the model was compiled, where they were asked for.
     """
 
     path: str
@@ -275,6 +289,8 @@ class ArtifactReport(Struct, frozen=True):
     attached: dict[str, int] = {}
     shown: Shown | UnsetType = UNSET
     content_digest: str | UnsetType | None = UNSET
+    configs: tuple[ConfigReport, ...] | UnsetType = UNSET
+    training: dict[str, Any] | UnsetType | None = UNSET
 
 
 class LineOfOther(Struct, frozen=True):
