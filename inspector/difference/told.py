@@ -14,6 +14,8 @@ CONVERSIONS = ("retyped", "quantization", "folded", "masked", "clustered", "scal
 # What makes other places of its values.
 LAYOUTS = ("reshaped", "transposed", "reordered", "split", "fused")
 
+_LONGEST = 48  # characters of a tensor's name in a sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -87,8 +89,19 @@ def group_of(one: r.DiffPair) -> Group:
 
 
 def label(one: r.DiffPair) -> str:
-    """What people call a tensor: the shorter of the two names, without a wrapper's."""
-    return min((_name(tensor) for tensor in (one.a, one.b) if tensor is not None), key=len)
+    """What people call a tensor: the shorter of the two names, cut where a converter made it."""
+    name = min((_name(tensor) for tensor in (one.a, one.b) if tensor is not None), key=len)
+    if len(name) <= _LONGEST:
+        return name
+    half = (_LONGEST - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def shape(sides: tuple[int, ...] | None) -> str:
+    """As numpy writes it."""
+    if sides is None:
+        return "no shape"
+    return f"({', '.join(map(str, sides))}{',' if len(sides) == 1 else ''})"
 
 
 def _name(tensor: r.DiffTensor) -> str:

@@ -17,6 +17,7 @@ from inspector.difference.told import (
     labels,
     largest,
     of_kind,
+    shape,
     side,
 )
 from inspector.model import Group
@@ -119,11 +120,7 @@ def changed(told: Told) -> Iterable[str]:
 def _shapes(one: r.DiffPair) -> str:
     if one.a is None or one.b is None or one.a.shape == one.b.shape:
         return ""
-    return f", {_shape(one.a.shape)} -> {_shape(one.b.shape)}"
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "none" if shape is None else f"({', '.join(map(str, shape))})"
+    return f", {shape(one.a.shape)} -> {shape(one.b.shape)}"
 
 
 def _sizes(found: Sequence[r.DiffPair]) -> str:

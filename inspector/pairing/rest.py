@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.limits import Limits
-from inspector.model import Role, Tensor
+from inspector.model import GROUP_OF, Group, Role, Tensor
 from inspector.pairing.match import Key, grouped, only, retyped
 from inspector.pairing.names import Names, is_weight
 from inspector.pairing.nouns import Pair, Pairing, Side, in_order
@@ -43,13 +43,24 @@ class _Told:
 
 
 def _name(told: _Told, tensor: Tensor) -> Hashable:
-    return told.role(tensor), told.served(tensor), tensor.name
+    return told.role(tensor), told.served(tensor), tensor.name, _rank(tensor)
 
 
 def _name_alone(told: _Told, tensor: Tensor) -> Hashable:
     # A slot's name may be a number, which is of another weight where there is one more of them.
     role = told.role(tensor)
-    return None if role is Role.OPTIMIZER_SLOT else (role, tensor.name)
+    return None if role is Role.OPTIMIZER_SLOT else (role, tensor.name, _rank(tensor))
+
+
+def _rank(tensor: Tensor) -> int | None:
+    """Of what a converter numbers as it comes: such a name may be another tensor's in turn."""
+    return None if tensor.made is None or tensor.shape is None else len(tensor.shape)
+
+
+def _served(told: _Told, tensor: Tensor) -> Hashable:
+    """The only one of its kind that a tensor has, whatever either side calls it."""
+    served = told.served(tensor)
+    return None if served is None else (told.role(tensor), served)
 
 
 def _place(told: _Told, tensor: Tensor) -> Hashable:
@@ -66,6 +77,21 @@ def _values(told: _Told, tensor: Tensor) -> Hashable:
         return None
     found = digest(tensor, told.limits)
     return None if found is None else (role, tensor.dtype, tensor.shape, found)
+
+
+def _state(told: _Told, tensor: Tensor) -> Hashable:
+    """State of training and of wrappers that one side has under a number."""
+    role = told.role(tensor)
+    if GROUP_OF[role] is Group.STRUCTURE:
+        return None
+    found = digest(tensor, told.limits)
+    return None if found is None else (role, tensor.dtype, tensor.shape, found)
+
+
+def _step(told: _Told, tensor: Tensor) -> Hashable:
+    """Numbers that every wrapper has one of, in the order of the wrappers."""
+    role = told.role(tensor)
+    return role if role in (Role.PRUNING_STEP, Role.QUANT_STEP, Role.THRESHOLD) else None
 
 
 def _made(told: _Told, tensor: Tensor) -> Hashable:
@@ -88,9 +114,12 @@ class _Way:
 _WAYS = (
     _Way("same name", "name", _name),
     _Way("of the same tensor, in the same place", "structure", _place),
+    _Way("of the same tensor, the only one of its kind", "structure", _served),
+    _Way("the only ones of equal values", "content", _state),
     _Way("same name", "name", _name_alone),
     _Way("the next of its kind in the same place", "place", _place, in_order=True),
     _Way("equal values", "content", _values, in_order=True),
+    _Way("the next of its kind", "place", _step, in_order=True),
     _Way("the next that such an operator makes", "place", _made, in_order=True),
 )
 
