@@ -4,14 +4,17 @@ import functools
 import io
 import re
 import time
+import unicodedata
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from inspector import api
 from inspector.render import RENDERERS, RenderOptions
 from inspector.render.pair_rows import turned
-from inspector.report import DiffFact
+from inspector.report import DiffFact, DiffPlace
 from tests.builders import differences, samples
 from tests.builders.differences import CASES, difference, pair, tensor, values
 
@@ -111,6 +114,17 @@ def test_weights_of_other_values_are_never_one_row():
         for at in range(20)
     )
     assert len(re.findall(r"d\d+/kernel", rendered(difference(made)))) == 20
+
+
+def test_weights_that_only_one_has_are_never_one_row():
+    made = tuple(pair("removed", tensor(f"d{at}/kernel"), words="gone") for at in range(20))
+    assert len(re.findall(r"d\d+/kernel", rendered(difference(made)))) == 20
+
+
+def test_the_name_of_a_wrapper_is_no_other_name():
+    wrapped = tensor("prune_low_magnitude_dense/dense/kernel")
+    made = difference((pair("changed", wrapped, tensor("dense/kernel"), "masked"),))
+    assert line_of(rendered(made), "masked").split()[1] == "dense/kernel"
 
 
 def test_renamed_tensors_are_never_one_row():
@@ -422,3 +436,28 @@ def rows_of(text, sign):
     """Rows of the table of tensors that begin with this sign."""
     (table,) = [part for part in text.split("\n\n") if part.startswith("   tensor")]
     return [line for line in table.splitlines()[2:] if line.startswith(f"{sign}  ")]
+
+
+# Of any names
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60), st.sampled_from([40, 80, 200]), st.booleans())
+def test_any_name_fits_every_way_of_showing_it(a, b, width, everything):
+    one = tensor(f"{a}/{b}")
+    made = difference(
+        (pair("changed", one, replace(one, layer=b), a), pair("removed", one, words=b)),
+        (DiffFact(a, b, [a, b], {a: b}, a, True), DiffFact("bytes", a, 1, 2, b, False)),
+        places=(DiffPlace(a, b, 0, 1, a), DiffPlace(None, b, 0, 1, b)),
+        answer=(a,),
+    )
+    for stat in (False, True):
+        text = rendered(made, width=width, all=everything, stat=stat)
+        assert all(columns(line) <= width for line in text.splitlines())
+    assert rendered(made, "markdown", all=everything)
+    assert list(csv.reader(io.StringIO(rendered(made, "csv"))))
+
+
+def columns(line):
+    """What a terminal gives the line: East Asian wide characters take two columns."""
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in line)

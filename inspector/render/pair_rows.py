@@ -16,6 +16,7 @@ from inspector.words import ROLE_WORDS, keyless, number
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "unread": "?", "unchanged": "="}
 _FEW = 8  # alike rows that are listed one by one
+_OF_MODEL = ("weight", "statistic", "unknown")  # of these each is listed
 
 # Pairs that stand in one row: one, or several that are alike.
 Row = tuple[DiffPair, ...]
@@ -60,13 +61,14 @@ def fold(pairs: Sequence[DiffPair]) -> list[Row]:
 
 def _kind(pair: DiffPair) -> tuple[object, ...] | None:
     """Equal of pairs that a reader needs no names of; None where each tells something."""
-    if pair.status == "unread" or "renamed" in pair.changes or (pair.values and _differs(pair)):
+    role = one_side(pair).role
+    alone = pair.a is None or pair.b is None
+    differs = pair.values is not None and pair.values.differing > 0
+    if pair.status == "unread" or "renamed" in pair.changes or differs:
         return None
-    return (pair.status, one_side(pair).role, pair.words, pair.why if pair.counts else "")
-
-
-def _differs(pair: DiffPair) -> bool:
-    return pair.values is not None and pair.values.differing > 0
+    if pair.counts and alone and role in _OF_MODEL:
+        return None
+    return (pair.status, role, pair.words, pair.why if pair.counts else "")
 
 
 def shown(pairs: Sequence[DiffPair], everything: bool) -> tuple[list[Row], str]:
@@ -91,6 +93,9 @@ def name(row: Row) -> str:
     if len(row) > 1:
         role = one_side(pair).role
         return f"{number(len(row))} {ROLE_WORDS.get(role, (role, f'{role} tensors'))[1]}"
+    names = sorted({_called(side) for side in (pair.a, pair.b) if side}, key=len)
+    if "renamed" not in pair.changes and names[-1].endswith(f"/{names[0]}"):
+        return names[0]  # the other has the name of a wrapper before it
     return turned(*(_called(side) for side in (pair.a, pair.b) if side))
 
 
