@@ -164,7 +164,7 @@ def test_a_dataset_that_was_never_written_is_found_and_zeros_are_not(tmp_path, m
     said = found(path, "number-uninitialised")
     assert len(said) == count
     if count:
-        assert said == [("none of the 12 values of dense/kernel were ever written", "warning")]
+        assert said == [("none of 12 values of dense/kernel was ever written", "warning")]
 
 
 def test_a_value_past_the_bound_of_the_policy_is_found(tmp_path):

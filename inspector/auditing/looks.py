@@ -41,6 +41,11 @@ def short(name: str) -> str:
     return f"{first};…" if joined else first
 
 
+def agree(number: int, one: str, many: str) -> str:
+    """The verb of so many: (1, "is", "are") -> "is"."""
+    return one if number == 1 else many
+
+
 def looks(context: Context, roles: frozenset[Role] | None = None) -> Iterator[Look]:
     """The measured tensors of some roles, all where None, in the artifact's order."""
     seen, values = context.seen, context.values

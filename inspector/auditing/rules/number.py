@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from inspector.auditing.looks import KERNELS, LEARNED, Look, layers, looks, named, short
+from inspector.auditing.looks import KERNELS, LEARNED, Look, agree, layers, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.model import (
     GROUP_OF,
@@ -59,7 +59,7 @@ def _unusable(held: str, what: str, noun: str) -> AuditRule:
                 continue
             of = f"{found:,} of {count(look.tensor.elements, 'value')} of {look.name}"
             yield Found(
-                f"{of} {_are(found)} {what}",
+                f"{of} {agree(found, 'is', 'are')} {what}",
                 evidence=f"role {look.verdict.role}; {_range(look.measured)}",
                 tensor=look.tensor.name,
                 layer=look.tensor.layer,
@@ -83,10 +83,6 @@ def _unusable(held: str, what: str, noun: str) -> AuditRule:
     )
 
 
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
 def _milder(role: Role) -> Severity | None:
     if role in _ON_PURPOSE:
         return Severity.INFO
@@ -107,7 +103,7 @@ def _denormal(context: Context) -> Iterator[Found]:
             continue
         of = f"{detail.denormals:,} of {count(elements, 'value')} of {look.name}"
         yield Found(
-            f"{of} {_are(detail.denormals)} denormal",
+            f"{of} {agree(detail.denormals, 'is', 'are')} denormal",
             evidence=f"{percent(detail.denormals, elements)} of {look.tensor.dtype}; the policy"
             f" allows {100 * bound:g} %",
             tensor=look.tensor.name,
@@ -166,7 +162,7 @@ def _never_written(context: Context) -> Iterator[Found]:
         role = seen.classified.verdicts[tensor.name].role
         if role in LEARNED and tensor.storage.startswith("never allocated") and tensor.elements:
             yield Found(
-                f"none of the {tensor.elements:,} values of {named(tensor)} were ever written",
+                f"none of {count(tensor.elements, 'value')} of {named(tensor)} was ever written",
                 evidence=f"storage: {tensor.storage}; whoever loads it gets the fill value",
                 tensor=tensor.name,
                 layer=tensor.layer,
@@ -221,7 +217,8 @@ def _float64(context: Context) -> Iterator[Found]:
     elements = sum(tensor.elements for tensor in wide)
     all_are = len(wide) == len(learned)
     yield Found(
-        f"{count(len(wide), 'tensor')} of {count(elements, 'value')} {_are(len(wide))} float64"
+        f"{count(len(wide), 'tensor')} of {count(elements, 'value')}"
+        f" {agree(len(wide), 'is', 'are')} float64"
         + ("" if all_are else f" among {count(len(learned), 'tensor')} of floats"),
         evidence=some([named(tensor) for tensor in wide]),
         tensor=wide[0].name if len(wide) == 1 else None,
@@ -250,7 +247,8 @@ def _dead(context: Context) -> Iterator[Found]:
         most = empty > _MOST * channels
         why = "; its mask has them zero" if explained else "; the kernel is pruned" * pruned
         yield Found(
-            f"{empty:,} of {channels:,} output channels of {look.name} {_are(empty)} wholly zero",
+            f"{empty:,} of {channels:,} output channels of {look.name}"
+            f" {agree(empty, 'is', 'are')} wholly zero",
             evidence=f"{fan:,} weights each; {percent(left, others)} of the other weights are"
             f" zero{why}",
             tensor=tensor.name,
