@@ -265,6 +265,25 @@ def test_what_could_not_be_read_stands_among_what_counts():
     assert "dense_2/kernel" in rendered(differences.every_kind(), stat=True)
 
 
+def test_a_place_is_in_the_file_that_both_have_by_its_own_path():
+    places = (
+        DiffPlace("x/v1/variables/variables.index", "y/variables/variables.index", 7, 1, "index"),
+        DiffPlace("x/v1/saved_model.pb", "y/saved_model.pb", 8, 2, "graph"),
+        DiffPlace("x/v1/fingerprint.pb", None, 0, 3, "all of it"),
+    )
+    text = rendered(difference((), places=places))
+    assert line_of(text, "index").split() == ["variables/variables.index", "7", "1", "index"]
+    assert line_of(text, "graph").split() == ["saved_model.pb", "8", "2", "graph"]
+    assert line_of(text, "all of it").split()[0] == "x/v1/fingerprint.pb"
+
+
+def test_where_one_file_differs_its_name_is_no_column():
+    places = tuple(DiffPlace("a.h5", "a.h5", at, 1, "config") for at in range(60))
+    text = rendered(difference((), places=places))
+    assert "a.h5" not in text
+    assert "... and 10 more places (--all lists them)" in text
+
+
 # Colour
 
 

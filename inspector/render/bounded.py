@@ -27,5 +27,5 @@ def more(left: Counter[str], what: str) -> str:
     """What was left out: "... and 400 more changed tensors (--all lists them)"."""
     if not left:
         return ""
-    parts = listing([f"{number(times)} more {kind}" for kind, times in left.items()])
+    parts = listing([f"{number(times)} more {kind}".rstrip() for kind, times in left.items()])
     return f"... and {parts} {what} (--all lists them)"

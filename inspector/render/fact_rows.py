@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from inspector.render.bounded import bounded, more
-from inspector.render.pair_rows import SIGNS, turned
+from inspector.render.pair_rows import SIGNS, shared, turned
 from inspector.render.printable import optional, shorten
 from inspector.render.rows import Table
 from inspector.render.table import Column
@@ -142,7 +142,7 @@ def place_table(places: Sequence[DiffPlace], everything: bool) -> Table:
     left: Counter[str] = Counter()
     if not everything:
         places, left = bounded(places, lambda _: "")
-    files = [turned(*(one for one in (place.a, place.b) if one is not None)) for place in places]
+    files = [_file(place) for place in places]
     several = len(set(files)) > 1
     columns = (
         *((Column("file", keep=90, words=True, least=16),) if several else ()),
@@ -160,3 +160,11 @@ def place_table(places: Sequence[DiffPlace], everything: bool) -> Table:
         for file, place in zip(files, places, strict=True)
     )
     return Table(columns, rows, (), more(left, "places"))
+
+
+def _file(place: DiffPlace) -> str:
+    """The file as both artifacts call it, as far as they call it alike."""
+    paths = [one for one in (place.a, place.b) if one is not None]
+    parts = [path.split("/") for path in paths]
+    alike = shared(*(part[::-1] for part in parts)) if len(parts) == 2 else 0
+    return "/".join(parts[0][-alike:]) if alike else turned(*paths)

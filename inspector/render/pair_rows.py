@@ -111,15 +111,15 @@ def turned(a: str, b: str | None = None) -> str:
         return a
     old, new = a.split("/"), b.split("/")
     most = min(len(old), len(new)) - 1
-    head = _shared(old[:most], new[:most])
-    tail = _shared(old[::-1][: most - head], new[::-1][: most - head])
+    head = shared(old[:most], new[:most])
+    tail = shared(old[::-1][: most - head], new[::-1][: most - head])
     if not head + tail:
         return f"{a} → {b}"
     middle = " → ".join("/".join(path[head : len(path) - tail]) for path in (old, new))
     return "/".join([*old[:head], f"{{{middle}}}", *old[len(old) - tail :]])
 
 
-def _shared(a: Sequence[str], b: Sequence[str]) -> int:
+def shared(a: Sequence[str], b: Sequence[str]) -> int:
     """How many parts both begin with."""
     for at, (one, other) in enumerate(zip(a, b, strict=False)):
         if one != other:
