@@ -40,7 +40,7 @@ class Fault:
 def faults(content: Any, codes: Collection[str]) -> list[Fault]:
     """All that is wrong with a policy. codes: of the rules that there are."""
     found = list(_of(content, Policy, ()))
-    return found or list(_unknown_codes(content, codes))
+    return found or list(unknown_codes(content, codes))
 
 
 def _of(value: Any, kind: Any, path: Path) -> Iterator[Fault]:
@@ -89,12 +89,13 @@ def _of_table(value: Any, table: type[Struct], path: Path) -> Iterator[Fault]:
 def _unknown_key(key: str, known: Collection[str], path: Path) -> str:
     """What to say of a key that there is not."""
     message = f"unknown key {key!r}" + (f" in {_name(path)}" if path else "")
-    near = _near(key.replace("_", "-"), known)
+    kebab = key.replace("_", "-")
+    elsewhere = [table for table, keys in _tables().items() if kebab in keys]
+    if elsewhere and kebab not in known:
+        return f"{message}; it belongs in {elsewhere[0]}"
+    near = _near(kebab, known)
     if near:
         return f"{message}; {near} is meant?"
-    elsewhere = [table for table, keys in _tables().items() if key.replace("_", "-") in keys]
-    if elsewhere:
-        return f"{message}; it belongs in {elsewhere[0]}"
     return f"{message}; known are {', '.join(known)}"
 
 
@@ -180,8 +181,8 @@ def _what(value: Any) -> str:
     return next((words for kind, words in names if isinstance(value, kind)), "a date or time")
 
 
-def _unknown_codes(content: Mapping[str, Any], codes: Collection[str]) -> Iterator[Fault]:
-    """Codes, and beginnings of codes, that no rule has."""
+def unknown_codes(content: Mapping[str, Any], codes: Collection[str]) -> Iterator[Fault]:
+    """Codes, and beginnings of codes, that no rule has, in a policy whose types are right."""
     for path, code in _codes(content):
         fault = unknown_code(code, codes)
         if fault:
@@ -205,5 +206,5 @@ def _codes(content: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         tables += [((name, index), one) for index, one in enumerate(content.get(name, ()))]
     for path, table in tables:
         for key in ("select", "ignore", "codes", "severity"):
-            for index, code in enumerate(table.get(key, ())):
+            for index, code in enumerate(table.get(key) or ()):
                 yield (*path, key, code if key == "severity" else index), code

@@ -7,6 +7,7 @@ worse than none.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def read_policy(path: str, codes: Collection[str], limits: Limits = DEFAULT) -> 
     try:
         content: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}:{_syntax(str(error), text)}") from None
     except RecursionError:
         raise UsageError(f"{path}: nested too deeply") from None
     for key in root:
@@ -124,6 +125,19 @@ def read_policy(path: str, codes: Collection[str], limits: Limits = DEFAULT) -> 
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UsageError(f"{path}:{line}:{column}: {message}{more}")
     return PolicyFile(msgspec.convert(content, Policy), path)
+
+
+_AT = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+
+
+def _syntax(error: str, text: str) -> str:
+    """What tomllib says, its place first."""
+    found = _AT.fullmatch(error)
+    if found is None:
+        return f" {error}"
+    lines = text.split("\n")
+    line, column = (found[2], found[3]) if found[2] else (len(lines), len(lines[-1]) + 1)
+    return f"{line}:{column}: {found[1]}"
 
 
 def _placed(found: list[Fault], text: str, root: Path) -> list[tuple[tuple[int, int], str]]:

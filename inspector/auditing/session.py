@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from inspector.assemble import build_unreadable
 from inspector.auditing.allow import allow
 from inspector.auditing.baseline import only_new, read_baseline
 from inspector.auditing.policy import FailOn, Policy
-from inspector.auditing.policy_check import unknown_code
+from inspector.auditing.policy_check import unknown_code, unknown_codes
 from inspector.auditing.policy_file import Policies, PolicyFile
 from inspector.auditing.rule import AuditRule, Context
 from inspector.auditing.rules import RULES
@@ -61,12 +62,12 @@ class Session:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        codes = tuple(rule.code for rule in asked.rules)
+        self._codes = tuple(rule.code for rule in asked.rules)
         for code in (*asked.select, *asked.ignore):
-            fault = unknown_code(code, codes)
+            fault = unknown_code(code, self._codes)
             if fault:
                 raise UsageError(fault)
-        self._policies = Policies(codes, asked.limits)
+        self._policies = Policies(self._codes, asked.limits)
         self._given = self._read(asked.policy)
         self._baseline: tuple[Finding, ...] | None = None
         if asked.baseline is not None:
@@ -77,7 +78,11 @@ class Session:
     def _read(self, policy: str | Policy | None) -> PolicyFile | None:
         if isinstance(policy, str):
             return self._policies.read(policy)
-        return None if policy is None else PolicyFile(policy)
+        if policy is None:
+            return None
+        for fault in unknown_codes(to_builtins(policy), self._codes):
+            raise UsageError(fault.message)
+        return PolicyFile(policy)
 
     def discover(self, paths: Iterable[str], recursive: bool) -> tuple[str, ...]:
         """The artifacts that the paths mean, whose policies are read before any is looked at."""
