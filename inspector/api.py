@@ -107,7 +107,7 @@ def show(
     measure, None for as many as there are processors.
     """
     from inspector.assemble import build_unreadable
-    from inspector.assemble_digests import with_configs
+    from inspector.assemble_digests import with_configs, with_file
     from inspector.report import report
 
     if isinstance(paths, (str, os.PathLike)):
@@ -122,7 +122,8 @@ def show(
                 shown = _show(artifact, measure, digest, limits, threads, watcher)
             artifacts.append(with_configs(shown, artifact) if configs else shown)
         except ArtifactError as error:
-            artifacts.append(build_unreadable(path, error))
+            failed = build_unreadable(path, error)
+            artifacts.append(with_file(failed) if digest else failed)
     return report("show", tuple(artifacts))
 
 

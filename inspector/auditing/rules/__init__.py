@@ -6,8 +6,13 @@ The order is the one in which findings of one severity are listed.
 from __future__ import annotations
 
 from inspector.auditing.rule import AuditRule
-from inspector.auditing.rules import unreadable
+from inspector.auditing.rules import number, quantization, safety, unreadable
 
-RULES: tuple[AuditRule, ...] = (*unreadable.RULES,)
+RULES: tuple[AuditRule, ...] = (
+    *number.RULES,
+    *quantization.RULES,
+    *safety.RULES,
+    *unreadable.RULES,
+)
 
 __all__ = ["RULES"]
