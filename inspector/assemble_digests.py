@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from inspector import report as r
-from inspector.digests import Digests, config_digest, own_config
+from inspector.digests import Digests, config_digest, file_digest, own_config
+from inspector.errors import ArtifactError
 from inspector.model import Artifact, Layer
 
 
@@ -43,6 +45,16 @@ def _inside(layer: Layer, rows: set[str]) -> Iterator[Layer]:
             yield from _inside(child, rows)
 
 
+def with_file(failed: r.ArtifactReport) -> r.ArtifactReport:
+    """The report of what could not be read, with the digest of its file where it is one."""
+    try:
+        digest = file_digest(failed.path)
+        entry = r.FileReport(failed.path, os.path.getsize(failed.path), digest)
+    except (ArtifactError, OSError):
+        return failed
+    return replace(failed, files=(entry,))
+
+
 def with_configs(shown: r.ArtifactReport, artifact: Artifact) -> r.ArtifactReport:
     """The report with the configs of all layers in it."""
     calls = dict(_calls(artifact))
@@ -66,17 +78,37 @@ def _calls(artifact: Artifact) -> Iterator[tuple[str, Any]]:
     for model in _layers(artifact):
         nodes = model.config.get("layers") if model.is_model else None
         called = {
-            name: node["inbound_nodes"]
+            name: _brief(node["inbound_nodes"])
             for node in (nodes if isinstance(nodes, list) else ())
-            if isinstance(node, dict) and "inbound_nodes" in node
-            for name in (node.get("name"), _name(node))
+            if isinstance(node, dict) and node.get("inbound_nodes")
+            for name in (node.get("name"), _of_config(node, "name"))
             if isinstance(name, str)
         }
         for child in model.children:
-            if called.get(child.name):
+            if child.name in called:
                 yield child.path, called[child.name]
 
 
-def _name(node: dict[str, Any]) -> Any:
+def _brief(value: Any) -> Any:
+    """Arguments of calls, with the name of its layer in place of each tensor.
+
+    Keras 3 writes a tensor as an object with its `keras_history`, Keras 2 as [layer, call of it,
+    output of that, arguments].
+    """
+    if isinstance(value, dict):
+        history = _of_config(value, "keras_history")
+        return (
+            {key: _brief(one) for key, one in value.items()} if history is None else _brief(history)
+        )
+    if not isinstance(value, list):
+        return value
+    if len(value) in (3, 4) and [type(one) for one in value[:3]] == [str, int, int]:
+        name, call, output = value[:3]
+        tensor = f"{name}:{call}:{output}" if call or output else name
+        return [tensor, _brief(value[3])] if any(value[3:]) else tensor
+    return [_brief(one) for one in value]
+
+
+def _of_config(node: dict[str, Any], key: str) -> Any:
     config = node.get("config")
-    return config.get("name") if isinstance(config, dict) else None
+    return config.get(key) if isinstance(config, dict) else None

@@ -147,7 +147,7 @@ def _stored(tensor: Tensor) -> str | None:
 def content_digest(
     artifact: Artifact, verdicts: Mapping[str, Verdict], digests: Mapping[str, str | None]
 ) -> str | None:
-    """Of all tensors: role, layer, variable, what they serve, dtype, shape and values.
+    """Of all tensors: role, layer, variable, what they serve, dtype, shape, values, and scales.
 
     It is the same for two files that say the same, however they store it: in which order, chunks
     and compression, at which date. Not in it are copies that hold what the first of them holds
@@ -169,7 +169,7 @@ def content_digest(
         if many[name] > 1:
             name = (*name, tensor.name)
         shape = None if tensor.shape is None else list(tensor.shape)
-        lines.append(_canonical([*name, tensor.dtype, shape, digest]))
+        lines.append(_canonical([*name, tensor.dtype, shape, digest, *_steps(tensor)]))
     return _spelled(hashlib.sha256("\n".join(sorted(lines)).encode()))
 
 
@@ -191,6 +191,16 @@ def _called(
     served = by_name.get(verdict.about or tensor.slot_of or "")
     about = (None, None) if served is None else (served.layer, served.variable or served.name)
     return verdict.role.value, tensor.layer, tensor.variable or tensor.name, *about
+
+
+def _steps(tensor: Tensor) -> list[Any]:
+    """The scales and zero points of integers that stand for real values, each once."""
+    real, axis = tensor.real, tensor.quantized.axis if tensor.quantized else None
+    if real is None:
+        return []
+    sides = enumerate(tensor.shape or ())
+    steps = real.steps(tuple(slice(0, side if at == axis else min(side, 1)) for at, side in sides))
+    return [numbers.reshape(-1).tolist() for numbers in steps]
 
 
 def config_digest(layer: Layer, *inside: Layer) -> str:

@@ -20,12 +20,21 @@ bytes.
   inspect show pruned.h5
   inspect show pruned.h5 --tensors --role mask
   inspect show *.keras --no-measure --format json -o models.json
+  inspect show model.keras --digest --format json -o baseline.json
+  git config diff.inspect.textconv "inspect show --stable"
 """
 
 
 @click.command("show", help=_HELP, short_help="What is in saved models (the default command).")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--tensors", is_flag=True, help="One row a tensor instead of one a layer.")
+@click.option("--digest", is_flag=True, help="SHA-256 of the values, of each file, of all content.")
+@click.option(
+    "--stable",
+    is_flag=True,
+    help="Text for git diff, with --digest: a fact a line, the same wherever the file lies. What "
+    "cannot be read is said there, and the exit code is 0, since git would stop at any other.",
+)
 @options.filters
 @options.measuring
 @options.output
@@ -35,6 +44,8 @@ def command(
     *,
     paths: tuple[str, ...],
     tensors: bool,
+    digest: bool,
+    stable: bool,
     layers: tuple[str, ...],
     roles: tuple[str, ...],
     measure: bool,
@@ -51,7 +62,9 @@ def command(
     from inspector.render.text import complaint
 
     out.spare(paths)
-    report = api.show(paths, measure=measure, progress=progress(env, out.quiet))
+    if stable:
+        return _stable(env, paths, layers, roles, measure=measure, out=out)
+    report = api.show(paths, measure=measure, digest=digest, progress=progress(env, out.quiet))
     failed = [artifact for artifact in report.artifacts if not artifact.readable]
     done = len(failed) < len(report.artifacts)
     if not (done and out.is_read(env)):
@@ -63,6 +76,31 @@ def command(
     if failed:
         return ExitCode.UNUSABLE
     return ExitCode.FINDING if any(map(_is_broken, report.artifacts)) else ExitCode.CLEAN
+
+
+def _stable(
+    env: Environment,
+    paths: tuple[str, ...],
+    layers: tuple[str, ...],
+    roles: tuple[str, ...],
+    *,
+    measure: bool,
+    out: options.Output,
+) -> ExitCode:
+    """The text for git, which shows no difference at all where this fails."""
+    from msgspec.structs import replace
+
+    from inspector import api
+    from inspector.assemble import narrow
+    from inspector.errors import UsageError
+    from inspector.render.stable import render
+
+    if out.format != "text":
+        raise UsageError(f"--stable is text; it has no --format {out.format}")
+    report = api.show(paths, measure=measure, digest=True, configs=True)
+    kept = tuple(narrow(artifact, layers, roles) for artifact in report.artifacts)
+    env.write(render(replace(report, artifacts=kept)), out.path)
+    return ExitCode.CLEAN
 
 
 def _is_broken(artifact: ArtifactReport) -> bool:

@@ -15,7 +15,7 @@ _VERSIONED = 40  # of operators that have versions, which decide whether a runti
 
 
 def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
-    """(label, text) of tags, signatures and operators; empty where the artifact has none."""
+    """(label, text) of tags, signatures, operators, and the digest; empty where it has none."""
     lines: list[tuple[str, str]] = []
     graphs = [", ".join(tags) or "no tag" for tags in artifact.tags]
     if graphs:
@@ -50,7 +50,11 @@ def calls(artifact: ArtifactReport) -> list[tuple[str, str]]:
         lines.append(
             ("custom", f"{named}: not TensorFlow's own, so the runtime must register them")
         )
-    return lines
+    return lines + _content(artifact)
+
+
+def _content(artifact: ArtifactReport) -> list[tuple[str, str]]:
+    return [("content", artifact.content_digest)] if artifact.content_digest else []
 
 
 def _rest(more: int) -> list[str]:

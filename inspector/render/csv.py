@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
 
+from msgspec import UNSET
+
 from inspector.render import findings
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
@@ -38,15 +40,24 @@ def render(report: Report, _options: RenderOptions) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     columns, rows = _COMMANDS[report.command]
-    writer.writerow(columns)
+    writer.writerow((*columns, "digest") if _has_digests(report) else columns)
     writer.writerows([_cell(cell) for cell in row] for row in rows(report))
     return out.getvalue()
 
 
 def _show(report: Report) -> Iterator[Row]:
+    digests = _has_digests(report)
     for artifact in report.artifacts:
         for tensor in artifact.tensors:
-            yield _tensor(artifact.path, tensor)
+            row = _tensor(artifact.path, tensor)
+            yield (*row, tensor.digest or None) if digests else row
+
+
+def _has_digests(report: Report) -> bool:
+    """Whether digests were asked for: the column is only there then."""
+    return report.command == "show" and any(
+        artifact.content_digest is not UNSET for artifact in report.artifacts
+    )
 
 
 def _explain(report: Report) -> Iterator[Row]:

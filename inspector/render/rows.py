@@ -27,6 +27,7 @@ _LAST_TO_GO = {"weight": 59, "mask": 58, "statistic": 57}
 # Roles of which a graph has many; more than a few are listed only when asked for.
 _FOLDED = ("constant", "activation")
 _MANY = 12
+_DIGITS = 12  # of a digest: 48 bits
 _YES_NO = {True: "yes", False: "no", None: "?"}
 
 
@@ -159,6 +160,7 @@ def tensor_table(artifact: ArtifactReport) -> Table:
             notes.append(f"{what} have no row here: --role {role} lists them.")
     note = " ".join(notes)
     measured = any(tensor.measure for tensor in tensors)
+    digests = any(tensor.digest for tensor in tensors)
     # Where paths say less: numbered variables, a checkpoint's keys.
     called = any(not _tells(tensor) for tensor in tensors)
     columns = (
@@ -175,10 +177,13 @@ def tensor_table(artifact: ArtifactReport) -> Table:
             else ()
         ),
         Column("rule", keep=20, words=True),
+        *((Column("digest", keep=65, words=True),) if digests else ()),
     )
     by_name = {one.name: one for one in tensors}
     rows = tuple(
-        _tensor(one, measured, full_name(one, by_name) if called else None) for one in tensors
+        _tensor(one, measured, full_name(one, by_name) if called else None)
+        + ((_digest(one),) if digests else ())
+        for one in tensors
     )
     return Table(columns, rows, (), note)
 
@@ -199,6 +204,11 @@ def full_name(tensor: TensorReport, by_name: Mapping[str, TensorReport]) -> str:
     name = "/".join(filter(None, (tensor.layer, tensor.variable))) if tensor.variable else ""
     served = by_name.get(tensor.about or "") if tensor.role == "optimizer_slot" else None
     return f"{name} of {full_name(served, {})}" if served else name
+
+
+def _digest(tensor: TensorReport) -> str:
+    """The beginning of it: "0d4a1185f5c8"."""
+    return (tensor.digest or "-").removeprefix("sha256:")[:_DIGITS]
 
 
 def _tensor(tensor: TensorReport, measured: bool, called: str | None) -> tuple[str, ...]:
