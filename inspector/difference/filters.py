@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from inspector import report as r
 from inspector.difference.nouns import Subject, Wanted
 from inspector.difference.tensors import KINDS, Kind
+from inspector.difference.told import is_renaming
 from inspector.errors import UsageError
 from inspector.lookup import spoken
 from inspector.model import GROUP_OF, Group, Role, Tensor
@@ -143,7 +144,7 @@ def _around(path: str) -> Iterable[str]:
 def _is_in(word: str, fact: r.DiffFact) -> bool:
     """Whether a word means a fact: by its part, else by the layer that it is about."""
     if word == _RENAMED:
-        return fact.part == "layers" and fact.what.endswith(f" {_RENAMED}")
+        return is_renaming(fact)
     if word in _PARTS:
         return fact.part in _PARTS[word]
     if word in _ROLES or word in _KINDS or fact.part not in _PARTS["config"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from inspector import report as r
 from inspector.assemble import extreme
+from inspector.difference.told import shape
 from inspector.difference.values import Values, comparable
 from inspector.model import GROUP_OF, Group, Role
 from inspector.pairing import Agreement, Pair
@@ -188,13 +189,7 @@ def _is_reshaped(one: Compared) -> bool:
 
 
 def _shapes(one: Compared) -> str:
-    return f"{_shape(one.a.shape)} -> {_shape(one.b.shape)}"
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    if shape is None:
-        return "no shape"
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    return f"{shape(one.a.shape)} -> {shape(one.b.shape)}"
 
 
 def _differing(one: Compared) -> str:

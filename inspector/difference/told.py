@@ -136,6 +136,11 @@ def are(many: int) -> str:
     return "is" if many == 1 else "are"
 
 
+def is_renaming(one: r.DiffFact) -> bool:
+    """Whether the fact is the new name of a layer."""
+    return one.part == "layers" and one.what.endswith(".name")
+
+
 def sentence(text: str) -> str:
     """With a capital and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inspector.difference.nouns import Subject
+from inspector.digests import tensor_digest
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Tensor
@@ -21,6 +22,7 @@ _MEASURED = ("zeros", "min", "max", "nan", "inf")
 _EQUAL = "the digests are the same"
 _UNEQUAL = "the values differ; the saved report has only their digest"
 _ALIKE = "zeros and range are the same; the values themselves were not compared"
+_UNREAD_TEXTS = "the strings were not compared"
 _UNKNOWN = "the values were not compared: the saved report has no digest of them"
 
 
@@ -68,9 +70,8 @@ def compare_values(
     if not comparable(pair):
         return Values()
     try:
-        if _is_raw(pair.a) and _is_raw(pair.b):
-            same = _same_bytes(pair.a, pair.b, limits)
-            return Values(differ=not same, words="" if same else "the strings differ")
+        if _is_text(pair.a) and _is_text(pair.b):
+            return _texts(pair, limits, hdf5=_is_hdf5(a) or _is_hdf5(b))
         for tensor, of in ((pair.a, "A"), (pair.b, "B")):
             if tensor.payload is None:
                 return Values(unread=True, words=f"the values are not in {of}")
@@ -97,18 +98,32 @@ def _kept(tensor: Tensor) -> bool:
     return tensor.made is None and tensor.stored_elements > 0
 
 
-def _is_raw(tensor: Tensor) -> bool:
-    """Whether it is strings that the file has as they are, one behind the other with their lengths
-    or under tags: they are the same where their bytes are.
-    """
+def _is_text(tensor: Tensor) -> bool:
+    """Whether it is strings, of which nothing reads the values."""
     return tensor.payload is None and tensor.dtype == "string" and tensor.shape is not None
 
 
-def _same_bytes(a: Tensor, b: Tensor, limits: Limits) -> bool:
-    if a.nbytes != b.nbytes or [e.codec for e in a.extents] != [e.codec for e in b.extents]:
-        return False
+def _is_hdf5(known: Known) -> bool:
+    return known.subject.artifact.format.startswith("keras-")
+
+
+def _texts(pair: Pair, limits: Limits, *, hdf5: bool) -> Values:
+    """Strings are the same where their bytes are, as far as those are the strings themselves."""
+    a, b = pair.a, pair.b
+    if hdf5 and (_is_elsewhere(a) or _is_elsewhere(b)):
+        return Values(words=_UNREAD_TEXTS)
     pieces = zip(_pieces(a, limits), _pieces(b, limits), strict=False)
-    return all(one == other for one, other in pieces)
+    same = a.nbytes == b.nbytes and all(one == other for one, other in pieces)
+    if not same and [one.codec for one in a.extents] != [one.codec for one in b.extents]:
+        return Values(words=_UNREAD_TEXTS)
+    return Values(differ=not same, words="" if same else "the strings differ")
+
+
+def _is_elsewhere(tensor: Tensor) -> bool:
+    """Whether the bytes of HDF5 may only say where the strings are: it keeps 16 a string of no
+    fixed length, its length and its place in a heap (HDF5 file format, "Global Heap ID").
+    """
+    return any(extent.codec for extent in tensor.extents) or tensor.nbytes == 16 * tensor.elements
 
 
 def _pieces(tensor: Tensor, limits: Limits) -> Iterator[bytes]:
@@ -150,8 +165,6 @@ def _by_report(pair: Pair, a: Known, b: Known, limits: Limits) -> Values:
 def _digest(known: Known, tensor: Tensor, limits: Limits) -> str | None:
     if known.subject.saved:
         return known.subject.digests.get(tensor.name)
-    from inspector.digests import tensor_digest
-
     return tensor_digest(tensor, limits)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inspector import report as r
-from inspector.difference.told import Question, Told, elements, sentence
+from inspector.difference.told import Question, Told, elements, is_renaming, sentence
 from inspector.difference.words_tensors import (
     architectures,
     changed,
@@ -50,7 +50,8 @@ def _same(told: Told) -> Iterable[str]:
         yield f"The two are the same, byte for byte{compared if values else ''}."
         return
     only = "; only their bytes differ" if alike and told.identical is False else ""
-    yield f"The two say the same{compared if values else ''}{only}."
+    far = " as far as they could be compared" if told.fact("values", "not compared") else ""
+    yield f"The two say the same{far}{compared if values else ''}{only}."
 
 
 def _how(told: Told, values: Sequence[r.DiffValues]) -> str:
@@ -113,7 +114,8 @@ _TOLD_TOGETHER: tuple[tuple[str, tuple[str, ...]], ...] = (
 def _facts(told: Told) -> Iterable[str]:
     """What else is not the same, as far as it makes a difference."""
     for head, parts in _TOLD_TOGETHER:
-        found = [one.words.rstrip(".") for one in told.parts(*parts) if one.counts]
+        counting = [one for one in told.parts(*parts) if one.counts and not is_renaming(one)]
+        found = [one.words.rstrip(".") for one in counting]
         if found:
             more = f"; and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
             yield f"{head}: {'; '.join(found[:_NAMED])}{more}."

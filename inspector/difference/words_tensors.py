@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from inspector import report as r
@@ -13,6 +12,7 @@ from inspector.difference.told import (
     by_role,
     elements,
     group_of,
+    is_renaming,
     label,
     labels,
     largest,
@@ -239,18 +239,19 @@ def frozen(told: Told) -> Iterable[str]:
 
 
 def renamed(told: Told) -> Iterable[str]:
-    """Layers that have another name."""
-    names = Counter(
-        clause
-        for one in of_kind(told.pairs, "renamed")
-        for clause in one.words.split("; ")
-        if " is now " in clause
+    """Layers that have another name: all of them where both have a config, else those of tensors."""
+    names = [f"{one.a} is now {one.b}" for one in told.facts if is_renaming(one)] or list(
+        dict.fromkeys(
+            clause
+            for one in of_kind(told.pairs, "renamed")
+            for kind, clause in zip(one.changes, one.clauses, strict=True)
+            if kind == "renamed"
+        )
     )
     if names:
         was = "layer was" if len(names) == 1 else "layers were"
-        listed = list(names)
-        more = f" and {len(listed) - _NAMED:,} more" if len(listed) > _NAMED else ""
-        yield f"{number(len(names))} {was} renamed: {', '.join(listed[:_NAMED])}{more}."
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        yield f"{number(len(names))} {was} renamed: {', '.join(names[:_NAMED])}{more}."
 
 
 _REST = {

@@ -11,7 +11,7 @@ from inspector.pairing import content
 from inspector.pairing.layers import Match, match_layers, units_of
 from inspector.pairing.names import Names, bare, is_weight, variable_of
 from inspector.pairing.nouns import Change, Pair, Pairing, Side, in_order
-from inspector.pairing.values import digest
+from inspector.pairing.values import digest, is_narrower
 
 # Roles that have no partner: copies of what is paired, and what a graph computes or needs itself.
 _LEFT_OUT = frozenset({Role.ALIAS, Role.ACTIVATION})
@@ -160,8 +160,8 @@ def retyped(a: Tensor, b: Tensor) -> Change | None:
     """The change of dtype; None where there is none."""
     if a.dtype == b.dtype:
         return None
-    # Floats are made integers; the way back would be lossless.
-    back = a.real is not None and b.real is None
+    # Floats are made integers, and wide ones narrow; the way back would be lossless.
+    back = (a.real is not None and b.real is None) or is_narrower(a.dtype, b.dtype)
     kind = "cast" if (a.real is None) == (b.real is None) else "quantized"
     return Change(
         kind, f"{b.dtype} to {a.dtype}" if back else f"{a.dtype} to {b.dtype}", backwards=back

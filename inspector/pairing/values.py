@@ -12,7 +12,7 @@ import numpy as np
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded
 from inspector.limits import MIB, Limits
 from inspector.model import Payload, Tensor
-from inspector.storage import FilledPayload, RawPayload, scratch
+from inspector.storage import FilledPayload, RawPayload, numpy_dtype, scratch
 from inspector.values import Array, family_of, native, slices
 
 # What can only be read in order, and is smaller than this, is held whole, bytes.
@@ -171,6 +171,13 @@ def float_format(dtype: np.dtype[Any]) -> tuple[int, int, float]:
 
     info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     return int(info.nmant), int(info.minexp), float(info.eps)
+
+
+def is_narrower(one: str, other: str) -> bool:
+    """Whether the first of two floating dtypes tells fewer values apart."""
+    if one == other or not ("float" in one and "float" in other):
+        return False
+    return float_format(numpy_dtype(one))[2] > float_format(numpy_dtype(other))[2]
 
 
 def nothing(values: Array) -> Array:
