@@ -4,12 +4,22 @@ VENV ?= .venv
 LIVE ?= .venv-live
 RUNTIME ?= .venv-runtime
 SAMPLE ?= sample_models/pruned.h5
+# Samples that belong together, A:B.
+PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
+	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
+.PHONY: inspect diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
 	@$(VENV)/bin/inspect $(SAMPLE)
+
+# Differences are what is to be seen here; a sample that cannot be read still fails.
+diff-samples: $(VENV)/installed
+	@for pair in $(PAIRS); do \
+		$(VENV)/bin/inspect diff --exit-zero sample_models/$${pair%%:*} sample_models/$${pair##*:} \
+			|| exit 1; echo; \
+	done
 
 test: test-fast test-live
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,31 @@ def test_links_between_documents_lead_to_files(document):
     links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
     gone = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert gone == []
+
+
+def test_the_makefile_of_the_page_on_diff_fails_when_the_model_is_not_the_reviewed_one(tmp_path):
+    assert shutil.which("make"), "this test runs make: put it on the PATH"
+    page = (ROOT / "docs" / "diff.md").read_text(encoding="utf-8")
+    recipe = re.findall(r"```make\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "Makefile").write_text(recipe, encoding="utf-8")
+    (tmp_path / "build").mkdir()
+    command = tmp_path / "inspect"
+    script = f'#!/bin/sh\nexec "{sys.executable}" -m inspector "$@"\n'
+    command.write_text(script, encoding="utf-8")
+    command.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+
+    def make(target, sample):
+        model = tmp_path / "build" / "model.h5"
+        shutil.copy(ROOT / "sample_models" / sample, model)
+        return subprocess.run(
+            ["make", target], cwd=tmp_path, env=environment, capture_output=True, check=False
+        ).returncode
+
+    assert make("accept-model", "stripped.h5") == 0
+    assert make("check-model", "stripped.h5") == 0
+    assert make("check-model", "clustered_stripped.h5") != 0
 
 
 def test_every_number_in_the_words_of_the_page_was_measured():

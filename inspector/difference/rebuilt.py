@@ -50,7 +50,7 @@ _DIFFERENCES = frozenset({"unaccounted", "shared by several"})
 
 
 def rebuilt(saved: r.ArtifactReport, path: str, limits: Limits) -> Artifact:
-    """The artifact, without payloads, extents and configs. path: of the saved report.
+    """The artifact, without payloads and extents. path: of the saved report.
 
     Raises Corrupt for what no artifact can be, LimitExceeded (`depth`).
     """
@@ -90,6 +90,7 @@ def rebuilt(saved: r.ArtifactReport, path: str, limits: Limits) -> Artifact:
         cost=_cost(saved.cost),
         runtime=saved.min_runtime_version,
         attached=saved.attached,
+        training=saved.training or None,
         problems=tuple(
             Problem(one.code, one.severity, one.message, one.path, one.offset)
             for one in saved.problems
@@ -239,6 +240,7 @@ class _Node:
     is_model: bool = False
     wraps: str | None = None
     macs: int | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
     inside: list[_Node] = field(default_factory=list)
 
     def layer(self) -> Layer:
@@ -247,6 +249,7 @@ class _Node:
             name=self.name,
             class_name=self.class_name,
             attr=self.attr,
+            config=self.config,
             trainable=self.trainable,
             is_model=self.is_model,
             children=tuple(node.layer() for node in self.inside),
@@ -277,6 +280,9 @@ class _Tree:
             # Constants of a graph lie in scopes, which are no layers.
             if tensor.layer and not self.flat and not rows.isdisjoint(_steps(tensor.layer)):
                 self._node(tensor.layer, root)
+        for one in saved.configs or ():
+            node = self._node(one.layer, root) if one.layer else root
+            node.class_name, node.config = one.class_name, one.config
         # What a wrapper of nothing but weightless layers wraps is named after it.
         pending = list(self.nodes.values())
         for node in pending:
