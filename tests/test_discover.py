@@ -52,7 +52,7 @@ def test_what_is_not_there_is_said_to_be_missing(folder):
 
 def test_a_folder_that_is_no_model_is_bad_usage_and_says_what_to_do(folder):
     put("models/a.h5")
-    with pytest.raises(UsageError, match="models.*--recursive"):
+    with pytest.raises(UsageError, match=r"models.*--recursive"):
         discover(["models"])
 
 

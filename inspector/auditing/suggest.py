@@ -13,16 +13,17 @@ from inspector.auditing.policy_file import NAME, Policies
 from inspector.errors import UsageError
 from inspector.globs import escaped
 from inspector.limits import DEFAULT, Limits
+from inspector.model import Severity
 from inspector.report import ArtifactReport, Finding, LayerReport, TensorReport
 
 ROOM = 10  # per cent that a budget is above what there is
 _SPARSE = 0.25  # a share of zeros that somebody meant
-# What may hide an attack is taken for the very bytes that were looked at, not for ever.
+# What may hide an attack is taken for the very bytes that are there, not for those of later ones.
 _BY_DIGEST = ("safety", "integrity")
 _RUNTIMES = {"keras": "keras", "tensorflow": "tensorflow", "tf_keras": "tensorflow"}
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _HEAD = """\
-# What `inspect audit` asks of these artifacts: written by `inspect audit --init`, as they were then.
+# What `inspect audit` asks of these artifacts: written by `inspect audit --init`, of what they were.
 # Keep what is meant, and delete the rest. `inspect rules` lists what can be asked.
 """
 
@@ -63,11 +64,14 @@ def suggest(subjects: Sequence[Subject], home: str, limits: Limits = DEFAULT) ->
     blocks = [_HEAD, _ignored(subjects)]
     readable = [one.report for one in subjects if one.report.readable]
     blocks.append(_table("budgets", _budgets(readable)))
+    runtimes = [_runtime(report) for report in readable]
+    shared = len(set(runtimes)) == 1
     if len(readable) == 1:
         blocks += _sparsity(readable[0], "sparsity")
-    blocks.append(_table("runtime", _runtime(readable)))
+    blocks.append(_table("runtime", runtimes[0] if shared else ()))
     if len(readable) > 1:
-        blocks += [block for report in readable for block in _override(report, home)]
+        for report, runtime in zip(readable, runtimes, strict=True):
+            blocks += _override(report, home, () if shared else runtime)
     blocks += [block for one in subjects for block in _allowed(one, limits)]
     return "\n".join(block for block in blocks if block)
 
@@ -129,7 +133,7 @@ def _sparsity(report: ArtifactReport, name: str) -> Iterator[str]:
     layers = {layer.name: _zeros(layer, report) for layer in report.layers}
     sparse = {layer: share for layer, share in layers.items() if share >= _SPARSE}
     if sparse and overall:
-        line = f"overall = {_share(overall)}  # {overall:.1%} of all weights today"
+        line = f"overall = {_share(overall)}  # {overall * 100:.1f} % of all weights today"
         yield _table(name, [line])
         lines = (f"{_glob(layer)} = {_share(share)}" for layer, share in sparse.items())
         yield _table(f"{name}.layers", lines)
@@ -147,7 +151,12 @@ def _zeros(layer: LayerReport, report: ArtifactReport) -> float:
 
 
 def _kernel(layer: str, report: ArtifactReport) -> TensorReport | None:
-    weights = [one for one in report.tensors if one.layer == layer and one.role == "weight"]
+    # A wrapper's row has the weights of the layer inside it.
+    weights = [
+        one
+        for one in report.tensors
+        if one.role == "weight" and f"{one.layer}/".startswith(f"{layer}/")
+    ]
     return max(weights, key=lambda one: one.elements, default=None)
 
 
@@ -164,38 +173,34 @@ def _share(value: float) -> str:
     return f"{math.floor(value * 100) / 100:g}"
 
 
-def _runtime(reports: Sequence[ArtifactReport]) -> Iterator[str]:
-    """The newest version that one of the artifacts comes from, or asks for, by what loads it."""
-    versions: dict[str, str] = {}
-    for report in reports:
-        made = report.producer
-        wanted = {
-            _RUNTIMES.get(made.name, "") if made else "": made.version if made else None,
-            "litert": report.min_runtime_version,
-        }
-        for key, version in wanted.items():
-            if key and version and _VERSION.fullmatch(version):
-                versions[key] = max(versions.get(key, "0"), version, key=_numbers)
-    for key, version in sorted(versions.items()):
-        yield f"{key} = {_string(version)}  # what they are from; older ones may not load them"
+def _runtime(report: ArtifactReport) -> tuple[str, ...]:
+    """A line for each version that an artifact comes from, or asks for, by what loads it."""
+    made = report.producer
+    versions = {
+        _RUNTIMES.get(made.name) if made else None: made.version if made else None,
+        "litert": report.min_runtime_version,
+    }
+    return tuple(
+        f"{key} = {_string(version)}  # what it is from: an older one may not load it"
+        for key, version in versions.items()
+        if key and version and _VERSION.fullmatch(version)
+    )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(one) for one in version.split("."))
-
-
-def _override(report: ArtifactReport, home: str) -> Iterator[str]:
-    """What is said of one artifact among several."""
-    blocks = [block for block in _sparsity(report, "overrides.sparsity") if block]
-    if blocks:
+def _override(report: ArtifactReport, home: str, own: Iterable[str]) -> Iterator[str]:
+    """What is said of one artifact among several. own: lines of its runtime."""
+    tables = [*_sparsity(report, "overrides.sparsity"), _table("overrides.runtime", own)]
+    if any(tables):
         path = os.path.relpath(os.path.abspath(report.path), home).replace(os.sep, "/")
         yield f"[[overrides]]\npaths = [{_glob(f'./{path}')}]\n"
-        yield from blocks
+        yield from tables
 
 
 def _allowed(subject: Subject, limits: Limits) -> Iterator[str]:
     """An entry of the allow-list for what is to be looked at before the artifact ships."""
-    risky = [one for one in subject.findings if _is_by_digest(one)]
+    risky = [
+        one for one in subject.findings if _is_by_digest(one) and one.severity is not Severity.INFO
+    ]
     report = subject.report
     files = [one.path for one in report.files] if report.readable else None
     digest = artifact_digest(report.path, files, limits) if risky else None

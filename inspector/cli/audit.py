@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING
 
 import click
 
-from inspector.auditing.policy import FailOn, Policy
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.errors import UsageError
+from inspector.model import Severity
+
+if TYPE_CHECKING:
+    from inspector.auditing.policy import FailOn
 
 _HELP = """Ask rules of models before they ship: leftovers of training, lost sparsity, broken
 numbers, budgets, what could run code, broken files. Nothing in them is run.
@@ -39,7 +42,7 @@ where there is nothing at a path, or the policy is wrong.
 @click.option("--no-policy", is_flag=True, help="Look for no policy: all rules, no budgets.")
 @click.option(
     "--fail-on",
-    type=click.Choice(get_args(FailOn)),
+    type=click.Choice([*(one.value for one in Severity), "never"]),
     help="Exit with 1 on findings so severe or worse. Default: the policy's, or error.",
 )
 @click.option(
@@ -82,6 +85,7 @@ def command(
 ) -> ExitCode:
     """Audit the artifacts; 1 where they fail."""
     from inspector import api
+    from inspector.auditing.policy import Policy
     from inspector.cli.progress import progress
 
     if policy is not None and no_policy:
