@@ -6,12 +6,13 @@ The order is the one in which findings of one severity are listed.
 from __future__ import annotations
 
 from inspector.auditing.rule import AuditRule
-from inspector.auditing.rules import number, quantization, safety, unreadable
+from inspector.auditing.rules import integrity, number, quantization, safety, unreadable
 
 RULES: tuple[AuditRule, ...] = (
     *number.RULES,
     *quantization.RULES,
     *safety.RULES,
+    *integrity.RULES,
     *unreadable.RULES,
 )
 
