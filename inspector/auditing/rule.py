@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from inspector.auditing.contents import Contents
 from inspector.auditing.policy import Policy
-from inspector.classify import Classified
-from inspector.count import Counted
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Measurement, Severity
-from inspector.report import ArtifactReport
+
+if TYPE_CHECKING:  # listing the rules needs no numpy
+    from inspector.classify import Classified
+    from inspector.count import Counted
+    from inspector.report import ArtifactReport
 
 
 class Needs(enum.StrEnum):

@@ -23,7 +23,7 @@ _BY_DIGEST = ("safety", "integrity")
 _RUNTIMES = {"keras": "keras", "tensorflow": "tensorflow", "tf_keras": "tensorflow"}
 _VERSION = re.compile(r"\d+(\.\d+)*")
 _HEAD = """\
-# What `inspect audit` asks of these artifacts: written by `inspect audit --init`, of what they were.
+# What `inspect audit` asks of these artifacts, as `inspect audit --init` found them.
 # Keep what is meant, and delete the rest. `inspect rules` lists what can be asked.
 """
 
