@@ -14,7 +14,6 @@ from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import (
     Artifact,
-    FileEntry,
     Measurement,
     Problem,
     Role,
@@ -256,7 +255,7 @@ def _subject(
 
     empty = _is_empty(path)
     if empty:
-        artifact = Artifact(path, "", "nothing", (FileEntry(path, 0),), (), {})
+        artifact = Artifact(path, "", "nothing", (), (), {})
     else:
         saved = read_saved(path, limits)
         if saved is not None:

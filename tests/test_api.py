@@ -226,3 +226,26 @@ def test_functions_of_the_public_api_stay_functions_once_they_have_run():
     path = os.path.join(SAMPLES, "stripped.h5")
     for _ in range(2):
         assert inspector.reconcile(path).reconciliation.residual == 0
+
+
+def test_a_difference_is_a_report_of_both_and_of_what_changed():
+    from msgspec import UNSET
+
+    report = inspector.diff(samples.path("pruned.h5"), samples.path("stripped.h5"))
+    assert report.command == "diff"
+    assert [one.path for one in report.artifacts] == [
+        samples.path("pruned.h5"),
+        samples.path("stripped.h5"),
+    ]
+    assert report.artifacts[0].weights is not None
+    assert report.diff.summary.removed == 15
+    assert report.diff.places is UNSET
+
+
+def test_a_difference_without_measuring_compares_values_all_the_same():
+    report = inspector.diff(
+        samples.path("pruned.h5"), samples.path("stripped.h5"), measure=False, only=["weights"]
+    )
+    assert report.artifacts[0].weights is None
+    assert report.diff.same
+    assert all(pair.values.same_bits for pair in report.diff.pairs)

@@ -236,7 +236,7 @@ def test_strings_of_no_fixed_length_are_said_not_to_be_compared(tmp_path):
 
 def test_values_that_cannot_be_read_are_unread_and_not_the_same(tmp_path):
     path = changed.replaced(tmp_path / "a.h5", np.copy, chunks=(10, 64), fletcher32=True)
-    content = bytearray(open(path, "rb").read())
+    content = bytearray((tmp_path / "a.h5").read_bytes())
     with h5py.File(path) as file:
         at = file[changed.KERNEL].id.get_chunk_info(0).byte_offset
     content[at + 40] ^= 1

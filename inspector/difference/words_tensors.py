@@ -239,15 +239,15 @@ def frozen(told: Told) -> Iterable[str]:
 
 
 def renamed(told: Told) -> Iterable[str]:
-    """Layers that have another name: all of them where both have a config, else those of tensors."""
-    names = [f"{one.a} is now {one.b}" for one in told.facts if is_renaming(one)] or list(
-        dict.fromkeys(
-            clause
-            for one in of_kind(told.pairs, "renamed")
-            for kind, clause in zip(one.changes, one.clauses, strict=True)
-            if kind == "renamed"
-        )
+    """Layers that have another name: of configs where both have one, else those of tensors."""
+    facts = [one for one in told.facts if one.counts and is_renaming(one)]
+    clauses = (
+        clause
+        for one in told.pairs
+        for kind, clause in zip(one.changes, one.clauses, strict=True)
+        if kind == "renamed"
     )
+    names = [f"{one.a} is now {one.b}" for one in facts] or list(dict.fromkeys(clauses))
     if names:
         was = "layer was" if len(names) == 1 else "layers were"
         more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""

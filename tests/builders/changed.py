@@ -6,12 +6,14 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
 
 from tests.builders import samples
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KERNEL = "model_weights/dense/dense/kernel:0"
 BIAS = "model_weights/dense/dense/bias:0"
@@ -77,12 +79,13 @@ def renamed(target: Any, old: str, new: str) -> str:
 
 def zipped_again(target: Any, source: str = "stripped.keras") -> str:
     """The same members with other dates, deflated, in the opposite order."""
-    with zipfile.ZipFile(samples.path(source)) as old:
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-            for member in reversed(old.infolist()):
-                made = zipfile.ZipInfo(member.filename, (2001, 2, 3, 4, 5, 6))
-                made.compress_type = zipfile.ZIP_DEFLATED
-                new.writestr(made, old.read(member))
+    kept = zipfile.ZipFile(samples.path(source))
+    made = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
+    with kept as old, made as new:
+        for member in reversed(old.infolist()):
+            again = zipfile.ZipInfo(member.filename, (2001, 2, 3, 4, 5, 6))
+            again.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(again, old.read(member))
     return str(target)
 
 
