@@ -24,15 +24,18 @@ def with_digests(shown: r.ArtifactReport, artifact: Artifact, found: Digests) ->
         tensors=tuple(replace(one, digest=found.tensors[one.name]) for one in shown.tensors),
         files=tuple(replace(one, digest=found.files[one.path] or UNSET) for one in shown.files),
         layers=tuple(
-            replace(row, config_digest=_config_digest(layers.get(row.name), rows))
+            replace(row, config_digest=row_digest(layers.get(row.name), rows))
             for row in shown.layers
         ),
         content_digest=found.content,
     )
 
 
-def _config_digest(layer: Layer | None, rows: set[str]) -> str | None:
-    """Of a row's layer, with those inside it that have no row: what a wrapper wraps."""
+def row_digest(layer: Layer | None, rows: set[str]) -> str | None:
+    """Of the config of a row's layer, and of those inside it without a row: what a wrapper wraps.
+
+    rows: the names of all rows. None where the layer has no config.
+    """
     if layer is None or not layer.config:
         return None
     return config_digest(layer, *_inside(layer, rows))

@@ -69,12 +69,16 @@ def _configs(a: Subject, b: Subject, paired: Paired, writers: Writers) -> Iterat
 
 def _digests(subject: Subject) -> Mapping[str, str]:
     """Digests by the layer's path; an open artifact's are made where its report has none."""
-    from inspector.digests import config_digest
+    from inspector.assemble_digests import row_digest
 
     rows = subject.report.layers
     found = {row.name: row.config_digest for row in rows if isinstance(row.config_digest, str)}
     if found or subject.saved or subject.artifact.model is None:
         return found
     wanted = {row.name for row in rows}
-    made = {one.path: config_digest(one) for one in subject.artifact.model.walk() if one.config}
-    return {path: text for path, text in made.items() if path in wanted and text is not None}
+    made = {
+        one.path: row_digest(one, wanted)
+        for one in subject.artifact.model.walk()
+        if one.path in wanted
+    }
+    return {path: text for path, text in made.items() if text is not None}
