@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 
+import h5py
 import pytest
 
 from tests.builders.terminal import call
@@ -296,3 +298,49 @@ def test_layers_that_no_config_tells_are_in_the_models_order():
     out = call(os.path.join(SAMPLES, "ckpt_adam"), "--width", "100").out
     rows = [line.split()[0] for line in out.splitlines() if line[:1].isalpha()]
     assert rows.index("dense") < rows.index("batch_normalization") < rows.index("frozen")
+
+
+# --- digests -------------------------------------------------------------------------------------
+
+
+def digest_of(name):
+    """SHA-256 of a data set of the stripped sample, as h5py reads it."""
+    with h5py.File(STRIPPED) as file:
+        return hashlib.sha256(file[f"model_weights/{name}"][()].tobytes()).hexdigest()
+
+
+def test_digests_are_in_json_only_when_asked_for():
+    with open(STRIPPED, "rb") as file:
+        whole = hashlib.sha256(file.read()).hexdigest()
+    (found,) = json.loads(call(STRIPPED, "--digest", "--format", "json").out)["artifacts"]
+    assert found["files"][0]["digest"] == f"sha256:{whole}"
+    digests = {one["name"]: one["digest"] for one in found["tensors"]}
+    name = "dense/dense/kernel:0"
+    assert digests[f"model_weights/{name}"] == f"sha256:{digest_of(name)}"
+    assert found["content_digest"].startswith("sha256:")
+    assert all(one["config_digest"].startswith("sha256:") for one in found["layers"])
+    assert "digest" not in call(STRIPPED, "--format", "json").out
+
+
+def test_digests_in_text_are_the_contents_and_with_tensors_a_column():
+    text = call(STRIPPED, "--digest").out
+    assert "\ncontent: sha256:" in text
+    rows = call(STRIPPED, "--digest", "--tensors", "--width", "160").out
+    kernel = digest_of("dense/dense/kernel:0")
+    assert any("kernel" in line and line.endswith(kernel[:12]) for line in rows.splitlines())
+    assert "digest" not in call(STRIPPED, "--tensors").out
+
+
+def test_digests_are_a_column_of_csv_and_markdown():
+    kernel = digest_of("dense/dense/kernel:0")
+    rows = list(csv.DictReader(io.StringIO(call(STRIPPED, "--digest", "--format", "csv").out)))
+    assert f"sha256:{kernel}" in {row["digest"] for row in rows}
+    assert kernel[:12] in call(STRIPPED, "--digest", "--tensors", "--format", "markdown").out
+
+
+def test_values_can_have_digests_without_measures():
+    (found,) = json.loads(call(STRIPPED, "--digest", "--no-measure", "--format", "json").out)[
+        "artifacts"
+    ]
+    assert found["tensors"][0]["measure"] is None
+    assert found["tensors"][0]["digest"].startswith("sha256:")

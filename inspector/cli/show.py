@@ -87,20 +87,35 @@ def _stable(
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
-    """The text for git, which shows no difference at all where this fails."""
+    """The text for git, which shows no difference at all where this fails.
+
+    Git asks of nothing that is not there: a path that leads nowhere is an error here too.
+    """
     from msgspec.structs import replace
 
     from inspector import api
     from inspector.assemble import narrow
     from inspector.errors import UsageError
     from inspector.render.stable import render
+    from inspector.render.text import complaint
 
     if out.format != "text":
         raise UsageError(f"--stable is text; it has no --format {out.format}")
     report = api.show(paths, measure=measure, digest=True, configs=True)
-    kept = tuple(narrow(artifact, layers, roles) for artifact in report.artifacts)
-    env.write(render(replace(report, artifacts=kept)), out.path)
-    return ExitCode.CLEAN
+    missing = [artifact for artifact in report.artifacts if _is_missing(artifact)]
+    for artifact in missing:
+        env.complain(f"inspect: {complaint(artifact)}")
+    kept = tuple(
+        narrow(artifact, layers, roles) for artifact in report.artifacts if artifact not in missing
+    )
+    if kept:
+        env.write(render(replace(report, artifacts=kept)), out.path)
+    return ExitCode.UNUSABLE if missing else ExitCode.CLEAN
+
+
+def _is_missing(artifact: ArtifactReport) -> bool:
+    """Whether there was nothing at its path."""
+    return not artifact.readable and any(one.code == "not-found" for one in artifact.problems)
 
 
 def _is_broken(artifact: ArtifactReport) -> bool:
