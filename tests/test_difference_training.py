@@ -108,7 +108,7 @@ CHANGES = [
     ),
     ("loss", lambda c: c.update(loss="mae"), "loss mse -> mae"),
     ("metrics", lambda c: c.update(metrics=["accuracy"]), "metrics none -> (accuracy,)"),
-    ("loss_weights", lambda c: c.update(loss_weights=[2.0]), "loss weights none -> (2,)"),
+    ("loss_weights", lambda c: c.update(loss_weights=[2.0]), "loss_weights none -> (2,)"),
 ]
 
 

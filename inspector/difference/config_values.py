@@ -58,6 +58,7 @@ _SYNONYMS: Mapping[str, str] = {
 _DEEP = "... nested too deep to compare"
 _KEPT = 400  # characters of a value in the report
 _SAID = 60  # characters of a value in a sentence
+_LED = 20  # of those, before the first that differs
 
 
 class Writers(enum.Enum):
@@ -214,7 +215,10 @@ def text_of(value: Any) -> str:
 
 def said(value: Any) -> str:
     """The value in a sentence: "none", "true", "0.001", "(3, 3)", "HeNormal(seed=3)"."""
-    words = _words(value, 0)
+    return _cut(_words(value, 0), value)
+
+
+def _cut(words: str, value: Any) -> str:
     if len(words) <= _SAID:
         return words
     many = f" ({len(value):,} of them)" if isinstance(value, list) else ""
@@ -255,7 +259,16 @@ def clause(found: Difference) -> str:
         return f"only {has} has {name} ({said(value)})"
     if found.key.rpartition(".")[2] == "batch_shape":
         return f"input shape {_shape(found.a)} -> {_shape(found.b)}"
-    return f"{name} {said(found.a)} -> {said(found.b)}"
+    a, b = _apart(_words(found.a, 0), _words(found.b, 0))
+    return f"{name} {_cut(a, found.a)} -> {_cut(b, found.b)}"
+
+
+def _apart(a: str, b: str) -> tuple[str, str]:
+    """Both without what they begin with alike, where one of them is long."""
+    alike = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+    if max(len(a), len(b)) <= _SAID or alike <= _LED:
+        return a, b
+    return f"...{a[alike - _LED :]}", f"...{b[alike - _LED :]}"
 
 
 def _shape(sides: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from inspector.difference.config_layers import Node, Paired
 from inspector.difference.config_values import Writers, normal
 from inspector.limits import DEFAULT
+from inspector.model import Layer
 
 _TENSOR = "__keras_tensor__"  # Keras 3's
 _CONSTANT = "_CONSTANT_VALUE"  # Keras 2's
@@ -61,9 +62,13 @@ def _differences(
 ) -> Iterator[Rewired]:
     for pair in paired.pairs:
         ours, theirs = pair
-        if left.wired(ours) and right.wired(theirs):
-            for what in ("inputs", "outputs"):
-                a, b = left.ends(ours, what), right.ends(theirs, what)
+        wires, others = left.of(ours), right.of(theirs)
+        if wires is not None and others is not None:
+            ends = (
+                ("inputs", wires.inputs, others.inputs),
+                ("outputs", wires.outputs, others.outputs),
+            )
+            for what, a, b in ends:
                 if left.resolved(ours, a) != right.resolved(theirs, b):
                     yield Rewired(pair, what, _said(a), _said(b))
         one, other = left.calls(ours), right.calls(theirs)
@@ -90,31 +95,36 @@ def _said(sources: Sequence[Source]) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Wires:
+    """The connections of one functional model. calls: of each layer, by its name."""
+
+    inputs: tuple[Source, ...]
+    outputs: tuple[Source, ...]
+    calls: Mapping[str, list[Call]]
+
+
 class _Wiring:
     """One side. partners: number of the pair that each layer is in, by its id."""
 
     def __init__(self, nodes: Sequence[Node], partners: Mapping[int, int]) -> None:
         self._partners = partners
         self._named = {(id(n.parent), n.stored_name): n for n in nodes}
-        self._calls: dict[int, Mapping[str, list[Call]]] = {}
+        self._wires: dict[int, _Wires | None] = {}
         self._passed: dict[tuple[int, Source], Source] = {}
 
-    def wired(self, node: Node | None) -> bool:
-        """Whether it is a model whose config says how its layers are connected."""
-        return node is not None and node.layer.is_model and "output_layers" in node.layer.config
-
-    def ends(self, node: Node, what: str) -> tuple[Source, ...]:
-        """The inputs or outputs of a model."""
-        return tuple(_sources(node.layer.config.get(f"{what.removesuffix('s')}_layers")))
+    def of(self, model: Node | None) -> _Wires | None:
+        """The connections in a model; None where its config says none."""
+        if model is None:
+            return None
+        if id(model) not in self._wires:
+            self._wires[id(model)] = _wires_of(model.layer)
+        return self._wires[id(model)]
 
     def calls(self, node: Node) -> list[Call] | None:
         """The calls of a layer in its model; None where that does not say."""
-        parent = node.parent
-        if parent is None or not self.wired(parent):
-            return None
-        if id(parent) not in self._calls:
-            self._calls[id(parent)] = _calls_of(parent.layer.config)
-        return self._calls[id(parent)].get(node.stored_name)
+        wires = self.of(node.parent)
+        return None if wires is None else wires.calls.get(node.stored_name)
 
     def resolved(self, model: Node | None, sources: Sequence[Source]) -> list[tuple[Any, ...]]:
         """The sources by the pair that each is in."""
@@ -149,6 +159,38 @@ class _Wiring:
             return None
         sources = calls[source.call].sources
         return sources[0] if len(sources) == 1 else None
+
+
+def _wires_of(model: Layer) -> _Wires | None:
+    """Of a functional model. Keras 2 counts the calls of a model inside from 1, after the one that
+    made it, Keras 3 from 0: here the first that is used is 0.
+    """
+    if not model.is_model or "output_layers" not in model.config:
+        return None
+    inputs, outputs = (
+        tuple(_sources(model.config.get(key))) for key in ("input_layers", "output_layers")
+    )
+    calls = _calls_of(model.config)
+    first: dict[str, int] = dict.fromkeys((c.name for c in model.children if c.is_model), -1)
+    for source in (
+        *outputs,
+        *(s for each in calls.values() for call in each for s in call.sources),
+    ):
+        if source.name in first:
+            known = first[source.name]
+            first[source.name] = source.call if known < 0 else min(known, source.call)
+
+    def counted(sources: Sequence[Source]) -> tuple[Source, ...]:
+        return tuple(s._replace(call=s.call - max(first.get(s.name, 0), 0)) for s in sources)
+
+    return _Wires(
+        inputs,
+        counted(outputs),
+        {
+            name: [call._replace(sources=counted(call.sources)) for call in each]
+            for name, each in calls.items()
+        },
+    )
 
 
 def _calls_of(config: Mapping[str, Any]) -> Mapping[str, list[Call]]:

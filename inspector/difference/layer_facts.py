@@ -55,7 +55,7 @@ def layer_facts(paired: Paired, writers: Writers, *, named: bool) -> Iterator[Di
     yield from _lonely(paired.only_b, "added", writers)
     for a, b in paired.pairs:
         if named and a.layer.name != b.layer.name:
-            yield _renamed(a, b, writers)
+            yield from _renamed(a, b, writers)
         ours, theirs = class_of(a, writers), class_of(b, writers)
         if ours != theirs:
             words = f"{called(a)}: class {ours} -> {theirs}"
@@ -90,11 +90,12 @@ def _around(node: Node) -> Iterator[Node]:
         parent = parent.parent
 
 
-def _renamed(a: Node, b: Node, writers: Writers) -> DiffFact:
+def _renamed(a: Node, b: Node, writers: Writers) -> Iterator[DiffFact]:
     ours, theirs = a.layer.name, b.layer.name
-    made_up = a.is_input and all(map(_MADE_UP.fullmatch, (ours, theirs)))
+    if writers is Writers.FLAVORS and a.is_input and all(map(_MADE_UP.fullmatch, (ours, theirs))):
+        return
     is_root = a.parent is None and a.layer.is_model
-    counts = not (is_root or a.implied or (made_up and writers is Writers.FLAVORS))
+    counts = not (is_root or a.implied)
     what = "model.name" if is_root else f"{a.path}.name"
     words = f"{'the model' if is_root else 'layer'} renamed: {ours} -> {theirs}"
-    return DiffFact("layers", what, ours, theirs, words, counts)
+    yield DiffFact("layers", what, ours, theirs, words, counts)

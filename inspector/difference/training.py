@@ -98,9 +98,9 @@ def _facts(ours: dict[str, Any], theirs: dict[str, Any], writers: Writers) -> It
             _names(a) == _names(b) if key in _METRICS else _word(a) == _word(b)
         ):
             continue
-        elif any(True for _ in differences(a, b, writers)):
-            words = f"{key.replace('_', ' ')} {said(a)} -> {said(b)}"
-            yield DiffFact(_PART, key, kept(a), kept(b), words, counts=True)
+        for found in differences(a, b, writers, key):
+            one, other = kept(found.a), kept(found.b)
+            yield DiffFact(_PART, found.key, one, other, clause(found), found.counts)
 
 
 def _optimizers(ours: Compiled, theirs: Compiled, writers: Writers) -> Iterator[DiffFact]:
