@@ -32,7 +32,7 @@ from inspector.auditing.contents import (
     Zipped,
 )
 from inspector.auditing.graphs import Looked, look_at_graph
-from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, sniff
+from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, ends_in_zip, sniff
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
@@ -139,6 +139,10 @@ class _Looking:
             self._note(name, source.size, kind, path, lambda: source)
             if kind is None:
                 self._unmarked(source, name, known, path)
+            if kind not in {"zip", "tflite"} and ends_in_zip(source):
+                # Whoever looks for a zip first finds one, whatever the file begins with.
+                with contextlib.suppress(ArtifactError):
+                    self.zip(source, name, path, 0)
             if not name:
                 self.kind = "keras" if self.kind == "zip" else self.kind or kind or ""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from inspector.storage import ByteSource
+
 HEAD = 512  # bytes that are looked at
+_ZIP_END = (1 << 16) + 22  # bytes of the longest end record of a zip
 
 # Kinds that are programs, by their first bytes -> for people.
 PROGRAMS: Mapping[str, str] = {
@@ -83,3 +86,9 @@ def ending(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2].lower()
     plain = re.sub(r"(?:\.\d+)+$", "", last)
     return plain.rpartition(".")[2] if "." in plain else ""
+
+
+def ends_in_zip(source: ByteSource) -> bool:
+    """Whether a zip's end record is among the last bytes, where readers of zips look for it."""
+    size = min(source.size, _ZIP_END)
+    return b"PK\x05\x06" in bytes(source.view(source.size - size, size))

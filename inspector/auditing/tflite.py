@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from inspector.auditing.contents import Custom
-from inspector.auditing.sniff import HEAD
+from inspector.auditing.sniff import HEAD, ends_in_zip
 from inspector.limits import Limits
 from inspector.storage import ByteSource
 from inspector.wire.tflite_model import read_model
@@ -46,11 +46,5 @@ def look_at_tflite(source: ByteSource, path: str, limits: Limits) -> Beside:
         tuple(Custom(name, count, path) for name, count in counts.items()),
         model.external_groups,
         tuple(metadata),
-        _ends_in_zip(source),
+        ends_in_zip(source),
     )
-
-
-def _ends_in_zip(source: ByteSource) -> bool:
-    """Whether a zip's end record is among the last bytes."""
-    size = min(source.size, (1 << 16) + 22)
-    return b"PK\x05\x06" in bytes(source.view(source.size - size, size))

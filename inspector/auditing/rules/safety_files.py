@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from inspector.auditing.contents import Contents, Item, Pickled
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.sniff import PICKLE_NAMES, PROGRAM_NAMES, PROGRAMS, ending
-from inspector.dangers import is_harmless
+from inspector.dangers import is_harmless, is_variable
 from inspector.limits import GIB
 from inspector.model import Severity
 from inspector.words import count
@@ -226,8 +226,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation=(
             "Unpickling calls what the pickle names. Keras kept weights as pickled NumPy objects in"
             " model.weights.npz, and loads .npy and .npz members so. The opcodes are read as data,"
-            " and nothing is called: a pickle that makes arrays and nothing else is a note, one that"
-            " makes Keras' own variables a warning."
+            " and nothing is called: a pickle that makes arrays and nothing else is a note, and one"
+            " that makes Keras' own variables a warning."
         ),
         example=(
             "model.keras: assets/scaler.pkl is a pickle, and unpickling runs what that names."

@@ -16,6 +16,7 @@ from inspector.dangers import CALLED, LOADERS, Origin, called, keeps_code, origi
 from inspector.keras import tfmot
 from inspector.keras.config import MODEL_CLASSES
 from inspector.keras.layers import known_classes
+from inspector.keras.optimizer_tables import TF_KERAS
 from inspector.model import Flavor, Severity
 
 _KNOWN = (
@@ -25,6 +26,8 @@ _KNOWN = (
     | CALLED
     | LOADERS.keys()
 )
+# tf_keras registers its own optimizers as if somebody had made them.
+_OPTIMIZERS = frozenset(f"Custom>{name}" for name in TF_KERAS)
 _OLDER = "; safe_mode has no effect on HDF5 files in older Keras"
 _VOCABULARY = re.compile(r"(?:Lookup|Vectorization|Tokenizer)$")
 _VOCABULARY_KEYS = ("vocabulary", "idf_weights", "merges")
@@ -165,8 +168,9 @@ def _origin(node: Node) -> Origin:
 
 def _is_custom(node: Node) -> bool:
     """Whether an object that names no module is of none of Keras' classes."""
-    if ">" in (node.registered or node.name):
-        return True
+    said = node.registered or node.name
+    if ">" in said:
+        return said not in _OPTIMIZERS
     return node.in_list and node.name not in _KNOWN
 
 
