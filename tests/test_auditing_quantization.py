@@ -132,6 +132,14 @@ def test_scales_fit_the_side_that_they_are_for(tmp_path):
     assert run(dense(tmp_path), "quant-mismatch") == []
 
 
+def test_zero_points_are_as_many_as_scales(tmp_path):
+    path = dense(tmp_path, zero=[0, 0, 0])
+    assert run(path, "quant-mismatch") == [
+        ("y/kernel has another number of zero points than 4 scales", "error")
+    ]
+    assert run(dense(tmp_path, zero=[0, 0, 0, 0]), "quant-mismatch") == []
+
+
 # --- how the range is used --------------------------------------------------------------------
 
 

@@ -92,7 +92,7 @@ def _milder(role: Role) -> Severity | None:
 def _range(measured: Measurement) -> str:
     if measured.minimum is None:
         return "no other number"
-    return f"the others from {measured.minimum} to {measured.maximum}"
+    return f"the others from {measured.minimum:g} to {measured.maximum:g}"
 
 
 def _denormal(context: Context) -> Iterator[Found]:
@@ -120,7 +120,7 @@ def _constant(context: Context) -> Iterator[Found]:
         # All zeros are a matter of sparsity, and NaN of a rule of its own.
         if measured.distinct == 1 and not measured.nan and measured.minimum:
             yield Found(
-                f"all {tensor.elements:,} values of {look.name} are {measured.minimum}",
+                f"all {tensor.elements:,} values of {look.name} are {measured.minimum:g}",
                 tensor=tensor.name,
                 layer=tensor.layer,
                 severity=Severity.INFO if look.verdict.trainable is False else None,
@@ -184,7 +184,7 @@ def _exploding(context: Context) -> Iterator[Found]:
         if math.isfinite(largest) and largest > bound:
             yield Found(
                 f"the largest magnitude of {look.name} is {largest:.6g}",
-                evidence=f"values from {measured.minimum} to {measured.maximum}; the policy allows"
+                evidence=f"values from {measured.minimum:g} to {measured.maximum:g}; the policy allows"
                 f" {bound:g}",
                 tensor=tensor.name,
                 layer=tensor.layer,
@@ -196,7 +196,7 @@ def _negative_variance(context: Context) -> Iterator[Found]:
         least = look.measured.minimum
         if (look.tensor.variable or "").endswith("variance") and least is not None and least < 0:
             yield Found(
-                f"the least variance of {look.name} is {least}",
+                f"the least variance of {look.name} is {least:g}",
                 evidence=f"{count(look.tensor.elements, 'value')}; the square root of less than 0"
                 " is NaN",
                 tensor=look.tensor.name,
@@ -302,7 +302,7 @@ RULES: tuple[AuditRule, ...] = (
         " sets them apart. Kernels and embeddings of at least 8 values are looked at; a bias of"
         " zeros or a gamma of ones is how layers begin. Of a layer that is not trained it is"
         " information: a fixed filter may be constant.",
-        example="A kernel of 4 x 3 ones: all 12 values of dense/kernel are 1.0.",
+        example="A kernel of 4 x 3 ones: all 12 values of dense/kernel are 1.",
         fix="Use a random initializer for kernels, and check that the weights were loaded.",
         needs=Needs.VALUES,
         check=_constant,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from inspector.auditing.looks import KERNELS, Look, agree, looks, named
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.rules import quantization_floats
 from inspector.model import Quantized, Role, Severity, Tensor
 from inspector.words import count, percent, some
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _WEIGHTS = frozenset({Role.WEIGHT})
 _PARAMS = frozenset({Role.QUANT_PARAM})
@@ -72,13 +74,15 @@ def _bad_scales(tensor: Tensor, quantized: Quantized) -> Iterator[tuple[str, int
         ("denormal", (scales > 0) & (scales < _LEAST), Severity.WARNING),
     ):
         if bad.any():
-            yield what, int(np.count_nonzero(bad)), severity
+            yield what, int(bad.sum()), severity
 
 
 def _scales(
     tensor: Tensor, quantized: Quantized
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """All scales of a constant; of what is computed the least of them alone, which is one."""
+    import numpy as np
+
     if tensor.real is not None and tensor.shape is not None:
         scale, _ = tensor.real.steps(tuple(slice(0, side) for side in tensor.shape))
         return np.asarray(scale, "f8")
@@ -130,18 +134,29 @@ def _bounds(dtype: str) -> tuple[int, int]:
 def _mismatch(context: Context) -> Iterator[Found]:
     for tensor in _quantized(context):
         quantized, shape = tensor.quantized, tensor.shape
-        if quantized is None or quantized.axis is None or shape is None or quantized.count < 2:
+        if quantized is None or shape is None or not quantized.count:
             continue
-        axis = quantized.axis
-        side = shape[axis] if 0 <= axis < len(shape) else None
-        if side != quantized.count:
-            has = "which it has not" if side is None else f"which has {side:,}"
+        wrong = _not_fitting(tensor, quantized, shape)
+        if wrong is not None:
             yield Found(
-                f"{named(tensor)} has {quantized.count:,} scales on side {axis}, {has}",
+                f"{named(tensor)} has {wrong}",
                 evidence=f"shape {list(shape)}",
                 tensor=tensor.name,
                 layer=tensor.layer,
             )
+
+
+def _not_fitting(tensor: Tensor, quantized: Quantized, shape: tuple[int, ...]) -> str | None:
+    """What does not fit of a tensor's scales and zero points; None where all does."""
+    if quantized.axis is not None:
+        scales, axis = count(quantized.count, "scale"), quantized.axis
+        if not 0 <= axis < len(shape):
+            return f"{scales} on side {axis}, which it has not"
+        if shape[axis] != quantized.count:
+            return f"{scales} on side {axis}, which has {shape[axis]:,}"
+    if tensor.payload is not None and tensor.real is None:
+        return f"another number of zero points than {count(quantized.count, 'scale')}"
+    return None
 
 
 def _kernels(context: Context) -> Iterator[Look]:
