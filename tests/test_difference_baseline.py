@@ -10,12 +10,20 @@ import h5py
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import inspector
 from inspector import api
 from inspector.classify import classify
 from inspector.difference.baseline import read_saved
-from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UsageError
+from inspector.errors import (
+    ArtifactError,
+    Corrupt,
+    InspectorError,
+    LimitExceeded,
+    UsageError,
+)
 from inspector.limits import DEFAULT
 from inspector.model import Role, Store
 from inspector.pairing import Side, pair
@@ -156,7 +164,7 @@ def test_a_report_with_digests_says_the_same_as_its_own_artifact(name, tmp_path)
         found = api.diff(*pair_of, measure=False).diff
         assert found.same
         assert {one.status for one in found.pairs} <= {"unchanged"}
-        assert not any(fact.counts or fact.part in ("config", "layers") for fact in found.facts)
+        assert not any(fact.counts for fact in found.facts)
 
 
 def test_a_digest_tells_that_one_value_changed(tmp_path):
@@ -311,9 +319,51 @@ def test_a_report_of_what_no_artifact_can_be_is_an_error_with_a_name(change, tmp
         read_saved(target)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+def places_in(node, way=()):
+    """The way to every value of a JSON document."""
+    yield way
+    inside = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in inside if isinstance(node, dict | list) else ():
+        yield from places_in(value, (*way, key))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.data(), name=st.sampled_from(["pruned.h5", "lite_int8.tflite", "lite_sparse.tflite"])
+)
+def test_whatever_stands_in_a_report_is_read_or_an_error_with_a_name(data, name, tmp_path_factory):
+    report = msgspec.to_builtins(inspector.show(path(name), measure=False, configs=True))
+    *way, last = data.draw(st.sampled_from([way for way in places_in(report) if way]))
+    node = report
+    for key in way:
+        node = node[key]
+    node[last] = data.draw(JSON)
+    target = tmp_path_factory.mktemp("fuzz") / "base.json"
+    target.write_text(json.dumps(report), encoding="utf-8")
+    try:
+        read_saved(str(target))
+    except InspectorError:
+        pass
+
+
 def test_json_nested_without_end_is_an_error_with_a_name(tmp_path):
     target = tmp_path / "deep.json"
     head = '{"schema_version": "1.0", "later": '
     target.write_text(head + "[" * 1_000_000, encoding="utf-8")
     with pytest.raises(Corrupt):
         read_saved(str(target))
+
+
+def test_wrappers_taken_off_since_are_told_and_no_config_for_it(tmp_path):
+    target = report_of(tmp_path, inspector.show(path("pruned.h5"), digest=True))
+    facts = api.diff(target, path("stripped.h5")).diff.facts
+    assert [fact.what for fact in facts if fact.part in ("config", "layers")] == [
+        "wrappers.PruneLowMagnitude"
+    ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from inspector import report as r
 from inspector.errors import Corrupt, LimitExceeded
@@ -47,6 +50,32 @@ _OF_VERSION_3 = "/vars/"
 _OF_OBJECTS = "/.ATTRIBUTES/VARIABLE_VALUE"
 # Labels that only make the sum of the bytes come out.
 _DIFFERENCES = frozenset({"unaccounted", "shared by several"})
+
+
+_T = TypeVar("_T")
+
+
+class _Quantization(msgspec.Struct):
+    """What TensorReport.quantization has of a tensor that is quantized."""
+
+    scheme: str
+    count: int = 0
+    scale: tuple[r.Extreme, r.Extreme] | None = None
+    zero_point: tuple[int, int] | None = None
+    axis: int | None = None
+    block: int | None = None
+    symmetric: bool | None = None
+    parameters: dict[str, str] = {}
+
+
+class _Sparsity(msgspec.Struct):
+    """What TensorReport.sparsity has."""
+
+    format: str
+    stored: int
+    dense: int
+    saved_bytes: int
+    block: tuple[int, ...] | None = None
 
 
 def rebuilt(saved: r.ArtifactReport, path: str, limits: Limits) -> Artifact:
@@ -145,47 +174,46 @@ def _tensor(one: r.TensorReport, in_graph: bool, path: str) -> Tensor:
         trainable=one.trainable,
         made=one.evidence if made else None,
         stored=0 if made else None,
-        quantized=_quantized(one.quantization),
-        sparse=_sparse(one.sparsity),
+        quantized=_quantized(one.quantization, path),
+        sparse=_sparse(one.sparsity, path),
     )
 
 
-def _quantized(found: Mapping[str, Any] | None) -> Quantized | None:
+def _quantized(found: Mapping[str, Any] | None, path: str) -> Quantized | None:
     """None also where only training will quantize: then there is no scheme yet."""
-    scheme = (found or {}).get("scheme")
-    if found is None or not isinstance(scheme, str):
+    if found is None or found.get("scheme") is None:
         return None
+    one = _typed(found, _Quantization, path)
+    scale = None if one.scale is None else (_number(one.scale[0]), _number(one.scale[1]))
     return Quantized(
-        scheme=scheme,
-        count=found.get("count") or 0,
-        scale=_ends(found.get("scale")),
-        zero_point=_ends(found.get("zero_point")),
-        axis=found.get("axis"),
-        block=found.get("block"),
-        symmetric=found.get("symmetric"),
-        tensors=found.get("parameters") or {},
+        scheme=one.scheme,
+        count=one.count,
+        scale=scale,
+        zero_point=one.zero_point,
+        axis=one.axis,
+        block=one.block,
+        symmetric=one.symmetric,
+        tensors=one.parameters,
     )
 
 
-def _ends(pair: Any) -> tuple[Any, Any] | None:
-    """The least and the most; JSON spells what is not finite as text."""
-    if not isinstance(pair, list) or len(pair) != 2:
-        return None
-    least, most = (float(end) if isinstance(end, str) else end for end in pair)
-    return least, most
-
-
-def _sparse(found: Mapping[str, Any] | None) -> Sparse | None:
+def _sparse(found: Mapping[str, Any] | None, path: str) -> Sparse | None:
     if found is None:
         return None
-    block = found.get("block")
-    return Sparse(
-        format=str(found.get("format")),
-        stored=found.get("stored") or 0,
-        dense=found.get("dense") or 0,
-        saved=found.get("saved_bytes") or 0,
-        block=tuple(block) if isinstance(block, list) else None,
-    )
+    one = _typed(found, _Sparsity, path)
+    return Sparse(one.format, one.stored, one.dense, one.saved_bytes, one.block)
+
+
+def _typed(found: Mapping[str, Any], kind: type[_T], path: str) -> _T:
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise Corrupt(f"a saved report that was changed: {error}", path) from None
+
+
+def _number(end: r.Extreme) -> float:
+    """A number that JSON may have had to spell as text."""
+    return math.nan if end is None else float(end)
 
 
 def _store(saved: r.ArtifactReport) -> Store:
