@@ -184,8 +184,8 @@ def _exploding(context: Context) -> Iterator[Found]:
         if math.isfinite(largest) and largest > bound:
             yield Found(
                 f"the largest magnitude of {look.name} is {largest:.6g}",
-                evidence=f"values from {measured.minimum:g} to {measured.maximum:g}; the policy allows"
-                f" {bound:g}",
+                evidence=f"values from {measured.minimum:g} to {measured.maximum:g}; the policy"
+                f" allows {bound:g}",
                 tensor=tensor.name,
                 layer=tensor.layer,
             )
