@@ -110,6 +110,22 @@ def test_a_checkpoint_s_digest_is_of_all_its_files():
     )
 
 
+def test_a_file_or_a_link_that_is_put_in_a_folder_changes_its_digest(tmp_path):
+    folder = shutil.copytree(samples.path("k3_dir"), tmp_path / "model")
+    seen = []
+    for change in (
+        lambda: None,
+        lambda: os.symlink("/x", folder / "link"),
+        (folder / "a.py").touch,
+    ):
+        change()
+        with api.open(folder) as opened:
+            files = [one.path for one in opened.artifact.files]
+        seen.append(artifact_digest(str(folder), files))
+        assert artifact_digest(str(folder)) == seen[-1]
+    assert len(set(seen)) == 3
+
+
 def test_what_is_not_there_has_no_digest(tmp_path):
     assert artifact_digest(str(tmp_path / "nix")) is None
 

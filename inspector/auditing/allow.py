@@ -11,11 +11,13 @@ from dataclasses import replace
 from inspector.auditing.policy import Allowed
 from inspector.auditing.rule import Context, matches
 from inspector.auditing.run import Audited
+from inspector.digests import file_digest
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
 from inspector.report import Suppressed
-from inspector.storage import LocalFile
+
+_SHA256 = "sha256:"
 
 
 def allow(audited: Audited, context: Context, today: dt.date) -> Audited:
@@ -67,35 +69,21 @@ def artifact_digest(
     files: the paths of all its files; None where it could not be read: then all that lies there.
     Of one file it is that of its bytes, as sha256sum prints it. Of several it is the SHA-256 of a
     line for each, in the order of their names: the name in the artifact's folder, a NUL, the file's
-    own SHA-256 in hex.
+    own SHA-256 in hex. A link in the folder has a line too, with what it leads to after the NUL.
     """
     try:
-        paths = _lying_at(path, limits) if files is None else files
-        digests = {one: file_digest(one, limits) for one in paths}
+        folder = list_folder(path, limits) if os.path.isdir(path) else None
+        if files is None:
+            files = [path] if folder is None else [folder.full(name) for name in folder.sizes]
+        digests = {one: file_digest(one) for one in files}
     except ArtifactError:
         return None
-    if len(digests) == 1:
-        return f"sha256:{next(iter(digests.values()))}"
-    folder = path if os.path.isdir(path) else os.path.dirname(path) or os.curdir
-    lines = sorted(
-        f"{os.path.relpath(one, folder).replace(os.sep, '/')}\0{digest}\n"
-        for one, digest in digests.items()
-    )
-    whole = "".join(lines).encode("utf-8", "surrogateescape")
-    return f"sha256:{hashlib.sha256(whole).hexdigest()}"
-
-
-def _lying_at(path: str, limits: Limits) -> list[str]:
-    if not os.path.isdir(path):
-        return [path]
-    folder = list_folder(path, limits)
-    return [folder.full(name) for name in folder.sizes]
-
-
-def file_digest(path: str, limits: Limits) -> str:
-    """SHA-256 of a file's bytes, in hex. Raises ArtifactError."""
-    found = hashlib.sha256()
-    with LocalFile(path) as source:
-        for start in range(0, source.size, limits.slice_bytes):
-            found.update(source.view(start, min(limits.slice_bytes, source.size - start)))
-    return found.hexdigest()
+    links = folder.links if folder is not None else {}
+    if len(digests) == 1 and not links:
+        return next(iter(digests.values()))
+    home = path if folder is not None else os.path.dirname(path) or os.curdir
+    of = {os.path.relpath(one, home): digest for one, digest in digests.items()}
+    lines = [f"{name}\0{digest.removeprefix(_SHA256)}\n" for name, digest in of.items()]
+    lines += [f"{name}\0-> {target}\n" for name, target in links.items()]
+    whole = "".join(sorted(lines)).replace(os.sep, "/").encode("utf-8", "surrogateescape")
+    return f"{_SHA256}{hashlib.sha256(whole).hexdigest()}"
