@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from inspector.assemble_digests import row_digest
 from inspector.difference.config_layers import Node, Paired, pair_nodes
 from inspector.difference.config_values import Writers, writers_of
-from inspector.difference.layer_facts import layer_facts, wrapper_facts
+from inspector.difference.layer_facts import layer_facts, wrapper_facts, wrapping
 from inspector.difference.nouns import Subject
 from inspector.keras.tfmot import CLASSES
 from inspector.model import Layer
@@ -57,9 +58,12 @@ def _configs(a: Subject, b: Subject, paired: Paired, writers: Writers) -> Iterat
             yield DiffFact("config", "config", None, None, words, counts=False)
         return
     for one, other in paired.pairs:
+        # The digest is of the wrapper's config too.
+        if wrapping(one) != wrapping(other) or one.class_name != other.class_name:
+            continue
         a_path, b_path = ((n.wrappers or (n.layer,))[0].path for n in (one, other))
         digests = ours.get(a_path), theirs.get(b_path)
-        if None in digests or digests[0] == digests[1] or one.class_name != other.class_name:
+        if None in digests or digests[0] == digests[1]:
             continue
         words = f"{one.path}: its config differs (the saved report has only its digest)"
         if writers is not Writers.SAME:
@@ -68,17 +72,12 @@ def _configs(a: Subject, b: Subject, paired: Paired, writers: Writers) -> Iterat
 
 
 def _digests(subject: Subject) -> Mapping[str, str]:
-    """Digests by the layer's path; an open artifact's are made where its report has none."""
-    from inspector.assemble_digests import row_digest
-
+    """Digests by the row's name; an open artifact's are made where its report has none."""
     rows = subject.report.layers
     found = {row.name: row.config_digest for row in rows if isinstance(row.config_digest, str)}
     if found or subject.saved or subject.artifact.model is None:
         return found
-    wanted = {row.name for row in rows}
-    made = {
-        one.path: row_digest(one, wanted)
-        for one in subject.artifact.model.walk()
-        if one.path in wanted
-    }
-    return {path: text for path, text in made.items() if text is not None}
+    names = {row.name for row in rows}
+    layers = (layer for layer in subject.artifact.model.walk() if layer.path in names)
+    made = {layer.path: row_digest(layer, names) for layer in layers}
+    return {path: digest for path, digest in made.items() if digest is not None}

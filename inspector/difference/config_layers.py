@@ -91,9 +91,13 @@ def own_config(layer: Layer, *, keep_shape: bool = False) -> dict[str, Any]:
     return dict(found)
 
 
-def nodes_of(artifact: Artifact) -> tuple[Node, ...]:
-    """The layers of the model, or those told from names where there is no config; depth first."""
-    roots = _roots(artifact)
+def nodes_of(artifact: Artifact, *, reread: bool = True) -> tuple[Node, ...]:
+    """The layers of the model, or those told from names where there is no config; depth first.
+
+    reread: those of a SavedModel are told by the config of the model, if there is one, rather than
+    by its objects.
+    """
+    roots = _roots(artifact, reread=reread)
     # Objects are in the file themselves, whatever a config says.
     walker = _Walker(Names(artifact), artifact.store is Store.OBJECTS and artifact.model in roots)
     for place, root in enumerate(roots):
@@ -101,11 +105,11 @@ def nodes_of(artifact: Artifact) -> tuple[Node, ...]:
     return tuple(walker.found)
 
 
-def _roots(artifact: Artifact) -> Sequence[Layer]:
+def _roots(artifact: Artifact, *, reread: bool) -> Sequence[Layer]:
     model = artifact.model
     if model is None:
         return artifact.guessed
-    if artifact.store is Store.OBJECTS and isinstance(model.config.get("layers"), list):
+    if reread and artifact.store is Store.OBJECTS and isinstance(model.config.get("layers"), list):
         # Objects are what has variables or functions: the model's own config has every layer.
         try:
             node = {"class_name": model.class_name, "config": model.config}

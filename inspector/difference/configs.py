@@ -39,9 +39,9 @@ def config_facts(a: Subject, b: Subject, layers: Mapping[str, str]) -> tuple[Dif
     layers: paths of A -> paths of B, without wrappers, of layers that pairing found under another
     name. `what` of a setting is the layer's path, "." and its key: "dense.activation".
     """
-    if a.saved or b.saved:
+    if any(one.saved and not one.report.configs for one in (a, b)):
         return config_digests.facts(a, b, layers)
-    ours, theirs = nodes_of(a.artifact), nodes_of(b.artifact)
+    ours, theirs = _nodes(a, b)
     told = [any(node.layer.config for node in nodes) for nodes in (ours, theirs)]
     if told[0] != told[1]:
         return (_untold("A" if told[1] else "B"),)
@@ -49,6 +49,17 @@ def config_facts(a: Subject, b: Subject, layers: Mapping[str, str]) -> tuple[Dif
         return ()  # names of two formats' own making
     paired = pair_nodes(ours, theirs, layers)
     return tuple(_facts(paired, ours, theirs, writers_of(a, b), named=told[0]))
+
+
+def _nodes(a: Subject, b: Subject) -> tuple[Sequence[Node], Sequence[Node]]:
+    """The layers of both. A saved report has those that the artifact was shown with: of a
+    SavedModel its objects, and none for an input.
+    """
+    reread = not (a.saved or b.saved)
+    ours, theirs = (nodes_of(one.artifact, reread=reread) for one in (a, b))
+    if reread or a.artifact.store is b.artifact.store:
+        return ours, theirs
+    return [one for one in ours if not one.is_input], [one for one in theirs if not one.is_input]
 
 
 def _untold(side: str) -> DiffFact:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import UNSET
+
 from inspector.difference.config_values import (
     Writers,
     clause,
@@ -34,7 +36,7 @@ def training_facts(a: Subject, b: Subject) -> tuple[DiffFact, ...]:
     """The optimizer, each of its settings, the loss and the metrics that are not the same.
 
     `what` is "compiled", "optimizer", "optimizer.learning_rate", "loss", "metrics" ... What a
-    format does not tell is no difference; a saved report tells nothing of it.
+    format does not tell is no difference; nor is what a saved report was not asked for.
     """
     ours, theirs = a.artifact.training, b.artifact.training
     if ours is None and theirs is None:
@@ -51,20 +53,19 @@ def training_facts(a: Subject, b: Subject) -> tuple[DiffFact, ...]:
 
 
 def _one_compiled(a: Subject, b: Subject) -> tuple[DiffFact, ...]:
-    side, other = ("A", b) if a.artifact.training is not None else ("B", a)
-    training = (a if side == "A" else b).artifact.training or {}
-    optimizer = optimizer_of(training)
-    how = f" with {optimizer[0]}" if optimizer else ""
-    if other.saved:
-        words = f"{side} is compiled{how}; a saved report does not tell how its model was"
-    elif not _tells(other):
+    in_a = a.artifact.training is not None
+    side, lacks = ("A", "B") if in_a else ("B", "A")
+    one, other = (a, b) if in_a else (b, a)
+    optimizer = optimizer_of(one.artifact.training)
+    how = f"{side} is compiled{f' with {optimizer[0]}' if optimizer else ''}"
+    if other.saved and other.report.training is UNSET:
+        words = f"{how}; a saved report does not tell how its model was"
+        ours, theirs = (True, None) if in_a else (None, True)
+        return (DiffFact(_PART, "compiled", ours, theirs, words, counts=False),)
+    if not _tells(other):
         return ()
-    else:
-        words = f"{side} is compiled{how}, {'B' if side == 'A' else 'A'} is not"
-    compiled = (True, False) if side == "A" else (False, True)
-    if other.saved:
-        compiled = tuple(one or None for one in compiled)  # type: ignore[assignment]
-    return (DiffFact(_PART, "compiled", *compiled, words, counts=not other.saved),)
+    words = f"{how}, {lacks} is not"
+    return (DiffFact(_PART, "compiled", in_a, not in_a, words, counts=True),)
 
 
 def _tells(subject: Subject) -> bool:
