@@ -1,4 +1,5 @@
 import os
+import re
 import tomllib
 
 import pytest
@@ -357,6 +358,43 @@ z = +inf # [no]
         ("o", 1, "s", 0): (13, 5),
         ("o", 1, "s", 0, "z"): (14, 1),
     }
+
+
+WHOLE = """select = ["all"]
+fail-on = "error"
+severity = { number = "info" }
+[budgets]
+nbytes = 5
+[sparsity.layers]
+"dense*" = 0.5
+[[overrides]]
+paths = ["a"]
+runtime.keras = "3.1"
+[[allow]]
+digest = "sha256:%s"
+reason = "x"
+until = 2026-12-31
+""" % ("0" * 64)
+ODD = ["[", "]", "{", "}", "=", '"', ".", "#", "\n", "1", "x", " = 1", "[[", "2026-01-01T00:00:00Z"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(WHOLE)), st.integers(0, 12), st.sampled_from([*ODD, "nan", "[]", "{}"]))
+def test_a_broken_policy_is_bad_usage_and_nothing_worse(tmp_path_factory, at, gone, put):
+    text = WHOLE[:at] + put + WHOLE[at + gone :]
+    path = write(tmp_path_factory.mktemp("policy"), text)
+    said = f"{path}:1:1: fine"
+    try:
+        assert isinstance(read_policy(path, CODES).policy, Policy)
+    except UsageError as caught:
+        said = str(caught)
+    assert re.match(re.escape(path) + r":\d+:\d+: .", said)
+
+
+@pytest.mark.parametrize("until", ["2026-01-01T00:00:00", "07:00:00", "2026", "'soon'", "false"])
+def test_a_last_day_is_a_day(tmp_path, until):
+    text = f"[[allow]]\ndigest = 'sha256:{'0' * 64}'\nreason = 'x'\nuntil = {until}"
+    assert error(tmp_path, text).startswith("4:1: allow[0].until must be a date")
 
 
 def test_codes_of_the_real_rules_may_be_named(tmp_path):

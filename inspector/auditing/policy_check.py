@@ -139,8 +139,12 @@ def _worded(error: str, value: Any, path: Path) -> str:
         near = _near(value, known)
         hint = f"; {near} is meant?" if near else ""
         return f"{name} must be one of {', '.join(known)}, not {value!r}{hint}"
+    if "date" in error and isinstance(value, str):
+        return f"{name} must be a date like 2026-12-31, not {value!r}"
     wanted = re.match(r"Expected `(\w+)", error)
-    said = _WORDS.get(wanted[1], wanted[1]) if wanted else error
+    if wanted is None:
+        return f"{name}: {error}"
+    said = _WORDS.get(wanted[1], wanted[1])
     return f"{name} must be {said}, not {_what(value)}"
 
 
