@@ -48,6 +48,9 @@ _GRAPHS = frozenset({"tflite", "frozen-graph"})
 _CONFIGURED = frozenset({"keras-h5", "keras-zip", "keras-dir", "tflite"})
 _OF_VERSION_3 = "/vars/"
 _OF_OBJECTS = "/.ATTRIBUTES/VARIABLE_VALUE"
+# What Bidirectional calls its two layers, and which they are.
+_BOTH_WAYS = "Bidirectional"
+_DIRECTIONS: Mapping[str, str] = {"forward": "forward_layer", "backward": "backward_layer"}
 # Labels that only make the sum of the bytes come out.
 _DIFFERENCES = frozenset({"unaccounted", "shared by several"})
 
@@ -263,7 +266,6 @@ class _Node:
     path: str
     name: str
     class_name: str = ""
-    attr: str = "layers"
     trainable: bool | None = None
     is_model: bool = False
     wraps: str | None = None
@@ -271,18 +273,26 @@ class _Node:
     config: Mapping[str, Any] = field(default_factory=dict)
     inside: list[_Node] = field(default_factory=list)
 
-    def layer(self) -> Layer:
+    def layer(self, attr: str = "layers") -> Layer:
+        """What it has become. attr: how the layer around it holds it."""
         return Layer(
             path=self.path,
             name=self.name,
             class_name=self.class_name,
-            attr=self.attr,
+            attr=attr,
             config=self.config,
             trainable=self.trainable,
             is_model=self.is_model,
-            children=tuple(node.layer() for node in self.inside),
+            children=tuple(node.layer(self._attr(node)) for node in self.inside),
             macs=self.macs,
         )
+
+    def _attr(self, inside: _Node) -> str:
+        """How it holds a layer inside it, as far as names tell."""
+        if self.is_model:
+            return "layers"
+        direction = inside.name.partition("_")[0]
+        return _DIRECTIONS.get(direction, "layer") if self.class_name == _BOTH_WAYS else "layer"
 
 
 @dataclass(slots=True)
@@ -342,8 +352,6 @@ class _Tree:
             # Of a wrapper in a wrapper: "TimeDistributed(Dense)".
             node.class_name, _, deeper = around.wraps.partition("(")
             node.wraps = deeper[:-1] or None
-        if not around.is_model:
-            node.attr = "layer"
         around.inside.append(node)
         return node
 
