@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import inspector
 from inspector.classify import classify
-from inspector.model import GROUP_OF, Group, Role
+from inspector.model import GROUP_OF, Artifact, Group, Role, Section, Tensor, Verdict
 from inspector.pairing import Side, agreement, pair
 from tests.builders.hdf5 import weights_file
 from tests.builders.samples import NAMES, path
@@ -386,3 +386,26 @@ def test_a_side_may_be_made_of_any_artifact(both):
     empty = Side(dataclasses.replace(found.a.artifact, tensors=()), {})
     nothing = pair(found.a, empty)
     assert (nothing.pairs, len(nothing.only_a)) == ((), 4)
+
+
+def _constants(*names):
+    """A SavedModel's side: strings in functions, of which nothing reads the values."""
+    tensors = tuple(
+        Tensor(name, "string", (2,), 8, section=Section.GRAPH, storage="string_val")
+        for name in names
+    )
+    artifact = Artifact("m", "saved-model", "SavedModel", (), tensors, {})
+    verdict = Verdict(Role.CONSTANT, "made", "name", "made")
+    return Side(artifact, dict.fromkeys(names, verdict))
+
+
+def test_constants_of_functions_are_paired_whatever_number_tensorflow_gave_those():
+    a = _constants("__inference__traced_save_276/Const", "cond_true_9/x", "cond_true_12/x")
+    b = _constants("cond_true_88/x", "cond_true_90/x", "__inference__traced_save_831/Const")
+    found = pair(a, b)
+    assert [(one.a.name, one.b.name) for one in found.pairs] == [
+        ("__inference__traced_save_276/Const", "__inference__traced_save_831/Const"),
+        ("cond_true_9/x", "cond_true_88/x"),
+        ("cond_true_12/x", "cond_true_90/x"),
+    ]
+    assert (found.only_a, found.only_b) == ((), ())

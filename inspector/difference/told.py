@@ -112,10 +112,10 @@ def _name(tensor: r.DiffTensor) -> str:
 
 def labels(pairs: Sequence[r.DiffPair], most: int = 3) -> str:
     """The first names, and how many more there are."""
-    names = list(dict.fromkeys(label(one) for one in pairs))
+    names = [label(one) for one in pairs[: most + 1]]
     if len(names) <= most:
         return listing(names)
-    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return f"{', '.join(names[:most])} and {len(pairs) - most:,} more"
 
 
 def elements(pairs: Iterable[r.DiffPair]) -> int:

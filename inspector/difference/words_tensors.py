@@ -28,7 +28,7 @@ _NAMED = 3  # tensors that a sentence tells of
 _AROUND = {
     Group.PRUNING: ("Pruning overhead was stripped", "Pruning was added"),
     Group.CLUSTERING: ("Clustering overhead was stripped", "Clustering was added"),
-    Group.QUANTIZATION: ("Quantization wrappers were stripped", "Quantization wrappers were added"),
+    Group.QUANTIZATION: ("Quantization state was stripped", "Quantization was added"),
     Group.TRAINING: ("Training state was dropped", "Training state was added"),
 }
 _PARTNERS = 0.5  # share of the layers below which two models are two architectures
@@ -270,7 +270,7 @@ def rest(told: Told) -> Iterable[str]:
         found = [one for one in held if one.counts and set(one.changes) - {"renamed", "trainable"}]
         if found:
             yield (
-                f"{number(len(found))} of {number(len(held))} tensors {words} changed:"
+                f"{number(len(found))} of {count(len(held), 'tensor')} {words} changed:"
                 f" {label(found[0])} ({found[0].words}){_more(len(found) - 1)}."
             )
     roles = of_kind(told.weights, "role")
@@ -288,6 +288,6 @@ def states(told: Told) -> Iterable[str]:
     found = [one for one in held if one.counts and set(one.changes) - {"renamed"}]
     if found:
         yield (
-            f"{number(len(found))} of {number(len(held))} tensors of training state changed: the"
+            f"{number(len(found))} of {count(len(held), 'tensor')} of training state changed: the"
             " two were saved at other moments."
         )

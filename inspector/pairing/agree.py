@@ -150,7 +150,7 @@ def _result(tally: Tally, pair: Pair, after: Tensor, *, part: bool = False) -> A
         largest=tally.largest,
         relative=relative,
         where=None if values else _index(tally.where, after.shape),
-        ulps=tally.ulps if target_dtype(pair) is not None else None,
+        ulps=tally.ulps if "float" in (target_dtype(pair) or "") else None,
         in_scale_units=0.0 if after.real is not None and tally.steps is None else tally.steps,
         clipped=tally.clipped,
         snr_db=10 * math.log10(tally.power_a / tally.noise) if noisy else None,
@@ -180,7 +180,9 @@ def _wrong(tally: Tally, pair: Pair, after: Tensor, relative: float | None) -> s
             return None
         return f"off by up to {tally.steps:.3g} steps of its scale; rounding explains half of one"
     kind = "" if pair.change is None else pair.change.kind
-    if "cast" in kind and tally.ulps <= 1.0 and "folded" not in kind:
+    # Integers are cast without rounding, or are others.
+    rounded = "cast" in kind and "float" in after.dtype
+    if rounded and tally.ulps <= 1.0 and "folded" not in kind:
         return None
     if ("folded" in kind or "scaled" in kind) and relative is not None:
         allowed = _FOLD_RELATIVE + (

@@ -6,11 +6,12 @@ values, and its place at the end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.limits import Limits
-from inspector.model import GROUP_OF, Group, Role, Tensor
+from inspector.model import GROUP_OF, Group, Role, Section, Tensor
 from inspector.pairing.match import Key, grouped, only, retyped
 from inspector.pairing.names import Names, is_weight
 from inspector.pairing.nouns import Pair, Pairing, Side, in_order
@@ -18,6 +19,7 @@ from inspector.pairing.values import digest
 
 # Constants past this are told by their names: to read them all would cost more than it tells.
 _FEW = 1 << 16
+_NUMBER = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,24 @@ def _name_alone(told: _Told, tensor: Tensor) -> Hashable:
     # A slot's name may be a number, which is of another weight where there is one more of them.
     role = told.role(tensor)
     return None if role is Role.OPTIMIZER_SLOT else (role, tensor.name, _rank(tensor))
+
+
+def _unnumbered(told: _Told, tensor: Tensor) -> Hashable:
+    """A constant of a function, whose name TensorFlow ends in a number that no two saves share."""
+    if tensor.section is not Section.GRAPH:
+        return None
+    function, slash, node = tensor.name.partition("/")
+    if not slash:
+        return None
+    return told.role(tensor), _NUMBER.sub("", function), node, tensor.dtype, tensor.shape
+
+
+def _unnumbered_equal(told: _Told, tensor: Tensor) -> Hashable:
+    name = _unnumbered(told, tensor)
+    if name is None or tensor.elements > _FEW:
+        return None
+    found = digest(tensor, told.limits)
+    return None if found is None else (name, found)
 
 
 def _rank(tensor: Tensor) -> int | None:
@@ -113,6 +133,8 @@ class _Way:
 
 _WAYS = (
     _Way("same name", "name", _name),
+    _Way("in such a function, of equal values", "name", _unnumbered_equal, in_order=True),
+    _Way("in such a function", "name", _unnumbered, in_order=True),
     _Way("of the same tensor, in the same place", "structure", _place),
     _Way("of the same tensor, the only one of its kind", "structure", _served),
     _Way("the only ones of equal values", "content", _state),
