@@ -37,7 +37,7 @@ def places(a: Artifact, b: Artifact, limits: Limits = DEFAULT) -> tuple[DiffPlac
     which is one place. Raises ArtifactError where a file cannot be read any more.
     """
     if a.format != b.format:
-        what = f"not compared: bytes of {a.kind} and of {b.kind} do not correspond"
+        what = f"not compared byte by byte: {a.format} and {b.format}"
         return (DiffPlace(a.path, b.path, 0, max(a.nbytes, b.nbytes), what),)
     found: list[DiffPlace] = []
     known = layout.tensors(a), layout.tensors(b)
