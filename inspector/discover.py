@@ -180,9 +180,12 @@ class _Walk:
 
     def _is_inside(self, path: str, base: str) -> bool:
         """Whether it is a file of this tree, or a link to one."""
-        if os.path.islink(path) and not os.path.realpath(path).startswith(base):
-            self.notes.append(f"{path}: a link out of the folder, not followed")
-            return False
+        if os.path.islink(path):
+            outside = not os.path.realpath(path).startswith(base)
+            if outside or not os.path.exists(path):
+                what = "out of the folder, not followed" if outside else "to nothing"
+                self.notes.append(f"{path}: a link {what}")
+                return False
         return os.path.isfile(path)
 
 

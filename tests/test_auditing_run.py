@@ -100,9 +100,8 @@ def test_rules_that_lack_what_they_need_are_not_asked_and_are_named():
     assert audited.asked == {"a-file", "a-artifact"}
     _, summary = conclude([audited], fail_on="error", policies={})
     assert summary.notes == (
-        "1 rule not asked, as they look at values, which were not read (--no-measure): a-values",
-        "1 rule not asked, as they look at what the artifact was made from (--against ORIGINAL):"
-        " a-original",
+        "1 rule not asked, for want of values, which --no-measure leaves unread: a-values",
+        "1 rule not asked, for want of what the artifact was made from (--against): a-original",
     )
 
 

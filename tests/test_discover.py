@@ -161,6 +161,13 @@ def test_links_out_of_the_folder_are_not_followed_and_told(folder):
     assert found.notes == ("in/link.h5: a link out of the folder, not followed",)
 
 
+def test_a_link_to_nothing_is_told(folder):
+    put("m.h5")
+    os.symlink("nowhere", "link.h5")
+    found = below()
+    assert (found.paths, found.notes) == (("m.h5",), ("link.h5: a link to nothing",))
+
+
 def test_links_within_the_folder_count_once(folder):
     put("blobs/abc")
     os.mkdir("snapshots")

@@ -184,18 +184,18 @@ def _policy_words(policies: Mapping[str, int]) -> Iterator[str]:
         yield f"{path or 'the default one'} ({count(artifacts, 'artifact')})"
 
 
-_WHY = {
-    Needs.VALUES: "they look at values, which were not read (--no-measure)",
-    Needs.ORIGINAL: "they look at what the artifact was made from (--against ORIGINAL)",
+_WANT = {
+    Needs.VALUES: "values, which --no-measure leaves unread",
+    Needs.ORIGINAL: "what the artifact was made from (--against)",
 }
 
 
 def _unasked(audited: Sequence[Audited]) -> Iterator[str]:
     """A note for each reason why rules were not asked."""
-    for needs, why in _WHY.items():
+    for needs, want in _WANT.items():
         codes = dict.fromkeys(code for each in audited for code in each.unasked.get(needs, ()))
         if codes:
-            yield f"{count(len(codes), 'rule')} not asked, as {why}: {', '.join(codes)}"
+            yield f"{count(len(codes), 'rule')} not asked, for want of {want}: {', '.join(codes)}"
 
 
 def strictest(levels: Iterable[FailOn]) -> FailOn:
