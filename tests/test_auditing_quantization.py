@@ -347,6 +347,7 @@ def test_dynamic_range_is_hybrid_by_design(tmp_path):
 @pytest.mark.parametrize(
     ("low", "high", "wanted"),
     [
+        (0, 0, []),  # a kernel of zeros
         (-6, 6, [("the range of quant_dense/kernel is as made: -6 to 6", "warning")]),
         (-5.98, 5.99, [("the range of quant_dense/kernel is nearly as made: -6 to 6", "info")]),
         (-5.5, 6, []),
@@ -371,3 +372,14 @@ def test_a_range_that_training_never_moved_is_found(tmp_path, low, high, wanted)
     }
     path = cases.legacy(tmp_path / "m.h5", weights, config)
     assert run(path, "quant-uncalibrated") == wanted
+
+
+@pytest.mark.parametrize(("high", "count"), [(0, 1), (1, 0)])
+def test_a_range_of_inputs_is_made_from_0_to_0(tmp_path, high, count):
+    config = cases.sequential(cases.quantize_layer())
+    values = {"min": cases.scalar(0), "max": cases.scalar(high)}
+    held = {f"quantize_layer/quantize_layer_{end}:0": one for end, one in values.items()}
+    held["quantize_layer/optimizer_step:0"] = cases.scalar(-1, "int32")
+    path = cases.legacy(tmp_path / "m.h5", {"quantize_layer": held}, config)
+    said = "the range of quantize_layer/quantize_layer is as made: 0 to 0"
+    assert run(path, "quant-uncalibrated") == [(said, "warning")][:count]

@@ -23,8 +23,9 @@ _LEAST = 2.0**-126
 _CODES = 64
 # An array of fewer values need not spread over the range.
 _FEWEST = 8
-# What a range is before calibration: tfmot makes its quantizers' variables with these.
-_FIRST = {"min": -6.0, "max": 6.0}
+# Ranges that tfmot's quantizers are made with; the second is the inputs', which only ever grows. A
+# kernel of zeros has it by right.
+_MADE = ((-6.0, 6.0), (0.0, 0.0))
 # Ranges of activations move by a thousandth of the way a step: this far, in some fifty steps.
 _NEAR = 0.3
 
@@ -266,13 +267,14 @@ def _uncalibrated(context: Context) -> Iterator[Found]:
         if end in {"min", "max"}:
             ranges.setdefault((look.tensor.layer, stem), {})[end] = look
     for (layer, stem), ends in ranges.items():
-        away = _away(ends) if len(ends) == 2 else None
+        first = _MADE[1] if _away(ends, _MADE[1]) == 0 and not stem.endswith("kernel") else _MADE[0]
+        away = _away(ends, first)
         if away is None or away > _NEAR:
             continue
         how = "as made" if not away else "nearly as made"
-        low, high = (ends[end] for end in _FIRST)
+        low, high = ends["min"], ends["max"]
         yield Found(
-            f"the range of {layer}/{stem} is {how}: -6 to 6",
+            f"the range of {layer}/{stem} is {how}: {first[0]:g} to {first[1]:g}",
             evidence=f"{low.tensor.variable} {low.measured.minimum:g},"
             f" {high.tensor.variable} {high.measured.maximum:g};"
             f" {count(low.tensor.elements, 'value')} each",
@@ -282,14 +284,14 @@ def _uncalibrated(context: Context) -> Iterator[Found]:
         )
 
 
-def _away(ends: Mapping[str, Look]) -> float | None:
-    """How far any value of a range is from the range that it was made with, at most."""
+def _away(ends: Mapping[str, Look], first: tuple[float, float]) -> float | None:
+    """How far any value of a range is from another range, at most; None without both ends."""
     far = []
-    for end, first in _FIRST.items():
-        low, high = ends[end].measured.minimum, ends[end].measured.maximum
-        if low is None or high is None:
+    for end, value in zip(("min", "max"), first, strict=True):
+        measured = ends[end].measured if end in ends else None
+        if measured is None or measured.minimum is None or measured.maximum is None:
             return None
-        far += [abs(low - first), abs(high - first)]
+        far += [abs(measured.minimum - value), abs(measured.maximum - value)]
     return max(far)
 
 
@@ -382,12 +384,13 @@ RULES: tuple[AuditRule, ...] = (
         code="quant-uncalibrated",
         severity=Severity.WARNING,
         summary="A quantization-aware layer has the range that it was made with.",
-        explanation="tfmot makes the ranges of its quantizers from -6 to 6 and moves them as the"
-        " model is trained. A range that is still exactly so never saw data: converted, the layer"
-        " gets a scale that has nothing to do with its values. Ranges of activations move by a"
-        " thousandth of the way each step; both ends within 0.3 of -6 and 6 are information.",
+        explanation="tfmot makes the ranges of its quantizers from -6 to 6, of the model's inputs"
+        " from 0 to 0, and moves them as the model is trained. A range that is still exactly so"
+        " never saw data: converted, the layer gets a scale that has nothing to do with its values."
+        " Ranges of activations move by a thousandth of the way each step; both ends within 0.3 of"
+        " -6 and 6 are information.",
         example="kernel_min -6 and kernel_max 6 after saving: the range of quant_dense/kernel is as"
-        " made.",
+        " made: -6 to 6.",
         fix="Train the quantization-aware model for some steps before it is saved or converted.",
         needs=Needs.VALUES,
         check=_uncalibrated,
