@@ -48,7 +48,8 @@ def discover(
     A glob is one that the shell left alone, where no file has that name. recursive: look through
     folders that are no model themselves; hidden files and folders are left out, and links that lead
     out of the folder. Raises NotFound for a path that is not there, UsageError for a glob that
-    matches nothing and for a folder that is no model, LimitExceeded (`nodes`, `depth`).
+    matches nothing, for a folder that is no model, and where there is no artifact at all;
+    LimitExceeded (`nodes`, `depth`).
     """
     walk = _Walk(limits)
     named: dict[str, None] = {}
@@ -64,6 +65,8 @@ def discover(
     for path in named:
         if path not in parts:
             once.setdefault(_identity(path), path)
+    if not once:  # what looks at nothing must not pass for having found nothing
+        raise UsageError("; ".join(walk.notes) or "no path is given")
     return Discovered(tuple(once.values()), frozenset(walk.found), tuple(walk.notes))
 
 

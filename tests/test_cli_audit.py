@@ -141,6 +141,10 @@ def test_folders_are_looked_through_and_what_is_no_model_there_is_a_note(folder)
     assert result.code == 1
     assert "1 file no model: data.zip" in report["audit"]["notes"]
     assert call("audit", "data.zip").code == 1
+    os.mkdir("data")
+    shutil.move("data.zip", "data")
+    result = call("audit", "data", "--recursive")
+    assert (result.code, result.err) == (2, "inspect: 1 file no model: data/data.zip\n")
 
 
 def test_a_baseline_leaves_what_is_new(folder):

@@ -192,8 +192,17 @@ def test_pipes_are_left_out(folder):
 
 def test_a_folder_without_a_model_is_a_note(folder):
     os.mkdir("empty")
-    found = below("empty")
-    assert (found.paths, found.notes) == ((), ("empty: no model is in this folder",))
+    put("m.h5")
+    found = below("empty", "m.h5")
+    assert (found.paths, found.notes) == (("m.h5",), ("empty: no model is in this folder",))
+
+
+def test_to_look_at_nothing_is_bad_usage(folder):
+    os.mkdir("empty")
+    with pytest.raises(UsageError, match="empty: no model is in this folder"):
+        below("empty")
+    with pytest.raises(UsageError, match="no path"):
+        discover([])
 
 
 @pytest.mark.parametrize(

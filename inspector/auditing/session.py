@@ -136,13 +136,18 @@ class Session:
         return context.seen.report
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
-        """The report of all of them. artifacts: what `show` says of each."""
+        """The report of all of them. artifacts: what `show` says of each. Raises UsageError where
+        none of the files found was a model.
+        """
         so_far = self._so_far
         audited, notes = so_far.audited, [*so_far.notes]
         if so_far.no_models:
             named = ", ".join(so_far.no_models[:_NAMED])
             more = ", ..." if len(so_far.no_models) > _NAMED else ""
-            notes.append(f"{count(len(so_far.no_models), 'file')} no model: {named}{more}")
+            said = f"{count(len(so_far.no_models), 'file')} no model: {named}{more}"
+            if not audited:
+                raise UsageError(said)
+            notes.append(said)
         if self._baseline is not None:
             audited, gone = only_new(audited, self._baseline)
             notes += gone
