@@ -60,52 +60,55 @@ def _says(prefix: str) -> int:
     return 0 if prefix == "all" else len(prefix)
 
 
-def audit(context: Context, rules: Sequence[AuditRule], fail_on: FailOn | None = None) -> Audited:
-    """What the rules find in one artifact, in their order.
+def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
+    """What the rules that the context's policy selects find in one artifact, in their order.
 
-    fail_on: in place of the policy's. A rule that cannot read what it looks at is itself a finding:
-    a file made to break a rule must not pass by that.
+    A rule that cannot read what it looks at is itself a finding: a file made to break a rule must
+    not pass by that.
     """
+    chosen = selected(rules, context.policy)
     ranks = {rule.code: rank for rank, rule in enumerate(rules)}
-    by_code = {rule.code: rule for rule in rules}
+    broken = next((rule for rule in chosen if rule.code == UNREADABLE), None)
     judged: list[Judged] = []
-    unasked: dict[Needs, list[str]] = {}
     notes: list[str] = []
     asked: set[str] = set()
-
-    def judge(rule: AuditRule, found: Found) -> None:
-        finding = _finding(rule, found, context)
-        fails = is_failing(finding.severity, fail_on or context.policy.fail_on)
-        judged.append(Judged(finding, ranks[rule.code], fails))
-
-    for rule in selected(rules, context.policy):
+    unasked: dict[Needs, tuple[str, ...]] = {}
+    for rule in chosen:
         lacking = _lacking(rule, context)
         if lacking is not None:
-            unasked.setdefault(lacking, []).append(rule.code)
+            unasked[lacking] = (*unasked.get(lacking, ()), rule.code)
             continue
         asked.add(rule.code)
+        found, error = _ask(rule, context)
         most = context.limits.findings
-        try:
-            for number, found in enumerate(islice(rule.check(context), most + 1)):
-                if number == most:
-                    notes.append(f"{context.path}: {rule.code} finds more than {most:,} things")
-                else:
-                    judge(rule, found)
-        except ArtifactError as error:
-            broken = Found(
-                f"{rule.code} could not look: {error.message}", path=error.path, offset=error.offset
-            )
-            judge(by_code.get(UNREADABLE, rule), broken)
-    unread = unasked.pop(Needs.ARTIFACT, [])
+        if len(found) > most:
+            notes.append(f"{context.path}: {rule.code} finds more than {most:,} things")
+        judged += [_judged(rule, one, context, ranks[rule.code]) for one in found[:most]]
+        if error is not None and broken is not None:
+            judged.append(_judged(broken, error, context, ranks[broken.code]))
+        elif error is not None:
+            notes.append(f"{context.path}: {error.message}")
+    unread = unasked.pop(Needs.ARTIFACT, ())
     if unread:
         rest = f"{count(len(unread), 'rule')} could not be asked of it"
         notes.append(f"{context.path}: it could not be read, so {rest}")
-    return Audited(
-        tuple(judged),
-        frozenset(asked),
-        {needs: tuple(codes) for needs, codes in unasked.items()},
-        tuple(notes),
-    )
+    return Audited(tuple(judged), frozenset(asked), unasked, tuple(notes))
+
+
+def _ask(rule: AuditRule, context: Context) -> tuple[list[Found], Found | None]:
+    """What a rule finds, one more than the limit at most, and where it could not look on."""
+    found: list[Found] = []
+    try:
+        found.extend(islice(rule.check(context), context.limits.findings + 1))
+    except ArtifactError as error:
+        message = f"{rule.code} could not look: {error.message}"
+        return found, Found(message, path=error.path, offset=error.offset)
+    return found, None
+
+
+def _judged(rule: AuditRule, found: Found, context: Context, rank: int) -> Judged:
+    finding = _finding(rule, found, context)
+    return Judged(finding, rank, is_failing(finding.severity, context.policy.fail_on))
 
 
 def _lacking(rule: AuditRule, context: Context) -> Needs | None:

@@ -132,14 +132,21 @@ def _sparsity(report: ArtifactReport, name: str) -> Iterator[str]:
     overall = report.weights.sparsity if report.weights else None
     layers = {layer.name: _zeros(layer, report) for layer in report.layers}
     sparse = {layer: share for layer, share in layers.items() if share >= _SPARSE}
+    globs = {layer: _glob(_path(layer, layers)) for layer in sparse}
     if sparse and overall:
         line = f"overall = {_share(overall)}  # {overall * 100:.1f} % of all weights today"
         yield _table(name, [line])
-        lines = (f"{_glob(layer)} = {_share(share)}" for layer, share in sparse.items())
+        lines = (f"{globs[layer]} = {_share(share)}" for layer, share in sparse.items())
         yield _table(f"{name}.layers", lines)
     patterns = {layer: _pattern(layer, report) for layer in sparse}
-    lines = (f"{_glob(layer)} = {_string(one)}" for layer, one in patterns.items() if one)
+    lines = (f"{globs[layer]} = {_string(one)}" for layer, one in patterns.items() if one)
     yield _table(f"{name}.patterns", lines)
+
+
+def _path(layer: str, layers: Iterable[str]) -> str:
+    """The layer's path so that, as a glob, it is of no other layer with that name."""
+    inside = any(layer in other.split("/")[1:] for other in layers)
+    return f"./{layer}" if inside else layer
 
 
 def _zeros(layer: LayerReport, report: ArtifactReport) -> float:
@@ -161,12 +168,13 @@ def _kernel(layer: str, report: ArtifactReport) -> TensorReport | None:
 
 
 def _pattern(layer: str, report: ArtifactReport) -> str | None:
-    """The first pattern that holds throughout the layer's largest weight."""
+    """The first pattern that holds throughout the layer's largest weight, along its inputs."""
     kernel = _kernel(layer, report)
     if kernel is None or kernel.measure is None or kernel.measure.sparsity == 1:
         return None
-    holding = (key for key, one in kernel.measure.patterns.items() if one.holds)
-    return next((key.partition(" ")[0] for key in holding), None)
+    patterns = kernel.measure.patterns.items()
+    holding = (key.split(" ") for key, one in patterns if one.holds)
+    return next((name for name, axis in holding if axis != "output"), None)
 
 
 def _share(value: float) -> str:

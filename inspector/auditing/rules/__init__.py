@@ -6,9 +6,10 @@ The order is the one in which findings of one severity are listed.
 from __future__ import annotations
 
 from inspector.auditing.rule import AuditRule
-from inspector.auditing.rules import integrity, number, quantization, safety, unreadable
+from inspector.auditing.rules import integrity, leftover, number, quantization, safety, unreadable
 
 RULES: tuple[AuditRule, ...] = (
+    *leftover.RULES,
     *number.RULES,
     *quantization.RULES,
     *safety.RULES,
