@@ -163,6 +163,23 @@ def test_every_byte_that_differs_is_in_a_place_and_no_place_is_without_one(data,
     assert places(one, other, small) == places(one, other)  # where slices end is not seen
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), name=st.sampled_from(["stripped.h5", "k3.weights.h5", "k3.keras"]))
+def test_bytes_of_a_broken_file_are_compared_all_the_same(data, name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("broken")
+    with open(path(name), "rb") as file:
+        whole = np.frombuffer(file.read(), "u1")
+    broken = whole.copy()
+    ends = [*range(64), *range(len(whole) - 64, len(whole))]
+    at = data.draw(st.lists(st.sampled_from(ends) | st.integers(0, len(whole) - 1), min_size=1))
+    broken[at] = data.draw(st.integers(0, 255))
+    broken = broken[: data.draw(st.integers(1, len(whole)))]
+    common = len(broken)
+    told = places(single(folder / "a", broken), single(folder / "b", whole))
+    covered = {one for p in told if p.a for one in range(p.offset, p.offset + p.length)}
+    assert set(np.flatnonzero(broken != whole[:common]).tolist()) <= covered
+
+
 def test_files_of_two_lengths_have_a_place_at_the_end(tmp_path):
     longer = copy("lite_float.tflite", tmp_path)
     size = os.path.getsize(longer)

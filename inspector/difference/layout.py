@@ -74,6 +74,8 @@ class Layout:
     """
 
     def __init__(self, source: ByteSource, layers: Sequence[Iterable[Region]]) -> None:
+        import numpy as np
+
         self._source = source
         placed: list[Region] = []
         for layer in layers:
@@ -81,7 +83,7 @@ class Layout:
             placed = list(_filled(placed, ordered, source.size))
         everything = [Region(0, source.size, AROUND)]
         self.regions = list(_filled(placed, everything, source.size))
-        self.starts = [region.start for region in self.regions]
+        self.starts = np.array([region.start for region in self.regions])
 
     def name(self, region: Region, offset: int) -> str:
         """What a byte of the region is; of what nothing claims, as its own signature says."""
@@ -127,16 +129,19 @@ def tensors(artifact: Artifact) -> Mapping[str, list[Region]]:
 
 def structure(source: ByteSource, limits: Limits) -> list[Region]:
     """What a zip's or an HDF5 file's own bytes are, as far as they can be read; else nothing."""
-    from inspector.wire.hdf5_superblock import find_signature
+    if bytes(source.view(0, min(4, source.size))) == _ZIP_SIGN:
+        return _readable(_zip(source, limits))
+    return _readable(_hdf5(source, limits))
 
+
+def _readable(regions: Iterator[Region]) -> list[Region]:
+    """What can be read of a broken part too: its reader has told what is wrong."""
     found: list[Region] = []
     try:
-        if bytes(source.view(0, min(4, source.size))) == _ZIP_SIGN:
-            found.extend(_zip(source, limits))
-        elif find_signature(source) is not None:
-            found.extend(_hdf5(source, limits))
-    except (ArtifactError, OSError, struct.error):
-        pass  # the artifact's reader has told what is wrong with it
+        for region in regions:
+            found.append(region)
+    except (ArtifactError, OSError, struct.error, IndexError):
+        pass
     return found
 
 
@@ -161,7 +166,7 @@ def _zip(source: ByteSource, limits: Limits) -> Iterator[Region]:
         inside: list[Region] = []
         if member.method == "stored":
             window = source.window(member.data_offset, member.compressed, source.path)
-            inside = structure(window, limits)
+            inside = _readable(_hdf5(window, limits))
         for region in inside:
             start = region.start + member.data_offset
             whole = f"{region.what} ({member.name})"
@@ -172,17 +177,17 @@ def _zip(source: ByteSource, limits: Limits) -> Iterator[Region]:
 
 def _hdf5(source: ByteSource, limits: Limits) -> Iterator[Region]:
     from inspector.wire.hdf5 import Hdf5File
+    from inspector.wire.hdf5_superblock import find_signature
 
+    if find_signature(source) is None:
+        return
     with Hdf5File(source, limits) as file:
         start = file.superblock.start
         yield Region(0, start, "user block")
         yield Region(start, start + file.superblock.length, "HDF5 superblock")
         for node in file.nodes():
             name = node.path or "the root group"
-            try:
-                yield from _header(source, node.address + start, start, name)
-            except (ArtifactError, OSError, struct.error):
-                continue  # only its name is lost
+            yield from _readable(_header(source, node.address + start, start, name))
 
 
 def _header(source: ByteSource, place: int, start: int, name: str) -> Iterator[Region]:

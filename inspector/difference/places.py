@@ -177,12 +177,14 @@ class _Spot:
 
     def add(self, start: int, stop: int) -> None:
         """Take in one range, which lies behind those before it."""
-        if self.few and self.ranges == len(self.few) and start - self.few[-1][1] < _NEAR:
-            self.few[-1] = self.few[-1][0], stop  # the border of two slices went through it
-            return
-        self.ranges += 1
-        if len(self.few) < _FEW:
-            self.few.append((start, stop))
+        goes_on = self.ranges and start - self.stop < _NEAR  # over the border of two slices
+        self.stop = stop
+        if not goes_on:
+            self.ranges += 1
+            if len(self.few) < _FEW:
+                self.few.append((start, stop))
+        elif self.ranges == len(self.few):
+            self.few[-1] = self.few[-1][0], stop
 
     def places(self, a: str, b: str, what: str) -> Iterator[DiffPlace]:
         """The ranges one by one where they are few, else all as one."""
