@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from inspector.model import GROUP_OF, Group, Role, Tensor
 from inspector.pairing import Pair, Pairing, pair
 from inspector.pairing.names import Names
 from inspector.report import TensorReport
+from inspector.words import count
 
 _EVERYTHING = Wanted()
 # What an artifact has all of, or nothing.
@@ -101,20 +103,22 @@ class _Pairs:
     formats: Formats = field(init=False)
     entries: tuple[Mapping[str, TensorReport], Mapping[str, TensorReport]] = field(init=False)
 
-    def of(self, found: Pairing) -> tuple[list[r.DiffPair], int, int]:
-        """The pairs, how many were left out, and of how many nobody could tell the values."""
+    def of(self, found: Pairing) -> tuple[list[r.DiffPair], int, Mapping[str, int]]:
+        """The pairs, how many were left out, and why nobody could tell the values of how many."""
         self.formats = Formats(self.a.artifact.format, self.b.artifact.format)
         self.entries = (_by_name(self.a), _by_name(self.b))
         renamed = self._renamed(found)
         sides = known(self.a), known(self.b)
         pairs: list[r.DiffPair] = []
-        ignored = unknown = 0
+        unknown: Counter[str] = Counter()
+        ignored = 0
         for one in found.pairs:
             if not self.filtered.takes(self._role(0, one.a), self._role(1, one.b)):
                 ignored += 1
                 continue
             values = compare_values(one, *sides, self.wanted.tolerance, self.limits)
-            unknown += values.unknown
+            if values.unknown:
+                unknown[values.words] += 1
             entries = self.entries[0][one.a.name], self.entries[1][one.b.name]
             compared = Compared(one, *entries, values, self.formats, renamed.get(_key(one)))
             pairs.append(paired(compared, self.filtered.kinds))
@@ -179,18 +183,11 @@ def _key(one: Pair) -> tuple[str, str]:
     return one.a.name, one.b.name
 
 
-def _unknown(many: int) -> Iterable[r.DiffFact]:
+def _unknown(reasons: Mapping[str, int]) -> Iterable[r.DiffFact]:
     """That values were not compared, where they were not."""
-    if many:
-        yield r.DiffFact(
-            "values",
-            "not compared",
-            many,
-            many,
-            f"the values of {many:,} tensors could not be compared: a saved report has their"
-            " digests only if it was made with --digest",
-            counts=False,
-        )
+    for words, many in reasons.items():
+        told = f"{count(many, 'tensor')}: {words}"
+        yield r.DiffFact("values", "not compared", many, many, told, counts=False)
 
 
 def _summary(pairs: Iterable[r.DiffPair], ignored: int) -> r.DiffSummary:

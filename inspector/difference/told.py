@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from inspector import report as r
+from inspector.difference.values import EQUAL
 from inspector.model import GROUP_OF, Group, Role
 from inspector.words import ROLE_WORDS, count, keyless, listing
 
@@ -55,7 +56,7 @@ class Told:
     @property
     def kept(self) -> bool:
         """No weight that both have is another one in B, whatever was done to its layout."""
-        return not any(_is_changed(one) or one.status == "unread" for one in self.weights)
+        return all(_is_looked_at(one) and not _is_changed(one) for one in self.weights)
 
     @property
     def whole(self) -> bool:
@@ -65,6 +66,12 @@ class Told:
 
 
 Question = Callable[[Told], Iterable[str]]
+
+
+def _is_looked_at(one: r.DiffPair) -> bool:
+    """Whether it is known that the values are the same, or not."""
+    known = one.values is not None or EQUAL in one.words or one.status == "changed"
+    return known and one.status != "unread"
 
 
 def _is_changed(one: r.DiffPair) -> bool:

@@ -19,11 +19,13 @@ from inspector.report import MeasureReport
 from inspector.storage import LocalFile
 
 _MEASURED = ("zeros", "min", "max", "nan", "inf")
-_EQUAL = "the digests are the same"
+# What words say of a pair of which only the digests were compared.
+EQUAL = "the digests are the same"
 _UNEQUAL = "the values differ; the saved report has only their digest"
 _ALIKE = "zeros and range are the same; the values themselves were not compared"
 _UNREAD_TEXTS = "the strings were not compared"
-_UNKNOWN = "the values were not compared: the saved report has no digest of them"
+_CONVERTED = "the values were not compared, since digests do not tell of converted ones"
+_UNKNOWN = "the values were not compared, since the saved report has no digest of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +153,14 @@ def _by_report(pair: Pair, a: Known, b: Known, limits: Limits) -> Values:
     if not comparable(pair):
         return Values()
     if pair.change is not None:
-        return Values(words=_UNKNOWN)
+        return Values(words=_CONVERTED)
     try:
         digests = _digest(a, pair.a, limits), _digest(b, pair.b, limits)
     except ArtifactError as error:
         return Values(unread=True, words=error.message)
     if None not in digests:
         same = digests[0] == digests[1]
-        return Values(differ=not same, words=_EQUAL if same else _UNEQUAL)
+        return Values(differ=not same, words=EQUAL if same else _UNEQUAL)
     return _by_measures(a.measures[pair.a.name], b.measures[pair.b.name])
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inspector import report as r
-from inspector.difference.told import Question, Told, elements, is_renaming, sentence
+from inspector.difference.told import (
+    CONVERSIONS,
+    Question,
+    Told,
+    elements,
+    is_renaming,
+    of_kind,
+    sentence,
+)
+from inspector.difference.values import EQUAL
 from inspector.difference.words_tensors import (
     architectures,
     changed,
@@ -43,15 +52,23 @@ def story(told: Told) -> tuple[str, ...]:
 def _same(told: Told) -> Iterable[str]:
     if not told.same:
         return
-    values = [one.values for one in told.pairs if one.values is not None]
-    compared = f": {count(len(values), 'tensor')} of {_elements(values)}{_how(told, values)}"
+    compared = _compared(told)
     alike = told.a.format == told.b.format
     if told.identical and alike:
-        yield f"The two are the same, byte for byte{compared if values else ''}."
+        yield f"The two are the same, byte for byte{compared}."
         return
     only = "; only their bytes differ" if alike and told.identical is False else ""
     far = " as far as they could be compared" if told.fact("values", "not compared") else ""
-    yield f"The two say the same{far}{compared if values else ''}{only}."
+    yield f"The two say the same{far}{compared}{only}."
+
+
+def _compared(told: Told) -> str:
+    """What was looked at, and how near it is."""
+    values = [one.values for one in told.pairs if one.values is not None]
+    if values:
+        return f": {count(len(values), 'tensor')} of {_elements(values)}{_how(told, values)}"
+    digests = sum(EQUAL in one.words for one in told.pairs)
+    return f": {count(digests, 'tensor')}, by the digests of their values" if digests else ""
 
 
 def _how(told: Told, values: Sequence[r.DiffValues]) -> str:
@@ -80,7 +97,7 @@ def _formats(told: Told) -> Iterable[str]:
         turned = any("transposed" in (one.conversion or "") for one in told.weights)
         how = ", transposed where LiteRT keeps them so" if lite and turned else ""
         yield f"B is a {b}: its weights are those of A{how}."
-    elif told.whole and not any("values" in one.changes for one in told.weights):
+    elif told.whole and of_kind(told.weights, *CONVERSIONS) and not of_kind(told.weights, "values"):
         yield f"B is a {b}: its weights were made of those of A."
     else:
         yield f"A is a {a}, B a {b}."

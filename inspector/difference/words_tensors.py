@@ -91,10 +91,12 @@ def _overhead(told: Told) -> Iterable[str]:
 
 def _unchanged(told: Told) -> str:
     values = [one.values for one in told.weights]
-    if not all(values):
-        return "No weight changed as far as could be told."
-    bits = all(one is not None and one.same_bits for one in values)
-    how = "equal bit for bit" if bits else "equal by value"
+    if None in values:
+        how = "the same by their digests"
+    elif all(one is not None and one.same_bits for one in values):
+        how = "equal bit for bit"
+    else:
+        how = "equal by value"
     if len(values) == 1:
         return f"No weight changed: the one that both have is {how}."
     return f"No weight changed: all {len(values):,} are {how}."
