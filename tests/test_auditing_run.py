@@ -222,8 +222,13 @@ def test_a_fingerprint_outlives_moves_and_counts():
         "m.h5", layer="dense", message="4 masks of 9e+3 elements in m.h5", evidence="other"
     )
     # What is summed up, written out: code, artifact, file, layer, tensor, message.
-    parts = ("a-one", "m.h#", "m.h#", "dense", "", "# masks of # elements in m.h#")
+    parts = ("a-one", "m.h#", "m.h#", "dense", "", "# mask of # element in m.h#")
     assert first == hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def test_one_thing_and_several_have_one_fingerprint():
+    one, several = "1 mask of 3 is zero", "2 masks of 3 are zero"
+    assert fingerprint("m.h5", message=one) == fingerprint("m.h5", message=several)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,17 @@ from inspector.auditing.rule import Found
 
 # Counts, sizes and shares change from build to build, and so do numbers in names (ckpt-1200).
 _NUMBER = re.compile(r"\d[\d,.]*(?:e[+-]?\d+)?")
+# And with a count the words about it: "1 mask is", "2 masks are".
+_PLURAL = re.compile(r"\b(\w{3,})s\b")
+_VERBS = re.compile(r"\b(?:is|are|has|have|was|were)\b")
 
 
 def fingerprint(code: str, path: str, found: Found) -> str:
     """SHA-256, in hex, over what a finding is: the same wherever the artifact lies.
 
     Of the code, the layer, the tensor, the message, the name of the artifact at `path` and that of
-    the file to blame; every number in names of files and in the message is taken for the same.
+    the file to blame; every number in names of files and in the message is taken for the same, and
+    so are one thing and several.
     """
     parts = (
         code,
@@ -24,7 +28,7 @@ def fingerprint(code: str, path: str, found: Found) -> str:
         _numberless(_name(found.path or path)),
         found.layer or "",
         found.tensor or "",
-        _numberless(_placeless(found.message, path)),
+        _countless(_placeless(found.message, path)),
     )
     return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
@@ -37,6 +41,10 @@ def _placeless(message: str, path: str) -> str:
     """The message without the folder of the artifact, where it names files of it."""
     folder = os.path.dirname(os.path.normpath(path))
     return message.replace(os.path.join(folder, ""), "") if folder.strip(os.sep) else message
+
+
+def _countless(message: str) -> str:
+    return _PLURAL.sub(r"\1", _VERBS.sub("is", _numberless(message)))
 
 
 def _numberless(text: str) -> str:
