@@ -4,7 +4,10 @@ import json
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from inspector.difference.config_values import Writers, differences, normal
 from inspector.difference.configs import config_facts
 from inspector.pairing import pair
 from tests.builders.edits import edited_h5, edited_keras, node, nodes, renamed, subject
@@ -378,3 +381,40 @@ def test_a_thousand_layers_more_end_soon(facts, tmp_path):
         lambda c: [one["config"].update(name="n" + one["config"]["name"]) for one in nodes(c)],
     )
     assert facts(changed, again)
+
+
+# --- both ways ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("k3.h5", "stripped.h5"),
+        ("clustered.keras", "k3_shared.h5"),
+        ("pruned.h5", "k3_rnn.keras"),
+        ("saved_untraced", "k3.h5"),
+        ("qat.h5", "tfk_rnn.h5"),
+    ],
+)
+def test_the_other_way_round_as_much_counts(facts, a, b):
+    there, back = facts(path(a), path(b)), facts(path(b), path(a))
+    assert len(there) == len(back)
+    assert sum(fact.counts for fact in there) == sum(fact.counts for fact in back)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["a", "axis", "class_name", "config"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, st.sampled_from(list(Writers)))
+def test_any_values_differ_both_ways_and_never_from_themselves(a, b, writers):
+    a, b = normal(a), normal(b)
+    assert list(differences(a, a, writers)) == []
+    there = sorted(found.key for found in differences(a, b, writers))
+    assert there == sorted(found.key for found in differences(b, a, writers))

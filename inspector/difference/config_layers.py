@@ -210,11 +210,16 @@ class _Matching:
         ours, theirs = [[p for p in side if side[p] in common] for side in (left, right)]
         if len(ours) * len(theirs) > _STEPS:
             return
-        keys = [left[p] for p in ours], [right[p] for p in theirs]
-        blocks = difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
-        for block in blocks:
-            for at in range(block.size):
-                self.take(ours[block.a + at], theirs[block.b + at])
+        for one, other in _in_one_order([left[p] for p in ours], [right[p] for p in theirs]):
+            self.take(ours[one], theirs[other])
+
+
+def _in_one_order(a: list[Any], b: list[Any]) -> list[tuple[int, int]]:
+    """Indices of equal values, increasing in both; the other way round the same ones."""
+    if b < a:  # what is found depends on which of the two comes first
+        return [(one, other) for other, one in _in_one_order(b, a)]
+    blocks = difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
+    return [(block.a + at, block.b + at) for block in blocks for at in range(block.size)]
 
 
 def moved(pairs: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:

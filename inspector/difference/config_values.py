@@ -143,7 +143,7 @@ def unpackaged(name: Any) -> Any:
 def differences(a: Any, b: Any, writers: Writers, key: str = "") -> Iterator[Difference]:
     """What differs between two normal values, down to the single one."""
     if isinstance(a, dict) and isinstance(b, dict):
-        if a.get("class_name") != b.get("class_name"):
+        if _class_name(a) != _class_name(b):
             yield Difference(key, a, b)
             return
         for name in dict.fromkeys((*a, *b)):
@@ -159,6 +159,11 @@ def differences(a: Any, b: Any, writers: Writers, key: str = "") -> Iterator[Dif
             yield from differences(one, other, writers, f"{key}[{at}]")
     elif not _same(a, b, writers, key.rpartition(".")[2]):
         yield Difference(key, a, b)
+
+
+def _class_name(value: dict[str, Any]) -> str | None:
+    found = value.get("class_name")
+    return found if isinstance(found, str) else None
 
 
 def _has_objects(a: list[Any], b: list[Any]) -> bool:

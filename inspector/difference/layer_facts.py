@@ -95,7 +95,7 @@ def _renamed(a: Node, b: Node, writers: Writers) -> Iterator[DiffFact]:
     if writers is Writers.FLAVORS and a.is_input and all(map(_MADE_UP.fullmatch, (ours, theirs))):
         return
     is_root = a.parent is None and a.layer.is_model
-    counts = not (is_root or a.implied)
+    counts = not (is_root or a.implied or b.implied)
     what = "model.name" if is_root else f"{a.path}.name"
     words = f"{'the model' if is_root else 'layer'} renamed: {ours} -> {theirs}"
     yield DiffFact("layers", what, ours, theirs, words, counts)
