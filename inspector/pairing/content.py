@@ -7,7 +7,7 @@ import numpy as np
 from inspector.errors import ArtifactError
 from inspector.limits import KIB, Limits
 from inspector.model import Tensor
-from inspector.pairing.agree import agreement, unlike
+from inspector.pairing.agree import agreement, probe, unlike
 from inspector.pairing.nouns import Change, Clustered, Masked, Pair
 from inspector.storage import FilledPayload
 
@@ -18,8 +18,9 @@ def holds(a: Tensor, b: Tensor, change: Change | None, limits: Limits) -> bool:
     """Whether the change is known to make the values of `a` those of `b`."""
     if unlike(a, b, change) is not None or _is_endless(a, limits) or _is_endless(b, limits):
         return False
+    pair = Pair(a, b, "", "", change)
     try:
-        return agreement(Pair(a, b, "", "", change), limits).same_values
+        return probe(pair, limits).same_values and agreement(pair, limits).same_values
     except ArtifactError:
         return False
 

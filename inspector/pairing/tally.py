@@ -16,6 +16,7 @@ from inspector.values import Array
 
 # Between these, squares of float32 neither vanish nor overflow in a slice's sum.
 _SQUARED_SAFELY = (1e-12, 1e12)
+_ROW = 1024  # products summed up in their own dtype, float32 at the least, before it gets wider
 
 
 @dataclass(slots=True)
@@ -92,17 +93,20 @@ class Tally:
             different = apart != 0
             if not different.any():
                 return
-            self.broken = self.broken or not np.isfinite(apart).all()
+            top = int(apart.argmax())
+            largest = float(apart.flat[top])
+            finite = apart.reshape(-1)
+            if not math.isfinite(largest):
+                self.broken = True
+                finite = finite[np.isfinite(finite)]
             self.total += seen.times * float(apart.sum())
-            finite = apart[np.isfinite(apart)]
-            self.noise += seen.times * float(np.dot(finite, finite))
+            self.noise += seen.times * _dot(finite, finite)
             if is_real(x.dtype) and is_real(y.dtype):
                 flips = ((a > 0) & (b < 0)) | ((a < 0) & (b > 0))
                 self.sign_flips += seen.times * int(np.count_nonzero(flips))
             self._differs(np.flatnonzero(different & ~self._near(apart, a, b)), seen)
-            top = int(apart.argmax())
-            if self.largest is not None and float(apart.flat[top]) > self.largest:
-                self.largest = float(apart.flat[top])
+            if self.largest is not None and largest > self.largest:
+                self.largest = largest
                 self.where = seen.place(top)
             if seen.scale is not None:
                 self._scaled(apart / seen.scale, seen)
@@ -116,11 +120,13 @@ class Tally:
         self.steps = max(self.steps or 0.0, float(steps.max()))
 
     def _norms(self, a: Array, b: Array, times: int) -> None:
-        finite = np.isfinite(a) & np.isfinite(b)
-        a, b = a[finite], b[finite]
-        self.power_a += times * float(np.vdot(a, a).real)
-        self.power_b += times * float(np.vdot(b, b).real)
-        self.inner += times * float(np.vdot(a, b).real)
+        powers = _products(a, b)
+        if not all(map(math.isfinite, powers)):
+            finite = np.isfinite(a) & np.isfinite(b)
+            powers = _products(a[finite], b[finite])
+        self.power_a += times * powers[0]
+        self.power_b += times * powers[1]
+        self.inner += times * powers[2]
 
     def _near(self, apart: Array, a: Array, b: Array) -> Array:
         """Where a difference is within the tolerance; one that is not finite never is."""
@@ -162,6 +168,24 @@ class Tally:
         return max(-1.0, min(1.0, self.inner / (math.sqrt(powers[0]) * math.sqrt(powers[1]))))
 
 
+def _products(a: Array, b: Array) -> tuple[float, float, float]:
+    """The sums of a * a, b * b and a * b."""
+    return _dot(a, a), _dot(b, b), _dot(a, b)
+
+
+def _dot(a: Array, b: Array) -> float:
+    """The sum of products; of complex numbers as of vectors of two. Never raises.
+
+    It is not BLAS's: its threads wait for each other for long where a machine is busy.
+    """
+    if a.dtype.kind == "c":
+        a, b = np.ascontiguousarray(a).view("f8"), np.ascontiguousarray(b).view("f8")
+    a, b = a.reshape(-1), b.reshape(-1)
+    whole = a.size - a.size % _ROW
+    rows = np.einsum("ij,ij->i", a[:whole].reshape(-1, _ROW), b[:whole].reshape(-1, _ROW))
+    return float(rows.sum(dtype="f8")) + float(np.einsum("i,i->", a[whole:], b[whole:]))
+
+
 def _is_length(power: float) -> bool:
     return 0 < power < math.inf
 
@@ -183,9 +207,10 @@ def _difference(x: Array, y: Array, a: Array, b: Array) -> Array:
     apart = np.abs(a - b)
     if _is_long(x.dtype) or _is_long(y.dtype):
         apart = _exact(x, y, apart)
-    apart = np.where((a == b) & ~np.isfinite(apart), 0.0, apart)
-    apart = np.where(np.isnan(a) & np.isnan(b), 0.0, apart)
-    found: Array = np.where(np.isnan(apart), np.inf, apart)
+    if math.isfinite(float(apart.max())):
+        return apart
+    alike = (a == b) & ~np.isfinite(apart) | np.isnan(a) & np.isnan(b)
+    found: Array = np.where(alike, 0.0, np.where(np.isnan(apart), np.inf, apart))
     return found
 
 
@@ -211,12 +236,12 @@ def _power(values: Array) -> tuple[float, float]:
         if flat.dtype.kind == "f" and flat.itemsize == 4:
             top = max(float(flat.max()), -float(flat.min()))
             if top == 0 or _SQUARED_SAFELY[0] < top < _SQUARED_SAFELY[1]:
-                return top, float(flat @ flat)
+                return top, _dot(flat, flat)
         flat = wide(flat)
-        power = float(np.vdot(flat, flat).real)
+        power = _dot(flat, flat)
         if not math.isfinite(power):
             flat = flat[np.isfinite(flat)]
-            power = float(np.vdot(flat, flat).real)
+            power = _dot(flat, flat)
         return _largest(flat), power
 
 
