@@ -25,8 +25,8 @@ _TRAINING = frozenset(role for role, group in GROUP_OF.items() if group is Group
 _ON_PURPOSE = frozenset({Role.CONSTANT, Role.LOOKUP})
 # An array of fewer values may well hold one value over and over.
 _FEWEST = 8
-# Above this share of zeros outside its dead channels a kernel is pruned, and channels die with it.
-_PRUNED = 0.25
+# Above this share of zeros outside its dead channels a kernel is sparse, and channels die with it.
+_SPARSE = 0.25
 # Trained networks have some dead channels; where more are dead than alive something went wrong.
 _MOST = 0.5
 # Layer class -> the side of its kernel that its outputs are on (Keras' layouts, and LiteRT's).
@@ -243,9 +243,9 @@ def _dead(context: Context) -> Iterator[Found]:
         explained = mask is not None and _empty(mask, side) >= empty
         left = look.measured.zeros - empty * fan
         others = tensor.elements - empty * fan
-        pruned = left > _PRUNED * others
+        sparse = left > _SPARSE * others
         most = empty > _MOST * channels
-        why = "; its mask has them zero" if explained else "; the kernel is pruned" * pruned
+        why = "; its mask has them zero" if explained else "; the kernel is sparse" * sparse
         yield Found(
             f"{empty:,} of {channels:,} output channels of {look.name}"
             f" {agree(empty, 'is', 'are')} wholly zero",
@@ -253,7 +253,7 @@ def _dead(context: Context) -> Iterator[Found]:
             f" zero{why}",
             tensor=tensor.name,
             layer=tensor.layer,
-            severity=None if most and not explained and not pruned else Severity.INFO,
+            severity=None if most and not explained and not sparse else Severity.INFO,
         )
 
 
@@ -369,7 +369,7 @@ RULES: tuple[AuditRule, ...] = (
         " other. Kernels of Dense and convolutional layers are looked at, in LiteRT models too. It"
         " is a warning where more than half of a layer's channels are dead. It is information where"
         " fewer are, as training leaves some; where the layer's mask has the same channels zero;"
-        " and where the rest of the kernel is pruned (more than a quarter zeros). A kernel that is"
+        " and where the rest of the kernel is sparse (more than a quarter zeros). A kernel that is"
         " wholly zero is told by the rule sparsity-layer-zero.",
         example="A Dense kernel of 4 x 3 whose first two columns are 0: 2 of 3 output channels of"
         " dense/kernel are wholly zero.",
