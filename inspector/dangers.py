@@ -142,6 +142,7 @@ _LIBRARIES = frozenset(
         "tensorflow_compression",
         "tensorflow_decision_forests",
         "tensorflow_graphics",
+        "tensorflow_hub",
         "tensorflow_lattice",
         "tensorflow_probability",
         "tensorflow_ranking",
@@ -221,23 +222,26 @@ _ROWS: tuple[tuple[str, str], ...] = (
         " ExperimentalCSVDataset SqlDataset ExperimentalSqlDataset LMDBDataset"
         " ExperimentalLMDBDataset MatchingFilesDataset ExperimentalMatchingFilesDataset"
         " LoadDataset SnapshotDatasetReader SnapshotNestedDatasetReader SnapshotChunkDataset"
-        " ListSnapshotChunksDataset",
+        " ListSnapshotChunksDataset DTensorRestoreV2",
         _READS,
     ),
     (
         "DatasetToTFRecord ExperimentalDatasetToTFRecord SaveDataset SaveDatasetV2 DistributedSave"
         " SnapshotDataset SnapshotDatasetV2 CacheDataset CacheDatasetV2"
-        " CreateSummaryFileWriter CreateSummaryDbWriter",
+        " CreateSummaryFileWriter CreateSummaryDbWriter DumpTensor CalibrationStatisticsSaver",
         _WRITES,
     ),
     ("DebugNanCount DebugNumericSummary", _SENDS),
     (
         "Rpc TryRpc RpcCall RpcClient RpcServer RpcServerRegister RpcServerStart"
         " DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4"
-        " RegisterDataset RegisterDatasetV2",
+        " RegisterDataset RegisterDatasetV2 BigQueryReader GenerateBigQueryReaderPartitions",
         _NETWORK,
     ),
-    ("FileSystemSetConfiguration", "changes how files are reached"),
+    (
+        "FileSystemSetConfiguration GcsConfigureBlockCache GcsConfigureCredentials",
+        "changes how files are reached",
+    ),
 )
 
 # TensorFlow's operators that reach past the graph -> what each does.
@@ -262,6 +266,12 @@ SAVER_OPERATORS: Mapping[str, tuple[tuple[int, ...], str]] = {
 TABLE_OPERATORS: Mapping[str, int] = {
     "InitializeTableFromTextFile": 1,
     "InitializeTableFromTextFileV2": 1,
+}
+# Operators that reach files only where an attribute says so: which one, and how it reads then.
+ATTRIBUTE_OPERATORS: Mapping[str, tuple[str, re.Pattern[str], str]] = {
+    "DecodeProtoV2": ("descriptor_source", re.compile(r"(?!local://|bytes://)."), _READS),
+    "EncodeProto": ("descriptor_source", re.compile(r"(?!local://|bytes://)."), _READS),
+    "PrintV2": ("output_stream", re.compile(r"file://"), _WRITES),
 }
 _RISKY_OPERATOR = re.compile(rf"\b(?:{'|'.join(OPERATORS)})\b")
 

@@ -33,7 +33,7 @@ from inspector.auditing.contents import (
 )
 from inspector.auditing.graphs import Looked, look_at_graph
 from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, ends_in_zip, sniff
-from inspector.errors import ArtifactError
+from inspector.errors import ArtifactError, LimitExceeded
 from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
 from inspector.storage import ByteSource, LocalFile
@@ -89,6 +89,7 @@ class _Looking:
     shards: list[str] = field(default_factory=list)
     addresses: dict[str, None] = field(default_factory=dict)
     unread: list[Unread] = field(default_factory=list)
+    inflated: int = 0
 
     def contents(self) -> Contents:
         return Contents(
@@ -156,6 +157,9 @@ class _Looking:
             self.hdf5(source, name, path, 0)
         elif not name or ending(name) in _GRAPHS:
             look_at_graph(source, path, self.graph, self.limits)
+            for place, text in self.graph.metadata:
+                self._document(text, f"{known}: {place}", path)
+            self.graph.metadata.clear()
             self._find_addresses(source.view(0, min(source.size, _ADDRESSES)))
 
     # --- what any file is ---
@@ -209,7 +213,18 @@ class _Looking:
             self.items.append(Item(place, member.size, None, path))
             return
         kind = sniff(_head(archive, member))
-        self._note(place, member.size, kind, path, lambda: archive.open_member(member), depth + 1)
+        opened = functools.partial(self._opened, archive, member)
+        self._note(place, member.size, kind, path, opened, depth + 1)
+
+    def _opened(self, archive: Archive, member: Member) -> ByteSource:
+        """A member as a source, while all that was inflated so far fits the limit of one."""
+        if member.method != "stored":
+            self.inflated += member.size
+            limit = self.limits.inflated_bytes
+            if self.inflated > limit:
+                path = f"{archive.source.path}/{member.name}"
+                raise LimitExceeded("inflated_bytes", self.inflated, limit, path)
+        return archive.open_member(member)
 
     def _zipped_link(self, archive: Archive, member: Member, place: str, path: str) -> None:
         try:
@@ -231,8 +246,11 @@ class _Looking:
 
     def json(self, source: ByteSource, name: str, path: str, depth: int) -> None:
         # Of an asset, or far down in a folder, Keras makes nothing.
-        if name.count("/") > depth or source.size > self.limits.config_bytes:
+        if name.count("/") > max(depth - 1, 0):
             return
+        limit = self.limits.config_bytes
+        if source.size > limit:
+            raise LimitExceeded("config_bytes", source.size, limit, path)
         self._document(bytes(source.view(0, source.size)), name or os.path.basename(path), path)
 
     def _document(self, text: bytes | str, place: str, path: str, *, legacy: bool = False) -> None:

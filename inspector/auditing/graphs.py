@@ -9,11 +9,17 @@ their callers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from inspector.auditing.contents import Asset, Operation
-from inspector.dangers import OPERATORS, SAVER_OPERATORS, TABLE_OPERATORS
+from inspector.dangers import (
+    ATTRIBUTE_OPERATORS,
+    OPERATORS,
+    SAVER_OPERATORS,
+    TABLE_OPERATORS,
+)
 from inspector.errors import ArtifactError
 from inspector.graph.ops import is_core
 from inspector.graph.passing import CALLS, Call
@@ -31,6 +37,7 @@ from inspector.wire.graph_def import (
     read_graph,
 )
 from inspector.wire.graph_kind import GraphKind, graph_kind
+from inspector.wire.object_graph import read_saved_object_graph
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_model import MetaGraph, read_meta_graph, read_saved_model
 from inspector.wire.tensor_values import strings
@@ -39,14 +46,15 @@ from inspector.wire.text_format import to_binary
 _TEXTS, _LONGEST = 8, 200  # constants of an operator that are told, and bytes of each
 _STEPS = 500  # nodes that are looked at to find them
 _SAVER_DEF, _FILENAME, _SAVE, _RESTORE = 3, 1, 2, 3  # of a MetaGraphDef, of a SaverDef
+_REACHING = (
+    OPERATORS.keys() | SAVER_OPERATORS.keys() | TABLE_OPERATORS.keys() | ATTRIBUTE_OPERATORS.keys()
+)
 _FED = frozenset({"Placeholder", "PlaceholderV2"})
 # The tensor by which each `tf.train.Saver` is given its file: of several, a graph names one.
 _SAVERS = re.compile(r"(?:.*/)?save(?:_\d+)?/(?:Const|filename)")
-# Prints to a log: to a file only where it is told so.
-_PRINT = "PrintV2"
-_PRINTS = "file://"
-# Attributes in which operators name files or addresses.
-_ATTRIBUTES = ("debug_urls", "output_stream")
+_ADDRESSES = "debug_urls"  # where DebugIdentity sends values
+_TRACED = 2_000  # operators whose names are followed back: what is beyond has come from anywhere
+_TOLD = 1_000  # nodes of one operator that are kept
 # Text formats begin with a word.
 _TEXT_KINDS = (
     (re.compile(rb"(?:\s|#[^\n]*\n)*(?:saved_model_schema_version|meta_graphs)\b"), "SavedModel"),
@@ -62,10 +70,11 @@ _TEXT_KINDS = (
 
 @dataclass(slots=True)
 class Looked:
-    """What was found in an artifact's graphs."""
+    """What was found in an artifact's graphs. metadata: (identifier, JSON) of Keras' objects."""
 
     operations: list[Operation] = field(default_factory=list)
     assets: list[Asset] = field(default_factory=list)
+    metadata: list[tuple[str, str]] = field(default_factory=list)
 
 
 def look_at_graph(source: ByteSource, path: str, into: Looked, limits: Limits) -> None:
@@ -98,6 +107,12 @@ def _message(source: ByteSource, limits: Limits) -> tuple[GraphKind | None, Mess
 
 def _meta_graph(meta: MetaGraph, path: str, into: Looked) -> None:
     into.assets += (Asset(one.filename, path) for one in meta.assets)
+    if meta.objects is not None:
+        into.metadata += (
+            (f"object {node.id}", node.metadata)
+            for node in read_saved_object_graph(meta.objects).nodes
+            if node.metadata
+        )
     if meta.graph is None:
         return
     saver = meta.message.find(_SAVER_DEF)
@@ -115,14 +130,23 @@ def _operations(
     """
     saver |= {node.name for node in graph.nodes if _SAVERS.fullmatch(node.name)}
     origins: _Origins | None = None
+    told: Counter[str] = Counter()
     for node in graph.walk():
         op = node.op
-        if op in SAVER_OPERATORS or op in TABLE_OPERATORS or op in OPERATORS or op == _PRINT:
-            said = _attributes(node)
-            if op == _PRINT and not any(one.startswith(_PRINTS) for one in said):
-                continue
-            origins = origins or _Origins(graph, saver, assets)
-            found = origins.of(node, _places(op))
+        reaches = op in _REACHING
+        if not reaches and (op in graph.functions or is_core(op)):
+            continue
+        said = _attributes(node)
+        if op in ATTRIBUTE_OPERATORS and not any(map(ATTRIBUTE_OPERATORS[op][1].match, said)):
+            continue
+        told[op] += 1
+        if told[op] > _TOLD:
+            continue
+        if reaches:
+            found = _Found()
+            if told.total() <= _TRACED:
+                origins = origins or _Origins(graph, saver, assets)
+                found = origins.of(node, _places(op))
             own = bool(found.fed) and found.fed <= saver and not found.open
             yield Operation(
                 op=op,
@@ -134,7 +158,7 @@ def _operations(
                 saver=op in SAVER_OPERATORS and own,
                 asset=bool(found.fed & assets),
             )
-        elif op not in graph.functions and not is_core(op):
+        else:
             yield Operation(op, node.name, node.scope, path)
 
 
@@ -148,11 +172,11 @@ def _places(op: str) -> Sequence[int] | None:
 def _attributes(node: Node) -> tuple[str, ...]:
     """Files and addresses that stand in the node itself."""
     found: list[str] = []
-    for name in _ATTRIBUTES:
-        value = node.attr(name)
-        if value is not None:
-            one = attr_text(value)
-            found += attr_texts(value) if one is None else (one,)
+    name = ATTRIBUTE_OPERATORS[node.op][0] if node.op in ATTRIBUTE_OPERATORS else _ADDRESSES
+    value = node.attr(name)
+    if value is not None:
+        one = attr_text(value)
+        found += attr_texts(value) if one is None else (one,)
     return tuple(text[:_LONGEST] for text in found if text)
 
 

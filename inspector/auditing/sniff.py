@@ -47,13 +47,17 @@ _MAGICS: tuple[tuple[bytes, str], ...] = (
     (b"\0asm", "wasm"),
     (b"\x1f\x8b", "gzip"),
 )
+_PE_HEADER = 1 << 16  # bytes before it at most
+_SCRIPT = re.compile(rb"#![ \t]*/[^\x00-\x08]*?\n")
 # A pickle says its protocol first; from 4 on a frame's length follows, before it objects that
 # nearly any pickle begins with.
 _PICKLE = re.compile(
     rb"\x80(?:[\x04\x05](?:\x95|[\x8c\x8e\x8f(\]})cKGNX])|[\x02\x03][(\]})cKMJGNXUq\x8a\x88\x89C])"
 )
-# The first of protocol 0: a call of something that is imported, or a list or dict of things.
-_OLD_PICKLE = re.compile(rb"\(?c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n(?:p\d+\n|[()qI])|\([ld]p\d+\n")
+# Of protocols 0 and 1: a call of something that is imported, or a list or dict of things.
+_OLD_PICKLE = re.compile(
+    rb"\(?c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n(?:p\d+\n|[()qI])|\([ld]p\d+\n|[}\]]q\x00"
+)
 # A code object as marshal has it, behind the header of a .pyc: a magic that ends so.
 _PYC = re.compile(rb"..\r\n.{12}\xe3", re.DOTALL)
 
@@ -62,11 +66,11 @@ def sniff(head: bytes) -> str | None:
     """The kind of a file by its first HEAD bytes; None where they tell nothing."""
     for magic, kind in _MAGICS:
         if head.startswith(magic):
-            # "MZ" alone begins texts as well.
-            if kind == "pe" and b"\0" not in head[:64]:
+            # "MZ" begins texts and values as well: behind it is where the header stands.
+            if kind == "pe" and not 0 < int.from_bytes(head[60:64], "little") < _PE_HEADER:
                 continue
             return kind
-    if head.startswith(b"#!") and b"\n" in head:
+    if _SCRIPT.match(head):
         return "script"
     if _PICKLE.match(head) or _OLD_PICKLE.match(head):
         return "pickle"

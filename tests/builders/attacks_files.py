@@ -284,6 +284,13 @@ _ZIPS = (
         ("safety-foreign",),
         ("script",),
     ),
+    Attack(
+        "zip-broken-hdf5",
+        "",
+        _with("assets/more.h5", b"\x89HDF\r\n\x1a\n" + bytes(100)),
+        ("safety-unread",),
+        ("assets/more.h5",),
+    ),
     Attack("zip-strange", "", _with("blob.dat", b"\1\2\3"), ("safety-foreign",)),
     Attack(
         "zip-pickle", "", _with("assets/scaler.pkl", PICKLE), ("safety-pickle",), ("math.sqrt",)

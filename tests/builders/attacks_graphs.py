@@ -59,6 +59,7 @@ _OPERATIONS: Mapping[str, tuple[bytes, ...]] = {
     "RemoteFusedGraphExecute": (sm.node("bad", "RemoteFusedGraphExecute"),),
     "RpcCall": (sm.node("bad", "RpcCall"),),
     "PrintV2": (sm.node("bad", "PrintV2", output_stream=chunk(2, f"file://{_PATH}".encode())),),
+    "DecodeProtoV2": (sm.node("bad", "DecodeProtoV2", descriptor_source=chunk(2, _PATH.encode())),),
     "ImmutableConst": (sm.node("bad", "ImmutableConst"),),
 }
 _SAVERS: Mapping[str, tuple[bytes, ...]] = {
@@ -201,6 +202,11 @@ _GRAPH_TWINS = (
     Attack("saver-1", "", _saver_1),
     Attack("asset", "", _asset),
     Attack("module", "", lambda folder: sm.module(os.path.join(folder, "saved"))),
+    Attack(
+        "decode-proto",
+        "",
+        _frozen((sm.node("of", "DecodeProtoV2", descriptor_source=chunk(2, b"local://")),)),
+    ),
     Attack("print", "", _frozen((sm.node("say", "PrintV2", output_stream=chunk(2, b"stderr")),))),
     Attack(
         "cache-in-memory",

@@ -69,12 +69,24 @@ def _saved(config: Any) -> Callable[[str], str]:
     return make
 
 
+def _saved_early(config: Any) -> Callable[[str], str]:
+    """As TensorFlow before 2.5 kept it: in the object graph."""
+
+    def make(folder: str) -> str:
+        held = sm.saved_object(sm.user_object("_tf_keras_layer", json.dumps(config)))
+        meta = sm.meta_graph(objects=sm.object_graph([held]))
+        return sm.write(os.path.join(folder, "saved"), meta)
+
+    return make
+
+
 _CONTAINERS: Mapping[str, Callable[[Any], Callable[[str], str]]] = {
     "h5": _h5,
     "keras": _zip,
     "folder": _folder,
     "json": _json,
     "saved": _saved,
+    "saved-early": _saved_early,
 }
 
 
@@ -204,6 +216,11 @@ _LAMBDAS = (
     ),
 )
 _LAMBDA_TWINS = (
+    Attack(
+        "lambda-of-keras",
+        "",
+        _zip(_model(_layer("relu", "Lambda", function=function("relu", "keras.activations")))),
+    ),
     *_in_each("named-lambda", "", c.sequential(c.dense("Lambda", 3), c.dense("__lambda__", 3))),
     Attack("activation", "", _zip(_model(_DENSE, _layer("relu", "Activation", activation="relu")))),
     Attack(
@@ -261,6 +278,13 @@ _MODULES = (
         _zip(_model(_layer("dense", kernel_initializer=function("eval", "builtins")))),
         ("safety-module",),
         ("builtins.eval",),
+    ),
+    Attack(
+        "module-called-lambda",
+        "CVE-2025-1550",
+        _zip(_model(_DENSE, _layer("run", "Lambda", "fractions"))),
+        ("safety-lambda", "safety-module"),
+        ("fractions.Lambda",),
     ),
     Attack("module-build-config", "CVE-2025-1550", _zip(_root("math", "sqrt")), ("safety-module",)),
     Attack(

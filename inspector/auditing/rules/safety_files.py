@@ -177,6 +177,17 @@ def _strange(contents: Contents, item: Item) -> Iterator[Found]:
         )
 
 
+def _unread(context: Context) -> Iterator[Found]:
+    for one in context.contents.unread:
+        # What is wrong with the artifact as a whole is told of by integrity's rules.
+        if one.name or context.error is None:
+            yield Found(
+                f"{one.name or 'the artifact'} was not looked into",
+                evidence=one.message,
+                path=one.path,
+            )
+
+
 def _shards(context: Context) -> Iterator[Found]:
     for name in context.contents.shards:
         plain = name.replace("\\", "/")
@@ -277,6 +288,19 @@ RULES: tuple[AuditRule, ...] = (
         fix=_ANEW,
         needs=Needs.FILE,
         check=_shards,
+    ),
+    AuditRule(
+        code="safety-unread",
+        severity=Severity.WARNING,
+        summary="A part of the artifact could not be looked into.",
+        explanation=(
+            "It is damaged, locked, larger than a limit, or nested too deep: what is in it is not"
+            " known, and other rules are silent about it."
+        ),
+        example="model.keras: assets/more.h5 was not looked into.",
+        fix="Find out what it is; an artifact needs no such part.",
+        needs=Needs.FILE,
+        check=_unread,
     ),
     AuditRule(
         code="safety-zip-name",

@@ -12,7 +12,12 @@ from fnmatch import fnmatchcase
 
 from inspector.auditing.contents import Operation
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
-from inspector.dangers import OPERATORS, SAVER_OPERATORS, TABLE_OPERATORS
+from inspector.dangers import (
+    ATTRIBUTE_OPERATORS,
+    OPERATORS,
+    SAVER_OPERATORS,
+    TABLE_OPERATORS,
+)
 from inspector.model import Severity
 from inspector.tflite.custom_ops import CUSTOM
 
@@ -22,7 +27,6 @@ _OUTSIDE = re.compile(
 )
 # Caches and snapshots are kept in memory where no file is named.
 _IN_MEMORY = frozenset({"CacheDataset", "CacheDatasetV2"})
-_PRINT = "PrintV2"
 
 
 def _where(one: Operation) -> str:
@@ -45,8 +49,8 @@ def _outside(found: Iterable[str]) -> list[str]:
 
 def _operators(context: Context) -> Iterator[Found]:
     for one in context.contents.operations:
-        if one.op == _PRINT:
-            what = "writes files that the graph names"
+        if one.op in ATTRIBUTE_OPERATORS:
+            what = ATTRIBUTE_OPERATORS[one.op][2]
         elif one.op in OPERATORS and not (one.op in _IN_MEMORY and not any(one.texts)):
             what = OPERATORS[one.op]
         else:
@@ -79,14 +83,8 @@ def _tables(context: Context) -> Iterator[Found]:
 
 
 def _customs(context: Context) -> Iterator[Found]:
-    found = [
-        one
-        for one in context.contents.operations
-        if one.op not in OPERATORS
-        and one.op not in SAVER_OPERATORS
-        and one.op not in TABLE_OPERATORS
-        and one.op != _PRINT
-    ]
+    tables = (OPERATORS, SAVER_OPERATORS, TABLE_OPERATORS, ATTRIBUTE_OPERATORS)
+    found = [one for one in context.contents.operations if not any(one.op in of for of in tables)]
     counts = Counter(one.op for one in found)
     first = {one.op: one for one in reversed(found)}
     for op, count in counts.items():

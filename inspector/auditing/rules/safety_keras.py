@@ -12,7 +12,15 @@ from fnmatch import fnmatchcase
 
 from inspector.auditing.configs import CODE_ARGUMENTS, Node, code_of, nodes, texts
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
-from inspector.dangers import CALLED, LOADERS, Origin, called, keeps_code, origin_of
+from inspector.dangers import (
+    CALLED,
+    LOADERS,
+    Origin,
+    called,
+    is_modelling,
+    keeps_code,
+    origin_of,
+)
 from inspector.keras import tfmot
 from inspector.keras.config import MODEL_CLASSES
 from inspector.keras.layers import known_classes
@@ -98,13 +106,27 @@ def _lambda(node: Node) -> Found:
         what, severity = "keeps Python code, which loading makes a function of", Severity.ERROR
         seen = "; ".join(map(str, code)) or "no code that can be decoded"
     else:
-        what, severity = "calls a function that its config names", Severity.WARNING
+        what = "calls a function that its config names"
+        severity = Severity.INFO if _calls_keras(node) else Severity.WARNING
         seen = _named(node)
     return Found(
         f"Lambda {_said(node)} {what}" + (_OLDER if node.legacy else ""),
         evidence=f"{node.place}: {seen}",
         layer=node.layer,
         severity=severity,
+    )
+
+
+def _calls_keras(node: Node) -> bool:
+    """Whether all that a Lambda calls are functions of Keras that compute."""
+    config = node.config if isinstance(node.config, dict) else {}
+    called = [config.get(key) for key in CODE_ARGUMENTS if config.get(key) is not None]
+    return bool(called) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("config"), str)
+        and isinstance(one.get("module"), str)
+        and origin_of(one["config"], one["module"], None, function=True) is Origin.MODEL
+        for one in called
     )
 
 
@@ -158,7 +180,8 @@ def _lambda_module(node: Node, context: Context) -> Iterator[Found]:
 def _origin(node: Node) -> Origin:
     if node.name.startswith("__") and node.module is None:
         return Origin.MODEL  # Keras' own marks of tensors, arrays, bytes, slices
-    if node.name == "Lambda" or (node.name in LOADERS and not node.function):
+    ours = node.module is None or is_modelling(node.module)
+    if ours and (node.name == "Lambda" or (node.name in LOADERS and not node.function)):
         return Origin.MODEL  # told by rules of their own
     origin = origin_of(node.name, node.module, node.registered, function=node.function)
     if origin is Origin.CUSTOM and node.module is None and not _is_custom(node):
@@ -229,8 +252,9 @@ def _paths(context: Context) -> Iterator[Found]:
         for one in texts(document):
             outside = _ABSOLUTE.match(one.value) or _REMOTE.match(one.value)
             if one.key in _FILE_KEYS and outside:
+                where = f"layer {one.layer!r}" if one.layer else "the config"
                 yield Found(
-                    f"the config of {one.layer!r} names a file" if one.layer else "a file is named",
+                    f"{one.key} of {where} names a file outside the model",
                     evidence=f"{one.place}: {one.value[:200]!r}",
                     layer=one.layer,
                 )
@@ -265,7 +289,7 @@ RULES: tuple[AuditRule, ...] = (
             " (CVE-2024-3660). Looked at is every object in config.json, model_config,"
             " training_config, metadata.json and keras_metadata.pb, wherever it is nested. The code"
             " is decoded from base64, measured and digested, and never unmarshalled. A Lambda that"
-            " names a function, and keeps no code, is a warning."
+            " names a function, and keeps no code, is a warning; a note where that is Keras' own."
         ),
         example=(
             "twice.h5: Lambda layer 'twice' keeps Python code, which loading makes a function of."
@@ -344,7 +368,7 @@ RULES: tuple[AuditRule, ...] = (
             " ...) stands an absolute path or an address: what is loaded from there is not in the"
             " artifact."
         ),
-        example="model.keras: the config of 'embed' names a file.",
+        example="model.keras: filepath of layer 'embed' names a file outside the model.",
         fix="Keep what the model needs among its assets.",
         needs=Needs.FILE,
         check=_paths,
