@@ -78,20 +78,15 @@ class Policies:
         return self._from(os.path.dirname(os.path.abspath(artifact)))
 
     def _from(self, folder: str) -> PolicyFile:
-        visited: list[str] = []
+        asked: list[str] = []
         found = None
-        while found is None:
-            if folder in self._of_folder:
-                found = self._of_folder[folder]
-                break
-            visited.append(folder)
-            found = self._in(folder)
-            above = os.path.dirname(folder)
-            if found is None and above == folder:
-                found = PolicyFile()
-            folder = above
-        self._of_folder.update(dict.fromkeys(visited, found))
-        return found
+        while found is None and folder not in asked:  # the root is above itself
+            asked.append(folder)
+            found = self._of_folder.get(folder) or self._in(folder)
+            folder = os.path.dirname(folder)
+        result = found or PolicyFile()
+        self._of_folder.update(dict.fromkeys(asked, result))
+        return result
 
     def _in(self, folder: str) -> PolicyFile | None:
         for name in (NAME, PROJECT):
@@ -107,7 +102,7 @@ def read_policy(path: str, codes: Collection[str], limits: Limits = DEFAULT) -> 
     """The policy in a file; None for a pyproject.toml without one. Raises UsageError."""
     text = _text(path, limits)
     root: tuple[str, ...] = _TABLE if os.path.basename(path) == PROJECT else ()
-    if root and "inspector" not in text:
+    if root and root[-1] not in text:
         return None  # it may be broken in ways that are nobody's business here
     try:
         content: Any = tomllib.loads(text)
