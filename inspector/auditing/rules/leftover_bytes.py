@@ -224,9 +224,9 @@ RULES: tuple[AuditRule, ...] = (
         code="leftover-lora",
         severity=Severity.WARNING,
         summary="LoRA matrices are stored beside the kernels, or made anew on loading.",
-        explanation="enable_lora adds two matrices to a kernel. Keras merges them into it on"
-        " saving; where they are still apart, each call pays for them, and whoever loads the"
-        " kernels alone gets the model without what was learned. A config that still names a lora_rank has them"
+        explanation="enable_lora adds two matrices to a kernel. Keras merges them on saving. Where"
+        " they are still apart, each call pays for them, and whoever loads the kernels alone"
+        " gets the model without what was learned. A config that still names a lora_rank has them"
         " made anew on each load, which is information: count_params and memory grow by them.",
         example="lora_kernel_a (8, 2) and lora_kernel_b (2, 6): 2 LoRA matrices are not merged: 28"
         " elements, 112 bytes.",
