@@ -167,7 +167,7 @@ def _class_name(value: dict[str, Any]) -> str | None:
 
 
 def _has_objects(a: list[Any], b: list[Any]) -> bool:
-    return len(a) == len(b) and any(isinstance(one, dict) for one in a)
+    return len(a) == len(b) and any(isinstance(one, dict) for one in (*a, *b))
 
 
 def _same(a: Any, b: Any, writers: Writers, key: str) -> bool:
