@@ -29,7 +29,8 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
 PATH is an artifact or a glob; with --recursive a folder, in which models are found by content.
 
 The policy is the inspector.toml, or the [tool.inspector] of a pyproject.toml, nearest above each
-artifact. --init writes one that the artifacts pass today. "inspect rules" lists the rules.
+artifact. --init writes one that the artifacts pass today. "inspect rules" lists the rules. Models
+of somebody else may come with a policy of their own: name yours with --policy.
 
 Exits with 1 on a finding at or above --fail-on, an artifact that cannot be read among them; with 2
 where there is nothing at a path, or the policy is wrong.
