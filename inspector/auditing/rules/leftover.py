@@ -6,6 +6,7 @@ What else no inference needs (copies, files, slack, unread tensors) is told by `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from inspector.auditing.looks import agree
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
@@ -22,6 +23,9 @@ _ANNOTATED = frozenset({"QuantizeAnnotate"})
 _OPTIMIZER = frozenset({Role.OPTIMIZER_SLOT, Role.OPTIMIZER_STATE})
 # Slots that hold averages of the weights themselves, by the names that optimizers give them.
 _AVERAGES = frozenset({"average", "average-names"})
+_FREEZE_AGAIN = (
+    "Multiply the weights by their masks, take the masks out of the graph, and freeze it again."
+)
 # Formats that exist to go on training: state of training is what they are for.
 _RESUMES = frozenset({"checkpoint"})
 
@@ -61,7 +65,9 @@ def _pruning(context: Context) -> Iterator[Found]:
     wrapped = [*_wrappers(context, _PRUNING), *_places(steps)]
     # A frozen graph has masks, and no wrapper.
     noun = "pruning wrapper" if wrapped else "layer"
-    yield from _told(noun, wrapped, masks, "masks", ("only counts steps", "only count steps"))
+    idle = ("only counts steps", "only count steps")
+    for found in _told(noun, wrapped, masks, "masks", idle):
+        yield found if wrapped else replace(found, fix=_FREEZE_AGAIN)
 
 
 def _clustering(context: Context) -> Iterator[Found]:
@@ -222,8 +228,7 @@ RULES: tuple[AuditRule, ...] = (
         " is no config.",
         example="Five wrapped layers, two of them pruned: 2 pruning wrappers with masks (20,388"
         " elements), 3 that only count steps.",
-        fix="tfmot.sparsity.keras.strip_pruning(model), then save that; of a frozen graph, multiply"
-        " the weights by their masks and freeze it again.",
+        fix="tfmot.sparsity.keras.strip_pruning(model), then save that.",
         needs=Needs.ARTIFACT,
         check=_pruning,
     ),
