@@ -189,6 +189,15 @@ def test_a_graph_that_reads_what_nothing_makes_breaks_the_rules(tmp_path):
     assert every(tmp_path / "m.tflite") == {"integrity-structure"}
 
 
+def test_a_dataset_that_no_list_names_is_told(tmp_path):
+    path = whole(tmp_path / "m.h5")
+    with h5py.File(path, "a") as file:
+        file["model_weights"].create_dataset("stray", data=BIAS)
+    ((message, severity),) = run(path, "integrity-structure")
+    assert message.startswith("model_weights/stray is in the file and in no list of weights")
+    assert severity == "warning"
+
+
 def test_copies_that_differ_are_found_and_equal_ones_are_not(tmp_path):
     config = cases.sequential(cases.pruned(cases.dense("dense", 3)))
     place = "layers/prune_low_magnitude"

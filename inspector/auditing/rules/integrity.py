@@ -15,7 +15,7 @@ from inspector.model import Severity
 PROBLEMS: Mapping[str, tuple[str, ...]] = {
     "integrity-checksum": ("checksum-mismatch", "table-checksum"),
     "integrity-bounds": (
-        *("past-the-end", "broken-chunks", "zip-overlap", "zip-entry-count"),
+        *("past-the-end", "broken-chunks", "zip-entry-count"),
         *("bundle-entry-place", "bundle-entry-size", "bundle-shape", "bundle-shard-number"),
         *("bundle-shard-short", "bundle-overlap", "bundle-slices", "bundle-stray-slice"),
         *("slices-differ", "slices-stray", "slices-tensor"),
@@ -40,7 +40,7 @@ PROBLEMS: Mapping[str, tuple[str, ...]] = {
         *("bundle-duplicate-key", "bundle-entry", "bundle-gaps", "table-footer", "table-gaps"),
         *("duplicate-node", "no-identifier", "schema-version", "no-subgraph", "read-before-made"),
         *("subgraph-runs-itself", "more-faults", "associated-files", "repeated-tags", "odd-name"),
-        *("zip-descriptor", "zip-prepended-data", "zip-trailing-data"),
+        *("unlisted-tensor", "zip-descriptor"),
     ),
     "integrity-copies": ("copy-differs",),
     "integrity-size": ("total-size-differs",),
@@ -51,10 +51,10 @@ ELSEWHERE = frozenset(
         *("external-link", "external-storage", "virtual-dataset", "soft-link", "symbolic-link"),
         *("odd-file", "asset-outside", "declares-more-than-it-stores", "vocabulary-copy"),
         *("zip-bomb", "zip-duplicate-name", "zip-encrypted", "zip-headers-disagree"),
-        "zip-unsafe-name",
+        *("zip-overlap", "zip-prepended-data", "zip-trailing-data", "zip-unsafe-name"),
         "mask-not-binary",
         "quantization-does-not-fit",
-        *("equal-tensors", "unlisted-tensor"),
+        "equal-tensors",
     }
 )
 # Facts that a reader of the report should know; nothing about them is wrong.
