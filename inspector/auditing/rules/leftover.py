@@ -150,12 +150,19 @@ def _optimizer(context: Context) -> Iterator[Found]:
         if (number := sum(verdicts[one.name].role is role for one in state))
     ]
     nbytes = sum(one.nbytes for one in state)
-    resumes = context.seen.artifact.format in _RESUMES
     yield Found(
         f"the optimizer's state is stored: {_elements(state)}, {count(nbytes, 'byte')}",
         evidence=f"{listing(kinds)}; {percent(nbytes, context.seen.artifact.nbytes)} of all bytes",
-        severity=Severity.WARNING if resumes else None,
+        severity=_of_optimizer(context, state),
     )
+
+
+def _of_optimizer(context: Context, state: list[Tensor]) -> Severity | None:
+    """How bad its state is; None for the rule's own severity."""
+    verdicts = context.seen.classified.verdicts
+    if not any(verdicts[one.name].role is Role.OPTIMIZER_SLOT for one in state):
+        return Severity.INFO  # a step and a learning rate: of no size
+    return Severity.WARNING if context.seen.artifact.format in _RESUMES else None
 
 
 def _average(context: Context) -> Iterator[Found]:
@@ -278,7 +285,7 @@ RULES: tuple[AuditRule, ...] = (
         explanation="Adam keeps two values for each weight, so a saved model is three times as"
         " large as it need be. Inference reads none of them. Copies, metrics and moving averages"
         " are told by rules of their own. Of a checkpoint, which exists to train on, it is a"
-        " warning.",
+        " warning; where no slot is stored, but a step and a learning rate, information.",
         example="A model of 40,805 parameters trained with Adam: the optimizer's state is stored:"
         " 40,821 elements, 163,288 bytes.",
         fix="Save with include_optimizer=False (.h5 and SavedModel of Keras 2), or load with"

@@ -300,7 +300,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation="Weights, statistics, constants and unknown tensors of 4 KiB and more, of equal"
         " dtype, shape and values, that take bytes of their own. Two layers that share a variable"
         " are saved so by HDF5, and layers cloned from one another look so. Arrays of"
-        " one value (biases of zeros) are left out. Known copies of one variable are told by leftover-copy.",
+        " one value (biases of zeros) are left out. Known copies of one variable are told by"
+        " leftover-copy.",
         example="An embedding tied to the output layer, saved under both: embedding/embeddings is"
         " stored 2 times: 8,192 bytes too many.",
         fix="Share the layer or the variable, and save in a format that stores it once (.keras,"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from inspector.auditing.looks import agree, looks, named, short
+from inspector.auditing.looks import KERNELS, agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.rules.sparsity_masks import RULES as MASKS
 from inspector.auditing.rules.sparsity_masks import masked_zeros
@@ -194,7 +194,7 @@ def _cannot(name: str, kernel: Tensor) -> str | None:
 def _zero(context: Context) -> Iterator[Found]:
     for look in looks(context, _WEIGHTS):
         tensor, zeros = look.tensor, look.measured.zeros
-        if len(tensor.shape or ()) > 1 and zeros == tensor.elements > 1:
+        if tensor.variable in KERNELS and zeros == tensor.elements > 1:
             yield Found(
                 f"all {count(zeros, 'value')} of {look.name} are zero",
                 tensor=tensor.name,
@@ -354,8 +354,8 @@ RULES: tuple[AuditRule, ...] = (
         severity=Severity.WARNING,
         summary="All values of a kernel are zero.",
         explanation="The layer gives its bias, or nothing, whatever comes in: pruning with a target"
-        " near 1, a threshold that was too large, or weights that were never loaded. Weights of at"
-        " least two sides are looked at; a bias of zeros is how layers begin.",
+        " near 1, a threshold that was too large, or weights that were never loaded. Kernels and"
+        " embeddings are looked at; a bias of zeros is how layers begin.",
         example="A kernel of 4 x 3 zeros: all 12 values of dense/kernel are zero.",
         fix="Load the weights that it should have, or take the layer out.",
         needs=Needs.VALUES,
