@@ -113,7 +113,7 @@ def _only(saved: r.Report, path: str) -> r.ArtifactReport:
     if len(saved.artifacts) != 1:
         raise UsageError(
             f"{path}: a report of {len(saved.artifacts)} artifacts; a baseline is of one: save "
-            f"each with {_HOW} a file of its own"
+            f"each of them alone, with {_HOW} FILE"
         )
     one = saved.artifacts[0]
     if not one.readable or one.format is None:
