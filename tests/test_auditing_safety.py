@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from inspector.api import audit_context
 from inspector.auditing.containers import contents
 from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Context, Needs
@@ -18,9 +19,10 @@ from inspector.auditing.rules.safety import RULES
 from inspector.model import Severity
 from tests.builders import attacks as a
 from tests.builders import attacks_common as common
-from tests.builders import attacks_files, samples
+from tests.builders import attacks_files, attacks_graphs, samples
 from tests.builders import attacks_keras as keras
 from tests.builders import cases as c
+from tests.builders import saved_models as sm
 
 _ROOT = Path(__file__).parent.parent
 _WORST = {Severity.WARNING, Severity.ERROR}
@@ -189,6 +191,22 @@ def test_addresses_in_configs_and_assets_are_notes(tmp_path):
     assert "https://example.com/a?b=c " in found.message
     assert "$.config.layers[0].config.note" in found.evidence
     assert alarms(path) == []
+
+
+# --- bombs ----------------------------------------------------------------------------------------
+
+
+def test_a_constant_of_a_graph_that_declares_tebibytes_is_a_bomb(tmp_path):
+    path = attacks_graphs._frozen([sm.const("k", [1.0], (1 << 20, 1 << 20))])(str(tmp_path))
+    with audit_context(path) as context:
+        rule = next(one for one in RULES if one.code == "safety-shape-bomb")
+        (found,) = rule.check(context)
+    assert found.evidence.startswith("declares 4,398,046,511,104 B, stores 4")
+
+
+def test_a_soft_link_within_the_file_is_a_note(tmp_path):
+    (found,) = of("safety-hdf5-outside", attack("hdf5-alias-no-model").make(str(tmp_path)))
+    assert found.severity is Severity.INFO
 
 
 # --- duplicates -----------------------------------------------------------------------------------

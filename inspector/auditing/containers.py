@@ -124,6 +124,9 @@ class _Looking:
         folder = list_folder(path, self.limits)
         for name, target in folder.links.items():
             self.links.append(Link(name, target, _leads_out(name, target), path))
+        for problem in folder.problems:
+            if problem.code == "odd-file":
+                self.unread.append(Unread(path, problem.message, path))
         if _SAVED_MODEL & {*folder.sizes, *folder.links}:
             self.kind = "saved-model"
         elif "config.json" in folder.sizes:

@@ -47,7 +47,8 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What of an HDF5 file is in another one. kind: "link", "storage", "virtual" or "soft-link".
+    """What of an HDF5 file is elsewhere. kind: "link", "external" storage or "virtual" dataset: in
+    another file; "soft link": to one of these; "alias": a soft link that stays in the file.
 
     name: in the file; target: where it leads; file: the HDF5 file's place in the artifact.
     """

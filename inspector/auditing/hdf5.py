@@ -47,7 +47,7 @@ def look_at_hdf5(source: ByteSource, name: str, path: str, limits: Limits) -> In
 
 
 def _links(file: Hdf5File, group: Group, name: str, path: str) -> Iterator[Outside]:
-    """The links of a group that lead out of the file."""
+    """The links of a group that lead out of the file, or to another place in it."""
     for link in group.links.values():
         if not isinstance(link.target, tuple):
             continue
@@ -60,6 +60,8 @@ def _links(file: Hdf5File, group: Group, name: str, path: str) -> Iterator[Outsi
             if isinstance(led, Link) and isinstance(led.target, tuple):
                 through = f"{target}, and so to {':'.join(led.target)}"
                 yield Outside("soft link", place, through, name, path)
+            else:
+                yield Outside("alias", place, target, name, path)
 
 
 def _is_swollen(declared: int, stored: int, limits: Limits) -> bool:

@@ -235,6 +235,7 @@ _LITE = (
         Attack(f"lite-flex-{op}", "", _lite(f"custom:Flex{op}"), ("safety-flex",), (op,))
         for op in ("ReadFile", "WriteFile", "EagerPyFunc", "SaveV2")
     ),
+    Attack("lite-flex-library", "", _lite("custom:FlexMyOwn"), ("safety-flex",), ("MyOwn",)),
     Attack(
         "lite-script",
         "",

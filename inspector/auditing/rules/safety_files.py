@@ -10,7 +10,8 @@ from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.sniff import PICKLE_NAMES, PROGRAM_NAMES, PROGRAMS, ending
 from inspector.dangers import is_harmless, is_variable
 from inspector.limits import GIB
-from inspector.model import Severity
+from inspector.model import Section, Severity
+from inspector.storage import numpy_dtype
 from inspector.words import count
 
 _KERAS_REFUSES = 4 * GIB  # what keras.saving allows a dataset that is far larger than it stores
@@ -89,13 +90,15 @@ def _hdf5(context: Context) -> Iterator[Found]:
         inside = f"{one.file}: " if one.file else ""
         yield Found(
             f"{inside}{one.name} {_ELSEWHERE[one.kind]} {one.target}",
-            evidence="nothing was read from there",
+            evidence=None if one.kind == "alias" else "nothing was read from there",
             path=one.path,
+            severity=Severity.INFO if one.kind == "alias" else None,
         )
 
 
 _ELSEWHERE = {
     "link": "is an external link to",
+    "alias": "is a soft link, which newer Keras refuses to follow, to",
     "soft link": "is a soft link that leads out of the file, to",
     "external": "keeps its values in another file,",
     "virtual": "is a virtual dataset, pieced together from",
@@ -112,6 +115,32 @@ def _swollen(context: Context) -> Iterator[Found]:
             path=one.path,
             severity=Severity.ERROR if huge else Severity.WARNING,
         )
+
+
+def _inflated(context: Context) -> Iterator[Found]:
+    yield from _swollen(context)
+    tensors = context.examined.artifact.tensors if context.examined is not None else ()
+    for tensor in tensors:
+        # A graph keeps a constant of equal values as one: only absurd sizes tell of intent.
+        declared = tensor.elements * _itemsize(tensor.dtype)
+        if (
+            tensor.section is Section.GRAPH
+            and declared > _KERAS_REFUSES
+            and declared > context.limits.bomb_ratio * tensor.nbytes
+        ):
+            yield Found(
+                f"{tensor.name} declares far more than it stores",
+                evidence=f"declares {declared:,} B, stores {tensor.nbytes:,}; it is not read",
+                tensor=tensor.name,
+            )
+
+
+def _itemsize(dtype: str) -> int:
+    """Bytes of a value; 1 where that is no fixed number."""
+    try:
+        return int(numpy_dtype(dtype).itemsize) or 1
+    except (AttributeError, TypeError, ValueError):
+        return 1
 
 
 def _pickles(context: Context) -> Iterator[Found]:
@@ -207,7 +236,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation=(
             "An external link, external storage or a virtual dataset makes HDF5 read another file"
             " of the machine, and hand its bytes on as weights (CVE-2026-1669). No model that Keras"
-            " saved has any, nor a soft link that leads through one. Looked at are all groups and"
+            " saved has any, nor a soft link that leads through one; a soft link that stays in the"
+            " file is a note, since newer Keras does not follow it. Looked at are all groups and"
             " datasets, those that no list names too. Nothing is read from where they lead, so it"
             " is no matter whether that is there."
         ),
@@ -228,7 +258,7 @@ RULES: tuple[AuditRule, ...] = (
         example="bomb.h5: kernel declares far more than it stores.",
         fix=_ANEW,
         needs=Needs.FILE,
-        check=_swollen,
+        check=_inflated,
     ),
     AuditRule(
         code="safety-pickle",

@@ -18,6 +18,7 @@ from inspector.dangers import (
     SAVER_OPERATORS,
     TABLE_OPERATORS,
 )
+from inspector.graph.ops import is_core
 from inspector.model import Severity
 from inspector.tflite.custom_ops import CUSTOM
 
@@ -115,8 +116,11 @@ def _flex(context: Context) -> Iterator[Found]:
             message, severity = f"the Flex operator {op} {what}", Severity.ERROR
         elif _allowed(context, one.name):
             continue
-        else:
+        elif is_core(op):
             message, severity = f"the Flex operator {op} needs TensorFlow's kernels", Severity.INFO
+        else:
+            message = f"the Flex operator {op} needs a library that supplies it to TensorFlow"
+            severity = Severity.WARNING
         yield Found(message, evidence=f"{one.count:,} of it", severity=severity)
 
 
