@@ -182,6 +182,13 @@ def test_a_kind_of_change_can_be_left_out(tmp_path):
     assert diff(STRIPPED, other, ignore=("retyped",)).same
 
 
+def test_kinds_alone_are_asked_of_tensors_that_both_have(tmp_path):
+    other = changed.renamed(tmp_path / "b.h5", "dense", "hidden")
+    assert not diff(PRUNED, other, only=("renamed",)).same
+    assert diff(PRUNED, other, only=("retyped",)).same
+    assert diff(PRUNED, STRIPPED, only=("values",)).same
+
+
 @pytest.mark.parametrize("option", ["ignore", "only"])
 def test_a_word_that_means_nothing_is_refused_with_the_nearest(option):
     with pytest.raises(UsageError, match="did you mean 'optimizer_slot'"):

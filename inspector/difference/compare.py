@@ -34,7 +34,7 @@ _EVERYTHING = Wanted()
 _GROUPS = {
     Group.PRUNING: "pruning",
     Group.CLUSTERING: "clustering",
-    Group.QUANTIZATION: "quantization wrappers",
+    Group.QUANTIZATION: "quantization state",
     Group.TRAINING: "training state",
 }
 _STATUSES = ("unread", "changed", "removed", "added", "unchanged")
@@ -50,8 +50,8 @@ def compare(
     """
     filtered = chosen(wanted, a, b)
     found = pair(a.side, b.side, limits)
-    pairs, ignored, unknown = _Pairs(a, b, wanted, filtered, limits).of(found)
-    pairs.sort(key=_importance)
+    pairs = _Pairs(a, b, wanted, filtered, limits)
+    pairs.of(found)
     facts = tuple(
         fact
         for fact in (
@@ -59,19 +59,19 @@ def compare(
             *training_facts(a, b),
             *interface_facts(a, b),
             *total_facts(a, b),
-            *_unknown(unknown),
+            *_unknown(pairs.unknown),
         )
         if fact.part == "values" or filtered.keeps(fact)
     )
-    summary = _summary(pairs, ignored)
-    same = not (
-        summary.unread or any(one.counts for one in pairs) or any(one.counts for one in facts)
-    )
-    apart = _places(a, b, wanted, limits) if wanted.places or (same and not ignored) else None
+    summary = _summary(pairs.made, pairs.ignored)
+    counts = any(one.counts for one in pairs.made) or any(one.counts for one in facts)
+    same = not (counts or summary.unread)
+    look = wanted.places or (same and not pairs.ignored)
+    apart = _places(a, b, wanted, limits) if look else None
     told = Told(
         a=a.report,
         b=b.report,
-        pairs=tuple(pairs),
+        pairs=tuple(pairs.made),
         facts=facts,
         same=same,
         identical=None if apart is None else not apart,
@@ -93,62 +93,68 @@ def _places(
 
 @dataclass(slots=True)
 class _Pairs:
-    """From what pairing found to the report's pairs."""
+    """From what pairing found to the report's pairs.
+
+    made: those so far; ignored: how many were left out; unknown: why nobody could tell whether
+    values are the same -> of how many pairs.
+    """
 
     a: Subject
     b: Subject
     wanted: Wanted
     filtered: Chosen
     limits: Limits
+    made: list[r.DiffPair] = field(default_factory=list)
+    ignored: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
     formats: Formats = field(init=False)
-    entries: tuple[Mapping[str, TensorReport], Mapping[str, TensorReport]] = field(init=False)
+    entries: tuple[Mapping[str, TensorReport], ...] = field(init=False)
+    groups: tuple[frozenset[Group], ...] = field(init=False)
 
-    def of(self, found: Pairing) -> tuple[list[r.DiffPair], int, Mapping[str, int]]:
-        """The pairs, how many were left out, and why nobody could tell the values of how many."""
+    def of(self, found: Pairing) -> None:
+        """Make them all."""
+        both = (self.a, self.b)
         self.formats = Formats(self.a.artifact.format, self.b.artifact.format)
-        self.entries = (_by_name(self.a), _by_name(self.b))
+        self.entries = tuple({e.name: e for e in one.report.tensors} for one in both)
+        self.groups = tuple(
+            frozenset(GROUP_OF[verdict.role] for verdict in one.verdicts.values()) for one in both
+        )
+        self._both(found)
+        self._lone(found.only_a, found.gone_a, 0)
+        self._lone(found.only_b, found.gone_b, 1)
+        self.made.sort(key=_importance)
+
+    def _both(self, found: Pairing) -> None:
         renamed = self._renamed(found)
         sides = known(self.a), known(self.b)
-        pairs: list[r.DiffPair] = []
-        unknown: Counter[str] = Counter()
-        ignored = 0
         for one in found.pairs:
             if not self.filtered.takes(self._role(0, one.a), self._role(1, one.b)):
-                ignored += 1
+                self.ignored += 1
                 continue
             values = compare_values(one, *sides, self.wanted.tolerance, self.limits)
             if values.unknown:
-                unknown[values.words] += 1
+                self.unknown[values.words] += 1
             entries = self.entries[0][one.a.name], self.entries[1][one.b.name]
             compared = Compared(one, *entries, values, self.formats, renamed.get(_key(one)))
-            pairs.append(paired(compared, self.filtered.kinds))
-        for at, tensors, reasons in (
-            (0, found.only_a, found.gone_a),
-            (1, found.only_b, found.gone_b),
-        ):
-            for tensor in tensors:
-                if not self.filtered.takes(self._role(at, tensor)):
-                    ignored += 1
-                    continue
-                entry, known_why = self.entries[at][tensor.name], reasons.get(tensor.name)
-                pairs.append(
-                    alone(
-                        entry,
-                        added=at == 1,
-                        known_why=known_why,
-                        why=known_why or self._missing(entry, other="AB"[1 - at]),
-                        formats=self.formats,
-                    )
-                )
-        return pairs, ignored, unknown
+            self.made.append(paired(compared, self.filtered.kinds))
 
-    def _missing(self, entry: TensorReport, other: str) -> str:
+    def _lone(self, tensors: Iterable[Tensor], reasons: Mapping[str, str], at: int) -> None:
+        """What only A (0) or only B (1) has."""
+        for tensor in tensors:
+            if self.filtered.kinds_alone or not self.filtered.takes(self._role(at, tensor)):
+                self.ignored += 1
+                continue
+            entry, known_why = self.entries[at][tensor.name], reasons.get(tensor.name)
+            why = known_why or self._missing(Role(entry.role), 1 - at)
+            self.made.append(
+                alone(entry, added=at == 1, why=why, known_why=known_why, formats=self.formats)
+            )
+
+    def _missing(self, role: Role, other: int) -> str:
         """Why one side lacks a tensor, where it lacks all of the kind."""
-        group = GROUP_OF[Role(entry.role)]
-        theirs = self.entries["AB".index(other)].values()
-        if group in _GROUPS and not any(GROUP_OF[Role(one.role)] is group for one in theirs):
-            return f"{other} has no {_GROUPS[group]}"
-        return f"{other} has none"
+        group = GROUP_OF[role]
+        lacks_all = group in _GROUPS and group not in self.groups[other]
+        return f"{'AB'[other]} has {f'no {_GROUPS[group]}' if lacks_all else 'none'}"
 
     def _role(self, at: int, tensor: Tensor) -> tuple[Tensor, Role]:
         return tensor, (self.a, self.b)[at].verdicts[tensor.name].role
@@ -173,10 +179,6 @@ def _has_config(subject: Subject) -> bool:
     if subject.saved:
         return model is not None and subject.artifact.format.startswith("keras-")
     return model is not None and any(layer.config for layer in model.walk())
-
-
-def _by_name(subject: Subject) -> Mapping[str, TensorReport]:
-    return {entry.name: entry for entry in subject.report.tensors}
 
 
 def _key(one: Pair) -> tuple[str, str]:

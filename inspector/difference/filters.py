@@ -55,21 +55,27 @@ _RENAMED = "renamed"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What of two artifacts is compared."""
+    """What of two artifacts is compared.
+
+    kinds_alone: nothing but kinds of change is asked for, of whatever tensors both have.
+    """
 
     ignore: tuple[str, ...]
     only: tuple[str, ...]
+    kinds_alone: bool = False
 
     def takes(self, *sides: tuple[Tensor, Role]) -> bool:
         """Whether a tensor, or a pair, is looked at. A pair is left out with either of its two."""
         if any(_is_of(word, one) for word in self.ignore for one in sides):
             return False
-        return not self.only or any(_is_of(word, one) for word in self.only for one in sides)
+        if not self.only or self.kinds_alone:
+            return True
+        return any(_is_of(word, one) for word in self.only for one in sides)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of change that count."""
-        asked = [word for word in self.only if word in _KINDS and word not in _ROLES]
+        asked = [word for word in self.only if _is_kind(word)]
         return tuple(
             kind
             for kind in KINDS
@@ -88,11 +94,13 @@ def chosen(wanted: Wanted, a: Subject, b: Subject) -> Chosen:
     for word in (*wanted.ignore, *wanted.only):
         if not _is_known(word, a, b):
             raise UsageError(_unknown(word, a, b))
-    # Kinds alone are asked of every tensor.
     only = wanted.only
-    if only and all(word in _KINDS and word not in _ROLES for word in only):
-        only = (*only, "tensors")
-    return Chosen(wanted.ignore, only)
+    return Chosen(wanted.ignore, only, bool(only) and all(map(_is_kind, only)))
+
+
+def _is_kind(word: str) -> bool:
+    """Whether it means a kind of change, and nothing else that tensors have."""
+    return word in _KINDS and word not in _ROLES
 
 
 def _is_known(word: str, a: Subject, b: Subject) -> bool:
