@@ -272,9 +272,11 @@ def _zeros(one: Compared) -> tuple[int, int] | None:
 
 
 def _is_sparse_otherwise(one: Compared) -> bool:
-    zeros = _zeros(one)
     stored = one.formats.alike and (one.a.sparsity is None) != (one.b.sparsity is None)
-    return stored or (zeros is not None and zeros[0] != zeros[1]) or bool(_unlike_patterns(one))
+    if stored or (one.values.found is not None and not one.values.found.differing):
+        return stored  # zeros of equal values are as many, or the tolerance lets them pass
+    zeros = _zeros(one)
+    return (zeros is not None and zeros[0] != zeros[1]) or bool(_unlike_patterns(one))
 
 
 def _sparsity(one: Compared) -> str:
