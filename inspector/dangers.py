@@ -324,7 +324,7 @@ def keeps_code(config: Any) -> bool:
     said: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
     function = said.get("function")
     kept = isinstance(function, list) or (
-        isinstance(function, Mapping) and function.get("class_name") == "__lambda__"
+        isinstance(function, Mapping) and function.get("class_name") in {"__lambda__", "__tuple__"}
     )
     return kept or "lambda" in (said.get("function_type"), said.get("output_shape_type"))
 

@@ -270,11 +270,13 @@ def test_texts_have_the_key_that_they_stand_under():
     assert found == [("paths", "x"), ("paths", "y")]
 
 
-def test_code_in_either_form_has_the_same_digest():
+def test_code_in_each_form_has_the_same_digest():
     old = {"class_name": "Lambda", "config": {"function": [encoded(), None, None]}}
     new = {"class_name": "Lambda", "config": {"function": kept()}}
-    codes = [code_of(node) for one in (old, new) for node in nodes(document(one))]
-    assert codes[0] == codes[1] != []
+    items = {"class_name": "__tuple__", "items": [encoded(), None, None]}
+    saved = {"class_name": "Lambda", "config": {"function": items}}
+    codes = [code_of(next(nodes(document(one)))) for one in (old, new, saved)]
+    assert codes[0] == codes[1] == codes[2] != []
     assert codes[0][0].nbytes == len(common.CODE)
 
 

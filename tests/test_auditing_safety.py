@@ -125,6 +125,12 @@ def test_three_lambdas_are_three_findings_with_their_places(tmp_path):
     ]
 
 
+def test_what_a_saved_model_repeats_is_said_once(tmp_path):
+    config = c.sequential(c.layer("Lambda", "twice", function=keras.KERAS2_CODE))
+    path = keras._saved({**config, "model_config": config})(str(tmp_path))
+    assert len(of("safety-lambda", path)) == 1
+
+
 def test_of_hdf5_it_is_said_that_safe_mode_does_not_help(tmp_path):
     (found,) = of("safety-lambda", attack("lambda-list-h5").make(str(tmp_path)))
     assert "safe_mode has no effect" in found.message

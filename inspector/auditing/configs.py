@@ -151,6 +151,10 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("class_name") == _LAMBDA
 
 
+def _is_tuple(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == "__tuple__"
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
     """Python code in a config: bytes once decoded, and their sha256. It is never unmarshalled."""
@@ -173,7 +177,7 @@ def code_of(node: Node) -> list[Code]:
     found = []
     for key in CODE_ARGUMENTS:
         value, kind = said.get(key), said.get(f"{key}_type")
-        if kind == "lambda" or isinstance(value, list) or _is_code(value):
+        if kind == "lambda" or isinstance(value, list) or _is_code(value) or _is_tuple(value):
             # An output's shape may be a list of numbers.
             one = _code(key, value)
             if one is not None:
@@ -182,7 +186,12 @@ def code_of(node: Node) -> list[Code]:
 
 
 def _code(argument: str, value: Any) -> Code | None:
-    """Keras 2 keeps a list of code, defaults and closure; Keras 3 a mapping of the same."""
+    """Keras 2 keeps a list of code, defaults and closure; Keras 3 a mapping of the same.
+
+    In a SavedModel a list that was a tuple is a mapping with its items.
+    """
+    if _is_tuple(value):
+        value = value.get("items")
     if isinstance(value, Mapping):
         inner = value.get("config")
         value = inner.get("code") if isinstance(inner, Mapping) else None

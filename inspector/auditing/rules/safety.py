@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from inspector.auditing.rule import AuditRule
-from inspector.auditing.rules import safety_files, safety_graph, safety_keras
+from inspector.auditing.rules import safety_files, safety_graph, safety_keras, safety_paths
 
-RULES: tuple[AuditRule, ...] = (*safety_keras.RULES, *safety_graph.RULES, *safety_files.RULES)
+RULES: tuple[AuditRule, ...] = (
+    *safety_keras.RULES,
+    *safety_paths.RULES,
+    *safety_graph.RULES,
+    *safety_files.RULES,
+)

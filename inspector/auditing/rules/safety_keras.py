@@ -6,11 +6,11 @@ rules.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from inspector.auditing.configs import CODE_ARGUMENTS, Node, code_of, nodes, texts
+from inspector.auditing.config_nodes import every_node, of_layer, once
+from inspector.auditing.configs import CODE_ARGUMENTS, Node, code_of
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.dangers import (
     CALLED,
@@ -37,39 +37,6 @@ _KNOWN = (
 # tf_keras registers its own optimizers as if somebody had made them.
 _OPTIMIZERS = frozenset(f"Custom>{name}" for name in TF_KERAS)
 _OLDER = "; safe_mode has no effect on HDF5 files in older Keras"
-_VOCABULARY = re.compile(r"(?:Lookup|Vectorization|Tokenizer)$")
-_VOCABULARY_KEYS = ("vocabulary", "idf_weights", "merges")
-_REMOTE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
-# Keys under which configs name files that are opened.
-_FILE_KEYS = frozenset(
-    {
-        "cache_dir",
-        "export_dir",
-        "file_path",
-        "filename",
-        "filepath",
-        "fname",
-        "handle",
-        "log_dir",
-        "origin",
-        "path",
-        "saved_model_path",
-        "uri",
-        "weights_path",
-    }
-)
-_ABSOLUTE = re.compile(r"^(?:/|~|\\\\|[A-Za-z]:[\\/]|\.\.[\\/])")
-_ADDRESS = re.compile(r"(?:https?|ftp|gs|s3|hdfs|file|wss?|grpc)://[^\s\"'<>\x00-\x1f]+")
-_MOST = 20  # addresses that are told
-
-
-def _all(context: Context) -> Iterator[Node]:
-    for document in context.contents.documents:
-        yield from nodes(document)
-
-
-def _said(node: Node) -> str:
-    return f"layer {node.layer!r}" if node.layer else "the config"
 
 
 def _allowed(context: Context, *names: str | None) -> bool:
@@ -87,11 +54,11 @@ def _full(node: Node) -> str:
 
 
 def _lambdas(context: Context) -> Iterator[Found]:
-    for node in _all(context):
+    for node in every_node(context):
         if node.name == "__lambda__":
             code = "; ".join(map(str, code_of(node)))
             yield Found(
-                f"Python code in {_said(node)}, which loading makes a function of"
+                f"Python code in {of_layer(node)}, which loading makes a function of"
                 + (_OLDER if node.legacy else ""),
                 evidence=f"{node.place}: {code or 'empty'}",
                 layer=node.layer,
@@ -110,7 +77,7 @@ def _lambda(node: Node) -> Found:
         severity = Severity.INFO if _calls_keras(node) else Severity.WARNING
         seen = _named(node)
     return Found(
-        f"Lambda {_said(node)} {what}" + (_OLDER if node.legacy else ""),
+        f"Lambda {of_layer(node)} {what}" + (_OLDER if node.legacy else ""),
         evidence=f"{node.place}: {seen}",
         layer=node.layer,
         severity=severity,
@@ -144,10 +111,10 @@ def _named(node: Node) -> str:
 
 
 def _modules(context: Context) -> Iterator[Found]:
-    for node in _all(context):
+    for node in every_node(context):
         if _origin(node) is Origin.OUTSIDE and not _allowed(context, _full(node)):
             yield Found(
-                f"{_full(node)}, which is no part of a model, is named in {_said(node)}: loading"
+                f"{_full(node)}, which is no part of a model, is named in {of_layer(node)}: loading"
                 " may import and call it" + (_OLDER if node.legacy else ""),
                 evidence=f"{node.place}: module {node.module!r}, name {node.name!r}",
                 layer=node.layer,
@@ -169,7 +136,7 @@ def _lambda_module(node: Node, context: Context) -> Iterator[Found]:
         outside = origin_of(named, module, None, function=True) is Origin.OUTSIDE
         if outside and not _allowed(context, f"{module}.{named}"):
             yield Found(
-                f"{module}.{named}, which is no part of a model, is named in {_said(node)}:"
+                f"{module}.{named}, which is no part of a model, is named in {of_layer(node)}:"
                 " loading may look it up there" + (_OLDER if node.legacy else ""),
                 evidence=f"{node.place}.config: module {module!r}, name {named!r}",
                 layer=node.layer,
@@ -199,7 +166,7 @@ def _is_custom(node: Node) -> bool:
 
 def _customs(context: Context) -> Iterator[Found]:
     seen: set[str] = set()
-    for node in _all(context):
+    for node in every_node(context):
         name = node.registered if node.registered and ">" in node.registered else _full(node)
         if _origin(node) is not Origin.CUSTOM or name in seen:
             continue
@@ -213,68 +180,13 @@ def _customs(context: Context) -> Iterator[Found]:
             )
 
 
-def _loaders(context: Context) -> Iterator[Found]:
-    for node in _all(context):
-        if node.name in LOADERS and not node.function:
-            config = node.config if isinstance(node.config, dict) else {}
-            files = [f"{key} {config[key]!r}" for key in sorted(_FILE_KEYS & config.keys())]
-            yield Found(
-                f"{node.name} {_said(node)} {LOADERS[node.name]}",
-                evidence=", ".join([node.place, *files])[:300],
-                layer=node.layer,
-            )
-
-
 def _calls(context: Context) -> Iterator[Found]:
-    for node in _all(context):
+    for node in every_node(context):
         what = called(node.name, node.config)
         if what is not None:
-            yield Found(f"{node.name} {_said(node)} {what}", evidence=node.place, layer=node.layer)
-
-
-def _vocabularies(context: Context) -> Iterator[Found]:
-    for node in _all(context):
-        if not _VOCABULARY.search(node.name) or not isinstance(node.config, dict):
-            continue
-        for key in _VOCABULARY_KEYS:
-            value = node.config.get(key)
-            if isinstance(value, str) and value:
-                where = "a remote file" if _REMOTE.match(value) else "a local file"
-                yield Found(
-                    f"{node.name} {_said(node)} reads its {key} from {where} when it is loaded",
-                    evidence=f"{node.place}.config.{key}: {value[:200]!r}",
-                    layer=node.layer,
-                )
-
-
-def _paths(context: Context) -> Iterator[Found]:
-    for document in context.contents.documents:
-        for one in texts(document):
-            outside = _ABSOLUTE.match(one.value) or _REMOTE.match(one.value)
-            if one.key in _FILE_KEYS and outside:
-                where = f"layer {one.layer!r}" if one.layer else "the config"
-                yield Found(
-                    f"{one.key} of {where} names a file outside the model",
-                    evidence=f"{one.place}: {one.value[:200]!r}",
-                    layer=one.layer,
-                )
-
-
-def _addresses(context: Context) -> Iterator[Found]:
-    found: dict[str, str] = {}
-    for document in context.contents.documents:
-        for one in texts(document):
-            for match in _ADDRESS.findall(one.value):
-                found.setdefault(match[:200], one.place)
-    for item in context.contents.items:
-        for match in _ADDRESS.findall(item.text):
-            found.setdefault(match[:200], item.name)
-    for address in context.contents.addresses:
-        found.setdefault(address[:200], "the graph")
-    for address, place in list(found.items())[:_MOST]:
-        yield Found(f"the address {address} stands in the model", evidence=place)
-    if len(found) > _MOST:
-        yield Found("more addresses stand in the model", evidence=f"{len(found) - _MOST:,} more")
+            yield Found(
+                f"{node.name} {of_layer(node)} {what}", evidence=node.place, layer=node.layer
+            )
 
 
 RULES: tuple[AuditRule, ...] = (
@@ -296,7 +208,7 @@ RULES: tuple[AuditRule, ...] = (
         ),
         fix="Replace it with a layer of Keras, or with a registered class of your own.",
         needs=Needs.FILE,
-        check=_lambdas,
+        check=once(_lambdas),
     ),
     AuditRule(
         code="safety-module",
@@ -313,37 +225,7 @@ RULES: tuple[AuditRule, ...] = (
         example="model.keras: math.sqrt, which is no part of a model, is named in layer 'dense'.",
         fix="Find out who wrote the config; name modules that you expect in allow-custom.",
         needs=Needs.FILE,
-        check=_modules,
-    ),
-    AuditRule(
-        code="safety-loader",
-        severity=Severity.ERROR,
-        summary="A layer that loads another model, or calls Python, when it is made.",
-        explanation=(
-            "TFSMLayer and KerasLayer load a SavedModel from wherever their config says"
-            " (CVE-2026-1462), TorchModuleWrapper unpickles a PyTorch module, JaxLayer and"
-            " FlaxLayer call a Python function. What they load is not in the artifact, so it cannot"
-            " be looked at."
-        ),
-        example="model.keras: TFSMLayer layer 'inner' loads another SavedModel.",
-        fix="Export the model as a whole, without the layer, or audit what it loads too.",
-        needs=Needs.FILE,
-        check=_loaders,
-    ),
-    AuditRule(
-        code="safety-vocabulary",
-        severity=Severity.ERROR,
-        summary="A vocabulary that is a path or an address.",
-        explanation=(
-            "StringLookup, IntegerLookup and TextVectorization take a list of words, or the name of"
-            " a file of them, which loading opens: any file that the process may read, or one on"
-            " another machine (CVE-2025-12058). A list, or none, is fine. The file is not opened"
-            " here."
-        ),
-        example="model.keras: StringLookup layer 'words' reads its vocabulary from a local file.",
-        fix="Save the model with the vocabulary in it: adapt the layer, or give it the list.",
-        needs=Needs.FILE,
-        check=_vocabularies,
+        check=once(_modules),
     ),
     AuditRule(
         code="safety-call",
@@ -357,21 +239,7 @@ RULES: tuple[AuditRule, ...] = (
         example="model.h5: TFOpLambda layer 'read' calls tf.io.read_file.",
         fix="Make the call outside the model, or in a registered layer of your own.",
         needs=Needs.FILE,
-        check=_calls,
-    ),
-    AuditRule(
-        code="safety-path",
-        severity=Severity.WARNING,
-        summary="A config names a file outside the model.",
-        explanation=(
-            "Under the names by which layers and functions take files (filepath, origin, handle"
-            " ...) stands an absolute path or an address: what is loaded from there is not in the"
-            " artifact."
-        ),
-        example="model.keras: filepath of layer 'embed' names a file outside the model.",
-        fix="Keep what the model needs among its assets.",
-        needs=Needs.FILE,
-        check=_paths,
+        check=once(_calls),
     ),
     AuditRule(
         code="safety-custom",
@@ -387,18 +255,5 @@ RULES: tuple[AuditRule, ...] = (
         fix="List those that you expect in allow-custom.",
         needs=Needs.FILE,
         check=_customs,
-    ),
-    AuditRule(
-        code="safety-url",
-        severity=Severity.INFO,
-        summary="An address stands in the model.",
-        explanation=(
-            "Addresses in configs, assets and graphs are often just notes; they are listed, since"
-            " a model needs none to compute."
-        ),
-        example="model.keras: the address https://example.com/a.h5 stands in the model.",
-        fix="See what it is for.",
-        needs=Needs.FILE,
-        check=_addresses,
     ),
 )
