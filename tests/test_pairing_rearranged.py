@@ -86,6 +86,22 @@ def test_from_the_other_side_it_is_reordered_too():
 
 
 @pytest.mark.parametrize(
+    ("b", "kind"),
+    [
+        (random(6, 8)[:, [3, 1, 0, 2, 4, 7, 5, 6]], "reordered"),
+        (random(6, 8).T, "transposed"),
+        (random(6, 8)[::-1], "reordered"),
+    ],
+)
+def test_whichever_comes_first_the_change_is_told_from_it_on(b, kind):
+    sides = {"d": {"kernel": random(6, 8)}}, {"d": {"w": b}}
+    for first, second in (sides, sides[::-1]):
+        (one,) = paired(first, second).pairs
+        assert (one.change.kind, one.change.backwards) == (kind, False)
+        assert agreement(one, SMALL).same_values
+
+
+@pytest.mark.parametrize(
     "b",
     [
         random(6, 8, seed=1),  # other values

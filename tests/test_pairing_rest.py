@@ -126,3 +126,20 @@ def test_the_weights_alone_are_paired_when_the_rest_is_not_wanted():
     with inspector.open(path("pruned.keras")) as a, inspector.open(path("pruned.keras")) as b:
         found = pair(side(a.artifact), side(b.artifact), rest=False)
     assert len(found.only_a) == len(found.only_b) == 2  # the copies
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("k3_bfloat16.keras", "k3_rnn.keras"),
+        ("k3_rnn.keras", "k3_sharded.keras"),
+        ("pruned_2by4.h5", "pruned_convnet.keras"),
+        ("pruned_2by4.h5", "pruned_convnet.h5"),
+    ],
+)
+def test_two_models_that_have_little_in_common_are_paired_alike_from_both_sides(a, b):
+    with inspector.open(path(a)) as one, inspector.open(path(b)) as other:
+        sides = side(one.artifact), side(other.artifact)
+        forth, back = pair(*sides), pair(*sides[::-1])
+    assert {(p.a.name, p.b.name) for p in forth.pairs} == {(p.b.name, p.a.name) for p in back.pairs}
+    assert {t.name for t in forth.only_a} == {t.name for t in back.only_b}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Role
 from inspector.pairing.converted import match_converted
-from inspector.pairing.match import match
+from inspector.pairing.match import match, retyped
 from inspector.pairing.nouns import Pair, Pairing, Side, in_order
 from inspector.pairing.rearranged import mirrored, rearranged
 from inspector.pairing.rest import pair_rest
@@ -27,6 +27,9 @@ def pair(a: Side, b: Side, limits: Limits = DEFAULT, *, rest: bool = True) -> Pa
     """
     if _place(b) < _place(a):
         return flipped(pair(b, a, limits, rest=rest), a)
+    if rest and _place(a) == _place(b) and _spelled(b) < _spelled(a):
+        # Where the next of several is taken, it is the same one from both sides.
+        return forwards(flipped(pair(b, a, limits), a))
     if b.artifact.format == _LITE != a.artifact.format:
         return match_converted(a, b, limits)
     found = match(a, b, limits)
@@ -39,6 +42,32 @@ def _place(side: Side) -> int:
         return 2
     stripped = not any(verdict.role in _STRIPPED for verdict in side.verdicts.values())
     return int(stripped)
+
+
+def _spelled(side: Side) -> list[tuple[str, str, str]]:
+    """What puts two artifacts in an order, whichever of them comes first."""
+    return [(one.name, one.dtype, str(one.shape)) for one in side.artifact.tensors]
+
+
+def forwards(found: Pairing) -> Pairing:
+    """The same with each change told from `a` on, as far as it can be turned round."""
+    return replace(found, pairs=tuple(map(_forwards, found.pairs)))
+
+
+def _forwards(one: Pair) -> Pair:
+    change = one.change
+    if change is None or change.value is not None or change.kind in ("split", "fused"):
+        return one
+    if change.order is not None:
+        places = change.order.places
+        back = tuple(sorted(range(len(places)), key=places.__getitem__))
+        order = replace(change.order, places=back)
+        return replace(one, change=replace(change, order=order, backwards=False))
+    if change.axes is not None:
+        axes = tuple(sorted(range(len(change.axes)), key=change.axes.__getitem__))
+        shape = one.b.shape
+        return replace(one, change=replace(change, axes=axes, shape=shape, backwards=False))
+    return replace(one, change=retyped(one.a, one.b))
 
 
 def flipped(found: Pairing, b: Side) -> Pairing:

@@ -204,7 +204,7 @@ def _difference(x: Array, y: Array, a: Array, b: Array) -> Array:
     0 where both are the same: NaN is NaN, infinity is infinity. Not finite where only one of them
     is NaN or infinite.
     """
-    apart = np.abs(a - b)
+    apart: Array = np.abs(a - b)
     if _is_long(x.dtype) or _is_long(y.dtype):
         apart = _exact(x, y, apart)
     if math.isfinite(float(apart.max())):
