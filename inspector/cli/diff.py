@@ -20,7 +20,7 @@ conversions; files that differ in their bytes alone say the same.
 
 A or B may be a report that "inspect show --format json --digest" saved: it stands for its file.
 
---ignore and --only take a role (mask), a group of roles (weight, pruning, training ...), a part
+--ignore and --only take a role (mask), a group of roles (weights, pruning, training ...), a part
 (config, layers, training-config, signatures, operators ...), a kind of change (values, retyped,
 renamed, trainable ...), or a glob of tensors or layers ("dense_*", "*/bias").
 
