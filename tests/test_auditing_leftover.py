@@ -101,7 +101,7 @@ def test_masks_are_found_where_there_is_no_config(tmp_path):
 
 
 def test_a_frozen_graph_has_masks_and_no_wrappers():
-    # conv1 has a mask of 3*3*2*4 = 72, fc1 one of 156: see the sample's own expectations.
+    # conv1/weights is 3 x 3 x 1 x 4, fc1/weights 64 x 3: masks of 36 + 192.
     path = stored.path("frozen_contrib_pruned.pb")
     assert found(path, "leftover-pruning") == [("2 layers with masks (228 elements)", "error")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -9,12 +10,13 @@ from inspector.auditing.looks import Look, agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.keras.tfmot import is_tfmot, variants
 from inspector.model import Layer, Measurement, Role, Severity, Tensor
-from inspector.words import count, percent
+from inspector.words import count, keyless, percent
 
 _MASKS = frozenset({Role.MASK})
 _WRAPPER = "PruneLowMagnitude"
 # Masks that the graph applies each time: the weight beside one keeps what it removes.
 _APPLIED_LATER = "contrib-mask"
+_NAMED_MASK = re.compile(r"(^|/)mask(_\d+)?(:0)?$")
 # A frozen graph has no threshold, since nothing but training reads it.
 _WITH_THRESHOLDS = frozenset(
     {"keras-h5", "keras-zip", "keras-dir", "keras-weights-h5", "checkpoint", "saved-model"}
@@ -76,6 +78,9 @@ def _incomplete(context: Context) -> Iterator[Found]:
     for tensor in artifact.tensors:
         if tensor.layer is not None:
             role = context.seen.classified.verdicts[tensor.name].role
+            # A mask without a threshold has not all that tells a mask; its name is left.
+            if role is Role.UNKNOWN and _NAMED_MASK.search(keyless(tensor.name)):
+                role = Role.MASK
             held.setdefault(tensor.layer, Counter())[role] += 1
     for layer, roles in held.items():
         masks, thresholds = roles[Role.MASK], roles[Role.THRESHOLD]
