@@ -85,74 +85,26 @@ _BUILTINS = frozenset(
         "vars",
     }
 )
-# Modules with which a model is trained, not made: they stand in configs that were made by hand.
-_PACKAGES = frozenset(
-    {
-        *sys.stdlib_module_names,
-        "cloudpickle",
-        "dill",
-        "h5py",
-        "importlib_metadata",
-        "jax",
-        "joblib",
-        "numpy",
-        "pandas",
-        "pip",
-        "pkg_resources",
-        "pytest",
-        "requests",
-        "scipy",
-        "setuptools",
-        "six",
-        "sklearn",
-        "tensorflow",
-        "torch",
-        "urllib3",
-        "yaml",
-    }
-) - {"__main__", "builtins"}
+# What runs, fetches and reads, and has no layers: in a config somebody put it there by hand.
+_OTHERS = """
+    IPython PIL aiohttp boto3 botocore celery click cloudpickle cv2 dask dill distributed django
+    docker fabric flask fsspec git h5py httpx importlib_metadata invoke jax jinja2 joblib
+    kubernetes lightgbm matplotlib mlflow multiprocess nltk notebook numba numpy pandas paramiko
+    pathos pexpect pip pkg_resources plumbum psutil ptyprocess pyspark pytest ray requests scipy
+    setuptools sh six skimage sklearn sqlalchemy statsmodels sympy tensorboard tensorflow theano
+    torch tornado twisted urllib3 wandb werkzeug xgboost yaml
+"""
+_PACKAGES = (sys.stdlib_module_names | set(_OTHERS.split())) - {"__main__", "builtins"}
 # Packages of layers that others published for Keras, and that a program imports to use them.
-_LIBRARIES = frozenset(
-    {
-        "HGQ",
-        "akida",
-        "autokeras",
-        "classification_models",
-        "cnn2snn",
-        "efficientnet",
-        "hgq",
-        "kapre",
-        "keras_applications",
-        "keras_bert",
-        "keras_contrib",
-        "keras_cv",
-        "keras_hub",
-        "keras_nlp",
-        "keras_rs",
-        "keras_self_attention",
-        "keras_tuner",
-        "larq",
-        "official",
-        "qkeras",
-        "quantizeml",
-        "segmentation_models",
-        "spektral",
-        "tcn",
-        "tensorflow_addons",
-        "tensorflow_compression",
-        "tensorflow_decision_forests",
-        "tensorflow_graphics",
-        "tensorflow_hub",
-        "tensorflow_lattice",
-        "tensorflow_probability",
-        "tensorflow_ranking",
-        "tensorflow_recommenders",
-        "tensorflow_text",
-        "tf_slim",
-        "transformers",
-        "vitis_quantizer",
-    }
-)
+_PUBLISHED = """
+    HGQ akida autokeras classification_models cnn2snn efficientnet hgq kapre keras_applications
+    keras_bert keras_contrib keras_cv keras_hub keras_nlp keras_rs keras_self_attention keras_tuner
+    larq official qkeras quantizeml segmentation_models spektral tcn tensorflow_addons
+    tensorflow_compression tensorflow_decision_forests tensorflow_graphics tensorflow_hub
+    tensorflow_lattice tensorflow_probability tensorflow_ranking tensorflow_recommenders
+    tensorflow_text tf_slim transformers vitis_quantizer
+"""
+_LIBRARIES = frozenset(_PUBLISHED.split())
 
 # Layers that load other things than their config: what they do.
 LOADERS: Mapping[str, str] = {
@@ -232,6 +184,7 @@ _ROWS: tuple[tuple[str, str], ...] = (
         _WRITES,
     ),
     ("DebugNanCount DebugNumericSummary", _SENDS),
+    ("DatasetFromGraph", "runs a graph that is kept in a text, and not looked at"),
     (
         "Rpc TryRpc RpcCall RpcClient RpcServer RpcServerRegister RpcServerStart"
         " DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4"

@@ -20,7 +20,7 @@ from inspector.auditing.sniff import ending, sniff
 from inspector.limits import DEFAULT
 from tests.builders import attacks as a
 from tests.builders import attacks_common as common
-from tests.builders import attacks_files, attacks_graphs, samples, zips
+from tests.builders import attacks_files, attacks_graphs, attacks_zips, samples, zips
 from tests.builders import cases as c
 from tests.builders import keras as k
 from tests.builders import saved_models as sm
@@ -357,7 +357,7 @@ def test_a_text_graph_is_looked_at(tmp_path):
 
 
 def test_zip_members_that_are_links_are_links(tmp_path):
-    (link,) = contents(attacks_files._zip_link(str(tmp_path))).links
+    (link,) = contents(attacks_zips._zip_link(str(tmp_path))).links
     assert (link.name, link.target, link.outside) == (
         "assets/link",
         f"{common.NOWHERE}/secret",

@@ -19,7 +19,7 @@ from inspector.auditing.rules.safety import RULES
 from inspector.model import Severity
 from tests.builders import attacks as a
 from tests.builders import attacks_common as common
-from tests.builders import attacks_files, attacks_graphs, samples
+from tests.builders import attacks_configs, attacks_files, attacks_graphs, samples
 from tests.builders import attacks_keras as keras
 from tests.builders import cases as c
 from tests.builders import saved_models as sm
@@ -127,7 +127,7 @@ def test_three_lambdas_are_three_findings_with_their_places(tmp_path):
 
 def test_what_a_saved_model_repeats_is_said_once(tmp_path):
     config = c.sequential(c.layer("Lambda", "twice", function=keras.KERAS2_CODE))
-    path = keras._saved({**config, "model_config": config})(str(tmp_path))
+    path = attacks_configs.in_saved({**config, "model_config": config})(str(tmp_path))
     assert len(of("safety-lambda", path)) == 1
 
 

@@ -154,7 +154,9 @@ class _Looking:
         """A file that its first bytes do not tell: a graph, or HDF5 behind other data."""
         from inspector.wire.hdf5_superblock import find_signature
 
-        if known.rpartition("/")[2] == "keras_metadata.pb":
+        if ending(known) == "cpb":
+            self.unread.append(Unread(known, "is a graph in chunks, which is not read", path))
+        elif known.rpartition("/")[2] == "keras_metadata.pb":
             self._keras_metadata(source, known, path)
         elif find_signature(source) is not None:
             self.hdf5(source, name, path, 0)
@@ -178,6 +180,8 @@ class _Looking:
     ) -> None:
         """Keep what a file is, and look into it where it is a container."""
         self.items.append(Item(name, size, kind, path, self._text(name, size, kind, source)))
+        if kind is None and ending(name or path) == "json":
+            kind = "json"  # in another encoding, or behind blanks: Python parses it all the same
         inside = _INSIDE.get(kind or "")
         if kind is None and ending(name) in PICKLE_NAMES:
             inside = _Looking.pickle
@@ -243,9 +247,11 @@ class _Looking:
         found = look_at_hdf5(source, name, path, self.limits)
         self.outside += found.outside
         self.swollen += found.swollen
+        inside = f"{name}:" if name else ""
         for place, text in found.configs.items():
-            where = f"{name}:{place}" if name else place
-            self._document(text, where, path, legacy=True)
+            self._document(text, inside + place, path, legacy=True)
+        for place in found.unread:
+            self.unread.append(Unread(inside + place, "is no text, or too long a one", path))
 
     def json(self, source: ByteSource, name: str, path: str, depth: int) -> None:
         # Of an asset, or far down in a folder, Keras makes nothing.

@@ -16,11 +16,15 @@ _CONFIGS = ("model_config", "training_config")
 
 @dataclass(slots=True)
 class Inside:
-    """What was found. configs: the text of each of Keras' configs by the attribute's name."""
+    """What was found. configs: the text of each of Keras' configs by the attribute's name.
+
+    unread: those that are no text, or larger than a limit.
+    """
 
     outside: list[Outside] = field(default_factory=list)
     swollen: list[Swollen] = field(default_factory=list)
     configs: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
 
 def look_at_hdf5(source: ByteSource, name: str, path: str, limits: Limits) -> Inside:
@@ -43,6 +47,8 @@ def look_at_hdf5(source: ByteSource, name: str, path: str, limits: Limits) -> In
             value = file.root.value(key)
             if isinstance(value, str):
                 found.configs[key] = value
+            elif key in file.root.attributes:
+                found.unread.append(key)
     return found
 
 

@@ -6,12 +6,26 @@ Nothing here does anything: the code is that of `lambda x: x * 2`, functions tha
 
 from __future__ import annotations
 
-from tests.builders import attacks_files, attacks_graphs, attacks_keras
+from tests.builders import (
+    attacks_files,
+    attacks_graphs,
+    attacks_keras,
+    attacks_loaders,
+    attacks_zips,
+)
 from tests.builders.attacks_common import Attack
 
 ATTACKS: tuple[Attack, ...] = (
     *attacks_keras.ATTACKS,
+    *attacks_loaders.ATTACKS,
     *attacks_files.ATTACKS,
+    *attacks_zips.ATTACKS,
     *attacks_graphs.ATTACKS,
 )
-TWINS: tuple[Attack, ...] = (*attacks_keras.TWINS, *attacks_files.TWINS, *attacks_graphs.TWINS)
+TWINS: tuple[Attack, ...] = (
+    *attacks_keras.TWINS,
+    *attacks_loaders.TWINS,
+    *attacks_files.TWINS,
+    *attacks_zips.TWINS,
+    *attacks_graphs.TWINS,
+)

@@ -60,6 +60,7 @@ _OPERATIONS: Mapping[str, tuple[bytes, ...]] = {
     "RpcCall": (sm.node("bad", "RpcCall"),),
     "PrintV2": (sm.node("bad", "PrintV2", output_stream=chunk(2, f"file://{_PATH}".encode())),),
     "DecodeProtoV2": (sm.node("bad", "DecodeProtoV2", descriptor_source=chunk(2, _PATH.encode())),),
+    "DatasetFromGraph": (sm.node("bad", "DatasetFromGraph"),),
     "ImmutableConst": (sm.node("bad", "ImmutableConst"),),
 }
 _SAVERS: Mapping[str, tuple[bytes, ...]] = {
@@ -141,6 +142,13 @@ _GRAPHS = (
         _saved_graph((), files={"assets/run.py": b"x = 1\n"}),
         ("safety-foreign",),
         ("assets/run.py",),
+    ),
+    Attack(
+        "saved-chunks",
+        "",
+        _saved_graph((), files={"saved_model.cpb": b"\0\1"}),
+        ("safety-unread",),
+        ("saved_model.cpb",),
     ),
     Attack("saved-strange", "", _saved_graph((), files={"blob.dat": b"\1"}), ("safety-foreign",)),
     Attack(

@@ -31,48 +31,6 @@ _BESIDE = re.compile(
     r"|[^/]+\.(?:md|rst|txt|json|ya?ml|csv|tsv|npy|png|jpe?g|svg|html|sha256|md5|expected))",
     re.IGNORECASE,
 )
-_ZIP_RULES = {
-    "zip-unsafe-name": "name",
-    "zip-duplicate-name": "duplicate",
-    "zip-bomb": "bomb",
-    "zip-encrypted": "encrypted",
-    "zip-headers-disagree": "headers",
-    "zip-overlap": "headers",
-    "zip-prepended-data": "around",
-    "zip-trailing-data": "around",
-}
-
-
-def _zipped(context: Context, kind: str) -> Iterator[Found]:
-    for one in context.contents.zips:
-        for problem in one.problems:
-            if _ZIP_RULES.get(problem.code) == kind:
-                inside = f"{one.file}: " if one.file else ""
-                yield Found(inside + problem.message, path=problem.path, offset=problem.offset)
-
-
-def _names(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "name")
-
-
-def _duplicates(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "duplicate")
-
-
-def _bombs(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "bomb")
-
-
-def _encrypted(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "encrypted")
-
-
-def _headers(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "headers")
-
-
-def _around(context: Context) -> Iterator[Found]:
-    yield from _zipped(context, "around")
 
 
 def _links(context: Context) -> Iterator[Found]:
@@ -331,77 +289,5 @@ RULES: tuple[AuditRule, ...] = (
         fix="Find out what it is; an artifact needs no such part.",
         needs=Needs.FILE,
         check=_unread,
-    ),
-    AuditRule(
-        code="safety-zip-name",
-        severity=Severity.ERROR,
-        summary="A zip member leads out of the folder that it is unpacked to.",
-        explanation=(
-            "A name that is absolute, has a drive letter, a backslash or '..' is written outside"
-            " the folder by a careless unpacker (CVE-2025-12060, CVE-2025-12638)."
-        ),
-        example="model.keras: member '../evil.txt' leads out of its folder.",
-        fix=_ANEW,
-        needs=Needs.FILE,
-        check=_names,
-    ),
-    AuditRule(
-        code="safety-zip-duplicate",
-        severity=Severity.ERROR,
-        summary="Two zip members have one name.",
-        explanation=(
-            "Readers differ in which one they take, so one config can be looked at and another"
-            " loaded. Python, and so Keras, takes the last entry of the central directory, and so"
-            " does this report."
-        ),
-        example="model.keras: 2 members are named 'config.json'.",
-        fix=_ANEW,
-        needs=Needs.FILE,
-        check=_duplicates,
-    ),
-    AuditRule(
-        code="safety-zip-bomb",
-        severity=Severity.ERROR,
-        summary="A zip member inflates to far more than it is.",
-        explanation="A member declares over 1,000 times the bytes that it has, and 64 MiB or more.",
-        example=(
-            "model.keras: member 'model.weights.h5' declares 1,073,741,824 bytes from 1,043,529."
-        ),
-        fix=_ANEW,
-        needs=Needs.FILE,
-        check=_bombs,
-    ),
-    AuditRule(
-        code="safety-zip-headers",
-        severity=Severity.ERROR,
-        summary="A zip's two lists of its members disagree, or members overlap.",
-        explanation=(
-            "Each member has a header of its own and an entry in the central directory. Where they"
-            " differ, two readers see two archives; members that share bytes make bombs."
-        ),
-        example="model.keras: member 'config.json': its local header gives another name.",
-        fix=_ANEW,
-        needs=Needs.FILE,
-        check=_headers,
-    ),
-    AuditRule(
-        code="safety-zip-encrypted",
-        severity=Severity.WARNING,
-        summary="A zip member is encrypted.",
-        explanation="It cannot be looked at, and Keras cannot load it.",
-        example="model.keras: member 'config.json' is encrypted and is not read.",
-        fix="Decrypt the archive, and audit what is in it.",
-        needs=Needs.FILE,
-        check=_encrypted,
-    ),
-    AuditRule(
-        code="safety-zip-around",
-        severity=Severity.WARNING,
-        summary="Bytes stand in front of a zip or behind it.",
-        explanation="A file that is a zip and something else as well is read as either.",
-        example="model.keras: 512 bytes stand in front of the archive.",
-        fix=_ANEW,
-        needs=Needs.FILE,
-        check=_around,
     ),
 )

@@ -28,7 +28,11 @@ _FILE_KEYS = frozenset(
         "origin",
         "path",
         "saved_model_path",
+        "spm_path",
         "uri",
+        "vocab_file",
+        "vocab_path",
+        "vocabulary_file",
         "weights_path",
     }
 )
