@@ -597,7 +597,8 @@ class Finding(Struct, frozen=True):
 
     message: one line; path: the artifact, or the file of it that is to blame; offset: bytes into
     that. evidence: what was seen, in words. fingerprint: the same for the same finding in a later
-    run, wherever the artifact then lies.
+    run, wherever the artifact then lies. artifact: that the rule was asked of, as it was given;
+    fails: whether it is severe enough to fail the audit.
     """
 
     code: str
@@ -610,6 +611,8 @@ class Finding(Struct, frozen=True):
     evidence: str | None = None
     offset: int | None = None
     fingerprint: str | None = None
+    artifact: str | None = None
+    fails: bool = False
 
 
 class Suppressed(Struct, frozen=True):
@@ -619,6 +622,29 @@ class Suppressed(Struct, frozen=True):
     why: str
 
 
+class Unasked(Struct, frozen=True):
+    """Codes of rules that others were asked, and this artifact was not: its policy leaves them out,
+    or it lacks what they look at.
+    """
+
+    artifact: str
+    codes: tuple[str, ...]
+
+
+class AuditRuleReport(Struct, frozen=True):
+    """What an audit rule says of itself. family: what its code begins with; severity: the rule's
+    own, which a policy may have changed in a finding.
+    """
+
+    code: str
+    family: str
+    severity: Severity
+    summary: str
+    explanation: str
+    example: str
+    fix: str
+
+
 class AuditReport(Struct, frozen=True):
     """How an audit went.
 
@@ -626,6 +652,8 @@ class AuditReport(Struct, frozen=True):
     at; rules: how many were asked of them. errors, warnings, infos: findings by severity. fail_on:
     the severity from which on a finding fails the audit; failed: whether one did. suppressed: what
     the baseline and the allow-list took out. notes: what the rules could not look at, and why.
+    asked: codes of the rules that were asked; unasked: of which artifacts some of them were not.
+    explained: the rules whose findings are here, suppressed ones among them.
     """
 
     policy: str | None
@@ -638,6 +666,9 @@ class AuditReport(Struct, frozen=True):
     failed: bool
     suppressed: tuple[Suppressed, ...] = ()
     notes: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    unasked: tuple[Unasked, ...] = ()
+    explained: tuple[AuditRuleReport, ...] = ()
 
 
 class ExtentReport(Struct, frozen=True):

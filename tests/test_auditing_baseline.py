@@ -61,7 +61,7 @@ def test_what_is_gone_is_a_note(tmp_path):
 def test_what_is_allowed_now_is_not_gone(tmp_path):
     known = read_baseline(saved(tmp_path, audited("mask left")))
     (judged,) = audited("mask left").judged
-    allowed = Audited(suppressed=(Suppressed(judged.finding, "allowed: x"),))
+    allowed = Audited("m.h5", suppressed=(Suppressed(judged.finding, "allowed: x"),))
     assert only_new([allowed], known)[1] == []
 
 

@@ -177,7 +177,7 @@ def test_findings_of_one_rule_are_bounded():
 def test_an_audit_fails_on_what_is_as_severe_or_worse(fail_on, fails):
     rules = [rule(f"a-{one}", severity=Severity(one)) for one in ("error", "warning", "info")]
     audited = audit(context(policy={"fail_on": fail_on}), rules)
-    assert [one.finding.severity.value for one in audited.judged if one.fails] == fails
+    assert [one.severity.value for one in of(audited) if one.fails] == fails
 
 
 def test_of_several_severities_to_fail_on_the_strictest_is_told():

@@ -12,7 +12,7 @@ from inspector.auditing.policy import FailOn, Policy
 from inspector.auditing.rule import AuditRule, Context, Found, Needs, longest
 from inspector.errors import ArtifactError
 from inspector.model import Severity
-from inspector.report import AuditReport, Finding, Suppressed
+from inspector.report import AuditReport, AuditRuleReport, Finding, Suppressed, Unasked
 from inspector.words import count
 
 UNREADABLE = "integrity-unreadable"  # the rule of what a rule cannot look at
@@ -21,20 +21,21 @@ _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A finding, the place of its rule among all, and whether its artifact fails by it."""
+    """A finding, and the place of its rule among all."""
 
     finding: Finding
     rank: int
-    fails: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
     """What the rules said of one artifact.
 
-    asked: codes of the rules that could look; unasked: codes of those that lacked what they need.
+    path: the artifact's. asked: codes of the rules that could look; unasked: codes of those that
+    lacked what they need.
     """
 
+    path: str
     judged: tuple[Judged, ...] = ()
     asked: frozenset[str] = frozenset()
     unasked: Mapping[Needs, tuple[str, ...]] = field(default_factory=dict)
@@ -92,7 +93,7 @@ def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
     if unread:
         rest = f"{count(len(unread), 'rule')} could not be asked of it"
         notes.append(f"{context.path}: it could not be read, so {rest}")
-    return Audited(tuple(judged), frozenset(asked), unasked, tuple(notes))
+    return Audited(context.path, tuple(judged), frozenset(asked), unasked, tuple(notes))
 
 
 def _ask(rule: AuditRule, context: Context) -> tuple[list[Found], Found | None]:
@@ -107,8 +108,7 @@ def _ask(rule: AuditRule, context: Context) -> tuple[list[Found], Found | None]:
 
 
 def _judged(rule: AuditRule, found: Found, context: Context, rank: int) -> Judged:
-    finding = _finding(rule, found, context)
-    return Judged(finding, rank, is_failing(finding.severity, context.policy.fail_on))
+    return Judged(_finding(rule, found, context), rank)
 
 
 def _lacking(rule: AuditRule, context: Context) -> Needs | None:
@@ -140,6 +140,8 @@ def _finding(rule: AuditRule, found: Found, context: Context) -> Finding:
         evidence=found.evidence,
         offset=found.offset,
         fingerprint=fingerprint(rule.code, context.path, found),
+        artifact=context.path,
+        fails=is_failing(severity, context.policy.fail_on),
     )
 
 
@@ -153,32 +155,70 @@ def conclude(
     *,
     fail_on: FailOn,
     policies: Mapping[str, int],
+    rules: Sequence[AuditRule] = (),
     notes: Iterable[str] = (),
 ) -> tuple[tuple[Finding, ...], AuditReport]:
     """All findings in order (severity, rule, artifact), and how the audit went.
 
-    policies: how many artifacts each policy file was for; "" is the default policy.
+    policies: how many artifacts each policy file was for; "" is the default policy. rules: all that
+    could be asked, in their order.
     """
     judged = sorted(
         (one for each in audited for one in each.judged),
         key=lambda one: (_ORDER[one.finding.severity], one.rank),
     )
     severities = [one.finding.severity for one in judged]
+    suppressed = tuple(one for each in audited for one in each.suppressed)
+    found = {one.code for one in (*_findings(judged), *(one.finding for one in suppressed))}
+    asked = _asked(audited, rules)
     named = [one for one in policies if one]
     told = [*notes, *(note for each in audited for note in each.notes), *_unasked(audited)]
     if len(policies) > 1:
         told.append(f"several policies: {', '.join(_policy_words(policies))}")
-    return tuple(one.finding for one in judged), AuditReport(
+    return _findings(judged), AuditReport(
         policy=", ".join(named) or None,
         artifacts=len(audited),
-        rules=len(frozenset().union(*(each.asked for each in audited))),
+        rules=len(asked),
         errors=severities.count(Severity.ERROR),
         warnings=severities.count(Severity.WARNING),
         infos=severities.count(Severity.INFO),
         fail_on=fail_on,
-        failed=any(one.fails for one in judged),
-        suppressed=tuple(one for each in audited for one in each.suppressed),
+        failed=any(one.finding.fails for one in judged),
+        suppressed=suppressed,
         notes=tuple(told),
+        asked=asked,
+        unasked=tuple(_left_out(audited, asked)),
+        explained=tuple(_explained(rule) for rule in rules if rule.code in found),
+    )
+
+
+def _findings(judged: Iterable[Judged]) -> tuple[Finding, ...]:
+    return tuple(one.finding for one in judged)
+
+
+def _asked(audited: Iterable[Audited], rules: Sequence[AuditRule]) -> tuple[str, ...]:
+    """Codes of the rules that any artifact was asked, in their order."""
+    ranks = {rule.code: rank for rank, rule in enumerate(rules)}
+    codes = {code for each in audited for code in each.asked}
+    return tuple(sorted(codes, key=lambda code: (ranks.get(code, len(ranks)), code)))
+
+
+def _left_out(audited: Iterable[Audited], asked: Sequence[str]) -> Iterator[Unasked]:
+    for each in audited:
+        codes = tuple(code for code in asked if code not in each.asked)
+        if codes:
+            yield Unasked(each.path, codes)
+
+
+def _explained(rule: AuditRule) -> AuditRuleReport:
+    return AuditRuleReport(
+        code=rule.code,
+        family=rule.family,
+        severity=rule.severity,
+        summary=rule.summary,
+        explanation=rule.explanation,
+        example=rule.example,
+        fix=rule.fix,
     )
 
 

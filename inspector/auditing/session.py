@@ -155,6 +155,7 @@ class Session:
             audited,
             fail_on=self._asked.fail_on or strictest(so_far.fail_ons),
             policies=so_far.policies,
+            rules=self._asked.rules,
             notes=notes,
         )
         return report("audit", artifacts, findings=findings, audit=summary)
