@@ -270,6 +270,23 @@ def test_debug_info_of_a_saved_model_is_found_and_its_fingerprint_is_not(tmp_pat
     assert found(stored.path("saved_stripped"), "leftover-file") == []
 
 
+def test_values_of_a_saved_model_in_another_number_of_shards_are_found(tmp_path):
+    names = {"variables/variables.data-00001-of-00002": b"\0" * 64}
+    assert found(saved_models.module(tmp_path / "a", files=names), "leftover-file") == [
+        ("1 file that no loader reads: 64 bytes", "info")
+    ]
+    assert found(saved_models.module(tmp_path / "b", shards=2), "leftover-file") == []
+
+
+def test_an_archive_in_the_archive_is_one_file(tmp_path):
+    inner = tmp_path / "more.zip"
+    with zipfile.ZipFile(inner, "w") as out:
+        out.writestr("notes.txt", b"x" * 20)
+    size = inner.stat().st_size
+    path = saved_models.module(tmp_path / "m", files={"more.zip": inner.read_bytes()})
+    assert found(path, "leftover-file") == [(f"1 file that no loader reads: {size} bytes", "info")]
+
+
 def test_values_that_the_index_of_a_checkpoint_does_not_have_are_found(tmp_path):
     files = bundles.bundle(saved_models.floats("w", [1.0, 2.0]), prefix="ckpt")
     for name, content in files.items():

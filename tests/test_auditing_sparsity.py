@@ -77,7 +77,7 @@ def test_without_claims_nothing_is_said(tmp_path):
 def test_all_weights_together_are_held_against_the_claim(tmp_path):
     path = dense(tmp_path, cases.values(10, 9, zeros=50))  # 50 of 90 + 9
     assert found(path, "sparsity-claim", overall=0.6) == [
-        ("50 of 99 (50.51 %) of all weights is zero, and the policy claims 0.6", "error")
+        ("50 of 99 values of all weights are zero (50.51 %), and the policy claims 0.6", "error")
     ]
     assert found(path, "sparsity-claim", overall=0.5) == []
     assert found(path, "sparsity-claim", overall=0.51) == []  # within the tolerance of 0.005
@@ -88,7 +88,7 @@ def test_a_layer_has_its_claim_by_its_kernel_or_as_a_whole(tmp_path):
     path = dense(tmp_path, cases.values(10, 10, zeros=80))  # 80 of 100, and of 110 with the bias
     assert found(path, "sparsity-claim", layers={"dense": 0.8}) == []
     assert found(path, "sparsity-claim", layers={"dense": 0.9}) == [
-        ("80 of 100 (80 %) of dense/kernel is zero, and the policy claims 0.9", "error")
+        ("80 of 100 values of dense/kernel are zero (80 %), and the policy claims 0.9", "error")
     ]
     zeros = dense(tmp_path, cases.values(10, 10, zeros=40), np.zeros(10, "f4"), "z.h5")
     assert found(zeros, "sparsity-claim", layers={"dense": 0.45}) == []  # 50 of 110
@@ -208,10 +208,35 @@ def test_zeros_that_fine_tuning_lost_are_counted(tmp_path):
     tuned.flat[np.flatnonzero(kernel == 0)[:10]] = 1e-4
     after = dense(tmp_path, tuned, name="after.h5")
     assert found(after, "sparsity-lost", before) == [
-        ("dense: 80 of 100 (80 %) of its weights was zero, and 70 of 100 (70 %) is", "error")
+        ("dense: 80 of 100 weights were zero (80 %), and 70 are (70 %)", "error")
     ]
     assert found(after, "sparsity-lost", before, lost=0.1001) == []
     assert found(before, "sparsity-lost", after) == []  # zeros gained are none lost
+
+
+def test_masks_that_the_graph_applies_count_on_both_sides():
+    path = stored.path("frozen_contrib_pruned.pb")
+    assert found(path, "sparsity-lost", path) == []
+
+
+def test_a_mask_that_is_not_applied_makes_no_zeros(tmp_path):
+    kernel = cases.values(10, 10, zeros=80)
+    drifted = kernel.copy()
+    drifted.flat[np.flatnonzero(kernel == 0)[:10]] = 1e-4
+    path = wrapped(tmp_path, drifted, cases.mask_of(kernel))
+    assert len(found(path, "sparsity-claim", layers={"*": 0.8})) == 1
+    before = dense(tmp_path, kernel)
+    assert len(found(path, "sparsity-lost", before)) == 1
+
+
+def test_clusters_without_one_of_zero_lose_all_zeros():
+    # 384 of 512 and 1,536 of 2,048 weights were pruned before the clustering.
+    before = stored.path("lite_pruned_dense.tflite")
+    messages = found(stored.path("lite_clustered.tflite"), "sparsity-lost", before)
+    assert [one.partition(": ")[2] for one, _ in messages] == [
+        "384 of 512 weights were zero (75 %), and 0 are (0 %)",
+        "1,536 of 2,048 weights were zero (75 %), and 0 are (0 %)",
+    ]
 
 
 def test_stripping_loses_no_zeros():

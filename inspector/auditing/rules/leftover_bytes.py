@@ -29,7 +29,7 @@ _READ: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _WHY = {"debug/": "debug info, which only error messages of the graph use"}
-_DATA = ".data-"  # in the name of a checkpoint's file of values
+_DATA, _OF = ".data-", "-of-"  # in the name of a checkpoint's file of values
 _LORA = "lora_"
 _LEARNED = frozenset({Role.WEIGHT, Role.STATISTIC})
 
@@ -88,17 +88,30 @@ def _files(context: Context) -> Iterator[Found]:
 def _unread_files(context: Context) -> Iterator[tuple[str, int]]:
     """(name, bytes) of files in the artifact that nothing reads."""
     artifact = context.seen.artifact
-    if artifact.format == "checkpoint":
-        own = {os.path.basename(entry.path) for entry in artifact.files}
-        stems = tuple(f"{one.removesuffix('.index')}{_DATA}" for one in own)
-        for item in context.contents.items:
-            if item.name.startswith(stems) and item.name not in own:
-                yield item.name, item.nbytes
-        return
-    read = _READ.get(artifact.format)
+    known = _READ.get(artifact.format)
+    stale = _stale(context)
+    around = None
     for item in context.contents.items:
-        if read is not None and item.name and not item.name.startswith(read):
+        inside = around is not None and item.name.startswith(f"{around}/")  # of a zip in it
+        strange = known is not None and not item.name.startswith(known)
+        if item.name and not inside and (strange or item.name in stale):
+            around = item.name
             yield item.name, item.nbytes
+
+
+def _stale(context: Context) -> frozenset[str]:
+    """Files of a checkpoint's values that are of another number of shards than its index has."""
+    artifact = context.seen.artifact
+    used = {os.path.basename(one.file) for t in artifact.tensors for one in t.extents}
+    data = [one.rpartition(_OF) for one in used if _DATA in one]
+    stems = {stem.rpartition(_DATA)[0] for stem, _, _ in data}
+    totals = {total for _, _, total in data}
+    found = set()
+    for item in context.contents.items:
+        stem, _, total = os.path.basename(item.name).rpartition(_OF)
+        if stem.rpartition(_DATA)[0] in stems and total not in totals:
+            found.add(item.name)
+    return frozenset(found)
 
 
 def _slack(context: Context) -> Iterator[Found]:

@@ -1,6 +1,6 @@
-"""Zeros: those that the policy claims, those that got lost, those that cost more than they save.
+"""Zeros: those that the policy claims, and those that got lost.
 
-What is said of masks is in `sparsity_masks`.
+What is said of masks is in `sparsity_masks`, of zeros that are not stored in `sparsity_storage`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from inspector.auditing.looks import KERNELS, agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.rules.sparsity_masks import RULES as MASKS
 from inspector.auditing.rules.sparsity_masks import masked_zeros
+from inspector.auditing.rules.sparsity_storage import RULES as STORAGE
 from inspector.globs import compiled, within
 from inspector.model import Measurement, Role, Severity, Tensor
 from inspector.words import count, listing, percent, some
@@ -35,7 +36,17 @@ class _Zeros:
         return self.zeros / self.elements if self.elements else 0.0
 
     def __str__(self) -> str:
-        return f"{self.zeros:,} of {self.elements:,} ({percent(self.zeros, self.elements)})"
+        return f"{self.zeros:,} of {self.elements:,} are zero ({self.percent})"
+
+    @property
+    def percent(self) -> str:
+        return percent(self.zeros, self.elements)
+
+    def of(self, whole: str) -> str:
+        """In words: "80 of 100 values of dense/kernel are zero (80 %)"."""
+        values = count(self.elements, "value")
+        verb = agree(self.zeros, "is", "are")
+        return f"{self.zeros:,} of {values} of {whole} {verb} zero ({self.percent})"
 
     def reaches(self, share: float, tolerance: float) -> bool:
         """Whether there are as many zeros as pruning to that share leaves.
@@ -65,7 +76,7 @@ class _Layer:
 
 def _layers(context: Context) -> Iterator[_Layer]:
     """The layers whose weights were all measured."""
-    masked = masked_zeros(context)
+    masked = masked_zeros(context.seen)
     weights = {look.tensor.name: look for look in looks(context, _WEIGHTS)}
     tensors = {one.name: one for one in context.seen.artifact.tensors}
     verdicts = context.seen.classified.verdicts
@@ -101,11 +112,11 @@ def _claim(context: Context) -> Iterator[Found]:
         for layer in called:
             # A bias is not pruned: a claim is of the whole layer, or of its kernel.
             held = [one for one in (layer.whole, layer.of_kernel) if one is not None]
-            if layer.kernel is None or any(one.reaches(share, claimed.tolerance) for one in held):
+            reached = any(one.reaches(share, claimed.tolerance) for one in held)
+            if reached or layer.kernel is None or layer.of_kernel is None:
                 continue
             yield Found(
-                f"{layer.of_kernel} of {named(layer.kernel)} is zero, and the policy claims"
-                f" {share:g}",
+                f"{layer.of_kernel.of(named(layer.kernel))}, and the policy claims {share:g}",
                 evidence=f'of the whole layer {layer.whole}; claimed of "{glob}", within'
                 f" {claimed.tolerance:g}",
                 tensor=layer.kernel.name,
@@ -117,7 +128,7 @@ def _overall(context: Context) -> Iterator[Found]:
     claimed, report = context.policy.sparsity, context.seen.report
     if claimed.overall is None or report.weights is None or not report.weights.elements:
         return
-    masked = masked_zeros(context)
+    masked = masked_zeros(context.seen)
     more = (
         max(masked.get(look.tensor.name, 0) - look.measured.zeros, 0)
         for look in looks(context, _WEIGHTS)
@@ -125,7 +136,7 @@ def _overall(context: Context) -> Iterator[Found]:
     held = _Zeros(report.weights.zeros + sum(more), report.weights.elements)
     if not held.reaches(claimed.overall, claimed.tolerance):
         yield Found(
-            f"{held} of all weights is zero, and the policy claims {claimed.overall:g}",
+            f"{held.of('all weights')}, and the policy claims {claimed.overall:g}",
             evidence=f"within {claimed.tolerance:g}; biases and the like are weights, too",
         )
 
@@ -209,7 +220,8 @@ def _lost(context: Context) -> Iterator[Found]:
     for layer, a, b in _pairs(context, before, after):
         if a.share - b.share > context.policy.sparsity.lost:
             yield Found(
-                f"{short(layer)}: {a} of its weights was zero, and {b} is",
+                f"{short(layer)}: {a.zeros:,} of {count(a.elements, 'weight')} were zero"
+                f" ({a.percent}), and {b.zeros:,} {agree(b.zeros, 'is', 'are')} ({b.percent})",
                 evidence=f"held against {context.compared.artifact.path}; the policy allows"
                 f" {context.policy.sparsity.lost:g} less; {a.zeros - b.zeros:,} zeros are lost",
                 layer=layer,
@@ -221,12 +233,13 @@ def _pairs(
 ) -> Iterator[tuple[str, _Zeros, _Zeros]]:
     """(layer, zeros of the original, zeros of this artifact), of kernels that both have whole.
 
-    The original's are those with its masks applied. Quantized zeros are those at the zero point.
+    Quantized zeros are those at the zero point.
     """
     from inspector.pairing import Side, pair
 
     seen, compared = context.seen, context.compared
     found: dict[str, list[tuple[_Zeros, _Zeros]]] = {}
+    masked_a, masked_b = masked_zeros(compared), masked_zeros(seen)
     pairing = pair(
         Side(compared.artifact, compared.classified.verdicts),
         Side(seen.artifact, seen.classified.verdicts),
@@ -239,11 +252,11 @@ def _pairs(
             continue
         if len(one.a.shape or ()) < 2 or not _is_weight(context, one.b):
             continue
-        mask = before.get(one.mask.name) if one.mask is not None and one.mask_of_a else None
-        zeros = max(a.zeros, mask.zeros if mask is not None else 0)
+        zeros_a = max(a.zeros, masked_a.get(one.a.name, 0))
+        zeros_b = max(b.zeros, masked_b.get(one.b.name, 0))
         layer = one.b.layer or one.b.name
         found.setdefault(layer, []).append(
-            (_Zeros(zeros, one.a.elements), _Zeros(b.zeros, one.b.elements))
+            (_Zeros(zeros_a, one.a.elements), _Zeros(zeros_b, one.b.elements))
         )
     for layer, both in found.items():
         yield layer, _sum(a for a, _ in both), _sum(b for _, b in both)
@@ -258,45 +271,6 @@ def _sum(parts: Iterable[_Zeros]) -> _Zeros:
     return _Zeros(sum(one.zeros for one in held), sum(one.elements for one in held))
 
 
-def _dense(context: Context) -> Iterator[Found]:
-    seen = context.seen
-    sparse = [one for one in seen.artifact.tensors if one.sparse is not None]
-    full = [one for one in sparse if any("DENSIFY" in (use.op, *use.through) for use in one.uses)]
-    if full:
-        more = sum(one.sparse.saved for one in full if one.sparse is not None)
-        yield Found(
-            f"{count(len(full), 'sparse tensor')} {agree(len(full), 'is', 'are')} written out in"
-            " full when the model is loaded (DENSIFY)",
-            evidence=f"{some([named(one) for one in full])}; the file is {more:,} bytes smaller for"
-            " them, memory and time are those of a dense model",
-            severity=Severity.INFO,
-        )
-    if context.original is not None and not sparse:
-        stored = [one for one in context.original.artifact.tensors if one.sparse is not None]
-        if stored:
-            saved = sum(one.sparse.saved for one in stored if one.sparse is not None)
-            yield Found(
-                f"{count(len(stored), 'tensor')} {agree(len(stored), 'was', 'were')} stored without"
-                " zeros, and none is now",
-                evidence=f"{some([named(one) for one in stored])} of"
-                f" {context.original.artifact.path}, which saved {saved:,} bytes",
-            )
-
-
-def _storage(context: Context) -> Iterator[Found]:
-    for tensor in context.seen.artifact.tensors:
-        sparse = tensor.sparse
-        if sparse is not None and sparse.saved < 0:
-            yield Found(
-                f"sparse storage of {named(tensor)} takes {count(-sparse.saved, 'byte')} more than"
-                " all values would",
-                evidence=f"{sparse.format}: {sparse.stored:,} of {count(sparse.dense, 'value')}"
-                " stored, and their indices",
-                tensor=tensor.name,
-                layer=tensor.layer,
-            )
-
-
 RULES: tuple[AuditRule, ...] = (
     AuditRule(
         code="sparsity-claim",
@@ -307,10 +281,10 @@ RULES: tuple[AuditRule, ...] = (
         " claimed if all its weights have, or the largest of them: biases are not pruned."
         " sparsity.tolerance is allowed, and as much as rounding takes of few weights: the toolkit"
         " keeps at least one, and rounds half to even. -0.0 is zero, 1e-9 is not; of a quantized"
-        " tensor the zero point is; masks count as applied. A glob that fits no layer is a finding:"
-        " the claim would hold of nothing.",
-        example='[sparsity.layers] "dense*" = 0.8: 5,000 of 20,280 (24.65 %) of dense/kernel is'
-        " zero, and the policy claims 0.8.",
+        " tensor the zero point is; masks that a graph multiplies each time count as applied. A"
+        " glob that fits no layer is a finding: the claim would hold of nothing.",
+        example='[sparsity.layers] "dense*" = 0.8: 5,000 of 20,280 values of dense/kernel are'
+        " zero (24.65 %), and the policy claims 0.8.",
         fix="Look at which step lost the zeros (inspect diff ORIGINAL PATH); prune again, or lower"
         " the claim.",
         needs=Needs.VALUES,
@@ -338,11 +312,11 @@ RULES: tuple[AuditRule, ...] = (
         summary="Zeros of the original are not zero any more.",
         explanation="With --against ORIGINAL the kernels of both are paired, by layer, through"
         " renaming, turning, folding and quantization, and their zeros counted. Training for"
-        " quantization, clustering without a zero centroid, and fine-tuning lose them. The"
-        " original's masks count as applied. sparsity.lost is how much smaller a layer's share of"
+        " quantization, clustering without a zero centroid, and fine-tuning lose them."
+        " sparsity.lost is how much smaller a layer's share of"
         " zeros may be.",
-        example="A kernel of 80 zeros of 100 fine-tuned without masks: dense: 80 of 100 (80 %) of"
-        " its weights was zero, and 0 of 100 (0 %) is.",
+        example="A kernel of 80 zeros of 100 fine-tuned without masks: dense: 80 of 100 weights"
+        " were zero (80 %), and 0 are (0 %).",
         fix="Use the sparsity-preserving variants (PQAT, PCQAT, preserve_sparsity=True), or keep"
         " the masks until the last step.",
         needs=Needs.ORIGINAL,
@@ -361,31 +335,5 @@ RULES: tuple[AuditRule, ...] = (
         needs=Needs.VALUES,
         check=_zero,
     ),
-    AuditRule(
-        code="sparsity-dense",
-        severity=Severity.WARNING,
-        summary="Sparse storage is lost, in the file or when it is loaded.",
-        explanation="A LiteRT model may store weights without their zeros. Where no kernel computes"
-        " with them so, a DENSIFY operator writes them out in full on loading: a smaller file, and"
-        " nothing else, which is information. With --against ORIGINAL it is a warning where that"
-        " has sparse tensors and this has none.",
-        example="Two sparse kernels behind DENSIFY: 2 sparse tensors are written out in full when"
-        " the model is loaded (DENSIFY).",
-        fix="Prune in the blocks that the runtime has kernels for (1x4, 4x4 and 16x1 of XNNPACK and"
-        " LiteRT), and convert with sparsity optimizations.",
-        needs=Needs.ARTIFACT,
-        check=_dense,
-    ),
-    AuditRule(
-        code="sparsity-storage",
-        severity=Severity.WARNING,
-        summary="Sparse storage takes more bytes than dense would.",
-        explanation="Each value that is stored sparsely takes an index, too. Below some half of"
-        " zeros, and with small integers later, the indices take more than the zeros did.",
-        example="A kernel of int8 with 40 % of zeros as CSR: sparse storage of dense/kernel takes"
-        " 120 bytes more than all values would.",
-        fix="Convert without sparsity optimizations, or prune in blocks, which share an index.",
-        needs=Needs.ARTIFACT,
-        check=_storage,
-    ),
+    *STORAGE,
 )

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from inspector.auditing.looks import Look, agree, looks, named, short
-from inspector.auditing.rule import AuditRule, Context, Found, Needs
+from inspector.auditing.looks import agree, looks, named, short
+from inspector.auditing.rule import AuditRule, Context, Examined, Found, Needs
 from inspector.keras.tfmot import is_tfmot, variants
-from inspector.model import Layer, Measurement, Role, Severity, Tensor
+from inspector.model import Layer, Measurement, Role, Severity
 from inspector.words import count, keyless, percent
 
 _MASKS = frozenset({Role.MASK})
@@ -121,21 +121,21 @@ def _inside(wrapper: Layer) -> str:
     return inner.class_name if inner is not None else "layer of unknown class"
 
 
-def masked_zeros(context: Context) -> Mapping[str, int]:
-    """Zeros that a weight has at least once its mask is applied, by the weight's name."""
+def masked_zeros(seen: Examined) -> Mapping[str, int]:
+    """Zeros of masks that the graph multiplies weights with each time, by the weight's name.
+
+    Once multiplied, the weight has as many at least.
+    """
+    shapes = {one.name: one.shape for one in seen.artifact.tensors}
     found: dict[str, int] = {}
-    for look in looks(context, _MASKS):
-        about = look.verdict.about
-        if about is not None and _covers(look, context):
-            found[about] = look.measured.zeros
+    for tensor in seen.artifact.tensors:
+        verdict = seen.classified.verdicts[tensor.name]
+        measured = (seen.measured or {}).get(tensor.name)
+        if verdict.rule != _APPLIED_LATER or verdict.about is None or measured is None:
+            continue
+        if shapes.get(verdict.about) == tensor.shape:
+            found[verdict.about] = measured.zeros
     return found
-
-
-def _covers(look: Look, context: Context) -> bool:
-    served: Tensor | None = next(
-        (one for one in context.seen.artifact.tensors if one.name == look.verdict.about), None
-    )
-    return served is not None and served.shape == look.tensor.shape
 
 
 RULES: tuple[AuditRule, ...] = (
