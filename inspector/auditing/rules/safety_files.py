@@ -105,7 +105,8 @@ def _pickles(context: Context) -> Iterator[Found]:
     grouped: dict[tuple[str, str, Severity], list[Pickled]] = {}
     for one in context.contents.pickles:
         # The members of an .npz are one thing, where the same is to be said of them.
-        of = one.name.rpartition("/")[0] if one.inside and "/" in one.name else one.name
+        whole, npz, _ = one.name.partition(".npz/")
+        of = f"{whole}.npz" if npz else one.name
         grouped.setdefault((of, *_unpickling(one)), []).append(one)
     for (name, seen, severity), found in grouped.items():
         inside = f" of {found[0].inside}" if found[0].inside else ""
