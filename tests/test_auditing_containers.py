@@ -96,6 +96,26 @@ def test_shards_that_lead_elsewhere_are_not_opened(tmp_path):
     assert names(contents(path)) == ["", "model_00000.weights.h5"]
 
 
+def test_maps_that_name_each_other_end(tmp_path):
+    for name, other in (("a.weights.json", "b.weights.json"), ("b.weights.json", "a.weights.json")):
+        content = {"metadata": {}, "weight_map": {"x": [other, name]}}
+        (tmp_path / name).write_text(json.dumps(content))
+    found = contents(str(tmp_path / "a.weights.json"))
+    assert names(found)[0] == ""
+    assert set(names(found)) == {"", "a.weights.json", "b.weights.json"}
+
+
+def test_a_shard_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "secret.h5").write_bytes(b"secret")
+    (tmp_path / "m").mkdir()
+    path = k.sharded(tmp_path / "m", {"a.weights.h5": k.DENSE_STORE}, 1)
+    os.remove(tmp_path / "m" / "a.weights.h5")
+    os.symlink("../secret.h5", tmp_path / "m" / "a.weights.h5")
+    found = contents(path)
+    assert [(one.name, one.outside) for one in found.links] == [("a.weights.h5", True)]
+    assert names(found) == [""]
+
+
 def test_nothing_is_there():
     assert contents("/nowhere/at/all").items == ()
 
@@ -348,6 +368,15 @@ def test_samples_have_no_saver_but_their_own(name):
     found = contents(samples.path(name)).operations
     savers = [one for one in found if "Save" in one.op or "Restore" in one.op or "Merge" in one.op]
     assert all(one.saver for one in savers)
+
+
+def test_a_saved_model_is_one_by_its_name_whatever_comes_first(tmp_path):
+    folder = attacks_graphs._saved_graph([sm.node("w", "WriteFile")])(str(tmp_path))
+    with open(f"{folder}/saved_model.pb", "r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(b"\x0a\x03\xff\xff\xff" + content)
+    assert [one.op for one in contents(folder).operations] == ["WriteFile"]
 
 
 def test_a_text_graph_is_looked_at(tmp_path):

@@ -278,11 +278,16 @@ class _Looking:
         named = (one if isinstance(one, list) else [one] for one in weight_map.values())
         names = dict.fromkeys(name for one in named for name in one if isinstance(name, str))
         self.shards += names
-        if self.kind in {"zip", "folder", "keras"}:
-            return  # its shards lie in it, too
+        if self.kind or len(self.items) > 1:
+            return  # the map is not the artifact itself, whose shards lie beside it
         for name in list(names)[: self.limits.shards]:
             full = os.path.join(os.path.dirname(path), name)
-            if os.path.basename(name) == name and os.path.isfile(full) and full != path:
+            if os.path.basename(name) != name:
+                continue
+            if os.path.islink(full):
+                target = os.readlink(full)
+                self.links.append(Link(name, target, _leads_out(name, target), path))
+            elif os.path.isfile(full):
                 self.attempt(name, full, functools.partial(self.file, full, name))
 
     def npy(self, source: ByteSource, name: str, path: str, depth: int) -> None:

@@ -8,6 +8,7 @@ their callers.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ from inspector.wire.text_format import to_binary
 
 _TEXTS, _LONGEST = 8, 200  # constants of an operator that are told, and bytes of each
 _STEPS = 500  # nodes that are looked at to find them
-_SAVER_DEF, _FILENAME, _SAVE, _RESTORE = 3, 1, 2, 3  # of a MetaGraphDef, of a SaverDef
+_SAVER_DEF, _FILENAME = 3, 1  # fields of a MetaGraphDef, and of the SaverDef in it
 _REACHING = (
     OPERATORS.keys() | SAVER_OPERATORS.keys() | TABLE_OPERATORS.keys() | ATTRIBUTE_OPERATORS.keys()
 )
@@ -55,6 +56,7 @@ _SAVERS = re.compile(r"(?:.*/)?save(?:_\d+)?/(?:Const|filename)")
 _ADDRESSES = "debug_urls"  # where DebugIdentity sends values
 _TRACED = 2_000  # operators whose names are followed back: what is beyond has come from anywhere
 _TOLD = 1_000  # nodes of one operator that are kept
+_NAMED = {"saved_model.pb": GraphKind.SAVED_MODEL}
 # Text formats begin with a word.
 _TEXT_KINDS = (
     (re.compile(rb"(?:\s|#[^\n]*\n)*(?:saved_model_schema_version|meta_graphs)\b"), "SavedModel"),
@@ -102,7 +104,9 @@ def _message(source: ByteSource, limits: Limits) -> tuple[GraphKind | None, Mess
     for pattern, word in _TEXT_KINDS:
         if pattern.match(head):
             return kinds[word], to_binary(source, word, limits).message
-    return graph_kind(source), message(source, limits)
+    # A loader goes by the name: what the first fields look like is no matter then.
+    kind = _NAMED.get(os.path.basename(source.path)) or graph_kind(source)
+    return kind, message(source, limits)
 
 
 def _meta_graph(meta: MetaGraph, path: str, into: Looked) -> None:
