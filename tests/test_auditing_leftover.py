@@ -160,6 +160,26 @@ def test_moving_averages_are_told_apart_from_the_optimizer():
     assert found(stored.path("ckpt_adam"), "leftover-average") == []
 
 
+def test_averages_that_an_optimizer_of_keras_keeps_are_told(tmp_path):
+    config = {"name": "Adam", "use_ema": True}
+    training = {"loss": "mse", "optimizer_config": {"class_name": "Custom>Adam", "config": config}}
+    optimizer = {
+        "iteration:0": cases.scalar(2, "int64"),
+        **{
+            f"Adam/{slot}/dense/{name}:0": value
+            for slot in ("average", "m", "v")
+            for name, value in (("kernel", KERNEL), ("bias", BIAS))
+        },
+    }
+    path = cases.legacy(tmp_path / "m.h5", DENSE, CONFIG, optimizer=optimizer, training=training)
+    assert found(path, "leftover-average") == [
+        ("moving averages of 2 variables are stored: 15 elements, 60 bytes", "warning")
+    ]
+    assert found(path, "leftover-optimizer") == [
+        ("the optimizer's state is stored: 31 elements, 128 bytes", "error")
+    ]
+
+
 def test_metrics_are_information():
     assert found(stored.path("saved_no_optimizer"), "leftover-metric") == [
         ("the state of metrics is stored: 2 elements, 8 bytes", "info")
