@@ -25,6 +25,7 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
   inspect audit model.h5 --init
   inspect audit model.h5 --format json -o known.json
   inspect audit model.h5 --baseline known.json
+  inspect audit models/*.keras --format sarif -o audit.sarif
 
 PATH is an artifact or a glob; with --recursive a folder, in which models are found by content.
 
@@ -66,7 +67,7 @@ where there is nothing at a path, or the policy is wrong.
     "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
 )
 @options.measuring
-@options.output
+@options.audit_output
 @click.pass_obj
 def command(
     env: Environment,

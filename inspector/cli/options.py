@@ -13,7 +13,7 @@ import click
 from inspector.cli.environment import NARROWEST, Environment
 from inspector.errors import UsageError
 from inspector.model import Role
-from inspector.render import RENDERERS, RenderOptions
+from inspector.render import AUDITS, RENDERERS, REPORTS, RenderOptions
 
 if TYPE_CHECKING:
     from inspector.report import Report
@@ -49,9 +49,18 @@ class Output:
         wanted = RenderOptions(
             env.width(self.width, to_file=to_file),
             env.color(self.color, to_file=to_file),
+            root=_here(),
             **rows,
         )
         env.write(RENDERERS[self.format](report, wanted), self.path)
+
+
+def _here() -> str:
+    """The working directory; "" where it was taken away meanwhile."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def _is_of(path: str, artifact: str) -> bool:
@@ -66,13 +75,6 @@ def _is_of(path: str, artifact: str) -> bool:
 
 
 _OUTPUT = (
-    click.option(
-        "--format",
-        type=click.Choice(tuple(RENDERERS)),
-        default="text",
-        show_default=True,
-        help="How to write the report.",
-    ),
     click.option(
         "-o",
         "--output",
@@ -123,9 +125,17 @@ measuring = click.option(
 )
 
 
-def output(function: Function) -> Function:
-    """--format, -o, --color, --width and --quiet, given to the command as one `out`."""
+def _format(names: Sequence[str]) -> Callable[[Function], Function]:
+    return click.option(
+        "--format",
+        type=click.Choice(names),
+        default="text",
+        show_default=True,
+        help="How to write the report.",
+    )
 
+
+def _output(function: Function, formats: Sequence[str]) -> Function:
     @functools.wraps(function)
     def gathered(
         *args: Any,
@@ -138,7 +148,17 @@ def output(function: Function) -> Function:
     ) -> Any:
         return function(*args, out=Output(format, path, color, width, quiet), **others)
 
-    return _decorate(gathered, _OUTPUT)
+    return _decorate(gathered, (_format(formats), *_OUTPUT))
+
+
+def output(function: Function) -> Function:
+    """--format, -o, --color, --width and --quiet, given to the command as one `out`."""
+    return _output(function, REPORTS)
+
+
+def audit_output(function: Function) -> Function:
+    """The same, with the formats that only findings have."""
+    return _output(function, AUDITS)
 
 
 def filters(function: Function) -> Function:

@@ -1,7 +1,7 @@
-"""Step 6: a report as text, JSON, Markdown or CSV. Renderers compute nothing.
+"""Step 6: a report as text, JSON, Markdown or CSV; of an audit, as what other tools read too.
 
-A new renderer is one file here, with a `render`, and one line in RENDERERS. Each is imported when
-it is first called.
+Renderers compute nothing. A new one is one file here, with a `render`, and one line in RENDERERS.
+Each is imported when it is first called.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ RENDERERS: Mapping[str, Renderer] = {
     "json": _in("json"),
     "markdown": _in("markdown"),
     "csv": _in("csv"),
+    "sarif": _in("sarif"),
+    "junit": _in("junit"),
+    "github": _in("github"),
 }
+REPORTS = ("text", "json", "markdown", "csv")  # what every command has
+AUDITS = (*REPORTS, "sarif", "junit", "github")  # what knows findings and nothing else
 
-__all__ = ["RENDERERS", "RenderOptions"]
+__all__ = ["AUDITS", "RENDERERS", "REPORTS", "RenderOptions"]

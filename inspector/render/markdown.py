@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,16 +10,26 @@ from inspector.render import difference, findings, reconciliation
 from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.explanation import bars, facts
+from inspector.render.finding_words import Group, by_artifact, in_full, shown, summary
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
 from inspector.render.stat import stat
 from inspector.render.text import PROBLEMS, byte_line, filtered, unsaid
-from inspector.report import ArtifactReport, Diff, Explanation, Reconciliation, Report
+from inspector.report import (
+    ArtifactReport,
+    AuditReport,
+    Diff,
+    Explanation,
+    Finding,
+    Reconciliation,
+    Report,
+)
 from inspector.words import count, keyless
 
 _BARS = 80  # columns of a histogram
 _LONG = 20  # rows of a difference that are folded away
+_FINDINGS = 30  # of a severity: a comment on a pull request has 65,536 characters
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
 
@@ -44,12 +55,16 @@ def _diff(report: Report, options: RenderOptions) -> str:
     return _difference(report, report.diff, options) if report.diff else ""
 
 
+def _audit(report: Report, _options: RenderOptions) -> str:
+    return _findings(report, report.audit) if report.audit else ""
+
+
 _COMMANDS: Mapping[str, Callable[[Report, RenderOptions], str]] = {
     "show": _show,
     "explain": _explain,
     "reconcile": _reconcile,
     "diff": _diff,
-    "audit": findings.markdown,
+    "audit": _audit,
 }
 
 
@@ -121,6 +136,41 @@ def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
         else:
             blocks += [f"**{title}**" if section.title else "", *tables]
     return "\n\n".join(block for block in blocks if block)
+
+
+def _findings(report: Report, audit: AuditReport) -> str:
+    """The verdict, a row a finding, then for each artifact what was seen and what to do."""
+    table = findings.table(report, _FINDINGS)
+    groups = [group for group in by_artifact(report) if group.findings]
+    blocks = [
+        f"**{prose(summary(report, audit))}**",
+        _table(table) if table.rows else "",
+        prose(table.note),
+        *map(_details, groups[:_FINDINGS]),
+        prose(findings.clean(report)),
+        "\n".join(f"- {prose(shown(note))}" for note in audit.notes),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _details(group: Group) -> str:
+    kept, rest = findings.few(group)
+    return "\n\n".join(
+        (
+            # Markdown means nothing in the line of a tag.
+            f"<details><summary>{html.escape(findings.title(group))}</summary>",
+            "\n".join(_item(one) for one in kept),
+            *([prose(rest)] if rest else []),
+            "</details>",
+        )
+    )
+
+
+def _item(finding: Finding) -> str:
+    """An item of a list: the message, then the rest in lines of its own beneath."""
+    message, *others = map(prose, in_full(finding))
+    head = f"**{finding.severity.value}** {message} ({code(finding.code)})"
+    return f"- {'<br>'.join((head, *others))}"
 
 
 def _table(table: Table) -> str:

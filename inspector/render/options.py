@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class RenderOptions:
     """width: columns of the terminal; color: ANSI colours wanted; tensors: one row a tensor
     instead of one a layer. Of a difference, all: list everything, what did not change too; stat:
-    one line a change, as `git diff --stat` does.
+    one line a change, as `git diff --stat` does. root: the folder that relative paths start at, ""
+    where that is not known.
     """
 
     width: int = 100
@@ -17,3 +18,4 @@ class RenderOptions:
     tensors: bool = False
     all: bool = False
     stat: bool = False
+    root: str = ""
