@@ -315,7 +315,9 @@ def test_values_that_the_index_of_a_checkpoint_does_not_have_are_found(tmp_path)
     assert found(path, "leftover-file") == []
     (tmp_path / "ckpt.data-00001-of-00002").write_bytes(b"\0" * 64)
     (tmp_path / "ckpt2.data-00000-of-00001").write_bytes(b"\0" * 64)  # another one's
-    assert found(path, "leftover-file") == [("1 file that no loader reads: 64 bytes", "warning")]
+    assert found(path, "leftover-file") == [("1 file that no loader reads: 64 bytes", "info")]
+    (tmp_path / "ckpt.data-00001-of-00002").write_bytes(b"\0" * 4096)
+    assert found(path, "leftover-file") == [("1 file that no loader reads: 4,096 bytes", "warning")]
 
 
 def test_other_checkpoints_in_the_folder_are_information():

@@ -12,8 +12,8 @@ from inspector.limits import KIB
 from inspector.model import Role, Severity, Tensor
 from inspector.words import count, listing, percent, some
 
-# Less than this share of an artifact is not worth a warning.
-_SHARE = 0.1
+# Less than this share of an artifact, or than a page, is not worth a warning.
+_SHARE, _PAGE = 0.1, 4 * KIB
 # HDF5 and its libraries set aside a few KiB for what may still come.
 _SLACK = 64 * KIB
 # Labels of bytes that belong to nothing.
@@ -36,7 +36,7 @@ _LEARNED = frozenset({Role.WEIGHT, Role.STATISTIC})
 
 def _severity(context: Context, nbytes: int) -> Severity:
     """Whether so many bytes are worth a warning in this artifact."""
-    much = nbytes >= _SHARE * context.seen.artifact.nbytes
+    much = nbytes >= max(_PAGE, _SHARE * context.seen.artifact.nbytes)
     return Severity.WARNING if much else Severity.INFO
 
 
@@ -183,8 +183,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation="Keras 3's export writes each variable under the layer and again in a list of"
         " all; wrappers of tf_keras write the kernel that they wrap again. Loading needs one of"
         " them. Only bytes that a copy takes itself count: what two names share costs nothing. It"
-        " is a warning where copies take a tenth of the artifact, else information. Equal values"
-        " that are not known to be one variable are told by size-duplicate.",
+        " is a warning where copies take a tenth of the artifact and 4 KiB, else information. Equal"
+        " values that are not known to be one variable are told by size-duplicate.",
         example="An exported model whose 4 variables of 43 elements are under layers and in"
         " _all_variables: 4 variables are stored again: 43 elements, 172 bytes.",
         fix="Strip wrappers before saving; of an export, save the functions with"
@@ -199,8 +199,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation="Files in the folder or archive of a model that are none of its format: debug"
         " info of a SavedModel, logs, backups, notes; data files of a checkpoint that its index"
         " does not have; other checkpoints in the folder. fingerprint.pb, assets and assets.extra"
-        " are part of a SavedModel. It is a warning where they take a tenth of the artifact, else"
-        " information.",
+        " are part of a SavedModel. It is a warning where they take a tenth of the artifact and"
+        " 4 KiB, else information.",
         example="debug/saved_model_debug_info.pb: 1 file that no loader reads: 18,332 bytes.",
         fix="Delete them from what ships.",
         needs=Needs.ARTIFACT,
@@ -226,7 +226,7 @@ RULES: tuple[AuditRule, ...] = (
         explanation="Variables of a SavedModel that none of its functions reads, and constants of a"
         " LiteRT model that are no operator's input. Nothing is said of a SavedModel whose graphs"
         " read no variable at all: it was saved without calling it. It is a warning where they take"
-        " a tenth of the artifact, else information.",
+        " a tenth of the artifact and 4 KiB, else information.",
         example="A module that holds an auxiliary head: 2 tensors that no operator reads: 5,130"
         " elements, 20,520 bytes.",
         fix="Save a model or module that holds only what its functions use; convert it anew.",
