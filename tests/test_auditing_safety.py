@@ -199,6 +199,23 @@ def test_addresses_in_configs_and_assets_are_notes(tmp_path):
     assert alarms(path) == []
 
 
+# --- pickles --------------------------------------------------------------------------------------
+
+
+def test_an_npz_is_one_finding_as_bad_as_its_worst_member(tmp_path):
+    members = {
+        "a_npy": attacks_files._npy("|O", common.PICKLE),
+        "b_npy": attacks_files._npy("|O", b"N."),
+    }
+    path = common.file("w.npz", common.zip_of(**members))(str(tmp_path))
+    first, second = of("safety-pickle", path)  # not in a member of a zip: each by its own name
+    assert {first.severity, second.severity} == {Severity.ERROR, Severity.INFO}
+    held = attacks_files._npz_keras(common.zip_of(**members))(str(tmp_path))
+    (found,) = of("safety-pickle", held)
+    assert found.severity is Severity.ERROR
+    assert found.evidence == "2 pickles: calls math.sqrt"
+
+
 # --- bombs ----------------------------------------------------------------------------------------
 
 

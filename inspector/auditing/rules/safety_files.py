@@ -16,6 +16,8 @@ from inspector.words import count
 
 _KERAS_REFUSES = 4 * GIB  # what keras.saving allows a dataset that is far larger than it stores
 
+_WORSE = (Severity.INFO, Severity.WARNING, Severity.ERROR)
+
 # What each kind of artifact has.
 _KERAS_FILES = re.compile(
     r"config\.json|metadata\.json|model\.weights\.(?:h5|npz|json)|model_\d{5}\.weights\.h5"
@@ -102,13 +104,13 @@ def _itemsize(dtype: str) -> int:
 
 
 def _pickles(context: Context) -> Iterator[Found]:
-    grouped: dict[tuple[str, str, Severity], list[Pickled]] = {}
+    grouped: dict[str, list[Pickled]] = {}
     for one in context.contents.pickles:
-        # The members of an .npz are one thing, where the same is to be said of them.
+        # The members of an .npz are one thing, and as bad as the worst of them.
         whole, npz, _ = one.name.partition(".npz/")
-        of = f"{whole}.npz" if npz else one.name
-        grouped.setdefault((of, *_unpickling(one)), []).append(one)
-    for (name, seen, severity), found in grouped.items():
+        grouped.setdefault(f"{whole}.npz" if npz else one.name, []).append(one)
+    for name, found in grouped.items():
+        seen, severity = max(map(_unpickling, found), key=lambda said: _WORSE.index(said[1]))
         inside = f" of {found[0].inside}" if found[0].inside else ""
         yield Found(
             f"{name or 'the artifact'} is a pickle{inside}: unpickling runs what it names",
