@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
+from inspector import words
 from inspector.auditing.contents import Operation
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.dangers import (
@@ -90,9 +91,10 @@ def _customs(context: Context) -> Iterator[Found]:
     first = {one.op: one for one in reversed(found)}
     for op, count in counts.items():
         if not _allowed(context, op):
+            place = _seen(first[op]).removeprefix("node ")
             yield Found(
                 f"the operator {op} is not TensorFlow's own: a library must supply it",
-                evidence=f"{count:,} of it; {_seen(first[op])}",
+                evidence=f"{words.count(count, 'node')}, the first: {place}",
                 path=first[op].path,
             )
     for one in context.contents.customs:
@@ -101,7 +103,7 @@ def _customs(context: Context) -> Iterator[Found]:
             supplied = f"; its source is {known.source}" if known else ""
             yield Found(
                 f"the custom operator {one.name} needs a library that supplies it",
-                evidence=f"{one.count:,} of it{supplied}",
+                evidence=f"used {words.count(one.count, 'time')}{supplied}",
                 severity=Severity.INFO if known or not one.count else None,
             )
 
@@ -121,7 +123,7 @@ def _flex(context: Context) -> Iterator[Found]:
         else:
             message = f"the Flex operator {op} needs a library that supplies it to TensorFlow"
             severity = Severity.WARNING
-        yield Found(message, evidence=f"{one.count:,} of it", severity=severity)
+        yield Found(message, evidence=f"used {words.count(one.count, 'time')}", severity=severity)
 
 
 def _allowed(context: Context, op: str) -> bool:
