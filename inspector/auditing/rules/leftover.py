@@ -105,23 +105,15 @@ def _qat(context: Context) -> Iterator[Found]:
     if not places:
         return
     weights = _tensors(context, Role.WEIGHT)
-    dtypes = list(dict.fromkeys(one.dtype for one in weights))
+    dtypes = listing(list(dict.fromkeys(one.dtype for one in weights)))
     held = _tensors(context, Role.QUANT_PARAM, Role.QUANT_STEP)
-    kinds = sorted({layer.class_name for layer in wrappers.values()})
-    yield Found(
-        f"{count(len(places), 'layer')} wrapped for quantization-aware training, and nothing is"
-        f" quantized: {count(len(weights), 'weight')} {agree(len(weights), 'is', 'are')}"
-        f" {listing(dtypes)}"
-        if weights
-        else f"{count(len(places), 'layer')} wrapped for quantization-aware training",
-        evidence="; ".join(
-            filter(
-                None,
-                (listing(kinds), f"ranges and steps: {_elements(held)}" * bool(held)),
-            )
-        )
-        + f"; {_named(places)}",
-    )
+    message = f"{count(len(places), 'layer')} wrapped for quantization-aware training"
+    if weights:
+        are = agree(len(weights), "is", "are")
+        message += f", and nothing is quantized: {count(len(weights), 'weight')} {are} {dtypes}"
+    parts = [listing(sorted({layer.class_name for layer in wrappers.values()}))]
+    parts += [f"ranges and steps: {_elements(held)}"] if held else []
+    yield Found(message, evidence="; ".join(filter(None, [*parts, _named(places)])))
 
 
 def _annotated(context: Context) -> Iterator[Found]:
