@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
+from inspector.errors import ArtifactError, ChecksumMismatch, UnknownFormat, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import (
@@ -26,6 +27,7 @@ from inspector.storage import numpy_dtype
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
     from inspector.auditing.rule import Context, Examined
+    from inspector.auditing.session import Looked
     from inspector.classify import Classified
     from inspector.count import Counted
     from inspector.difference.nouns import Subject
@@ -94,6 +96,7 @@ def show(
     measure: bool = True,
     digest: bool = False,
     configs: bool = False,
+    isolate: bool = False,
     limits: Limits = DEFAULT,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -102,18 +105,22 @@ def show(
 
     One that cannot be read has its place in it too, with `readable` False; no ArtifactError
     leaves this function. measure: read the values (zeros, range, patterns); digest: read them, and
-    the files, for their SHA-256; configs: put the config of each layer in; threads: how many
-    measure, None for as many as there are processors.
+    the files, for their SHA-256; configs: put the config of each layer in; isolate: read in a
+    process of its own, as for `audit`; threads: how many measure, None for as many as there are
+    processors.
     """
     from inspector.assemble import build_unreadable
     from inspector.assemble_digests import with_configs, with_file
     from inspector.report import report
 
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
+    each = _each(paths)
+    if isolate:
+        from inspector import isolation
+
+        options = {"measure": measure, "digest": digest, "configs": configs, "threads": threads}
+        return report("show", tuple(isolation.show(each, options, limits, progress)))
     artifacts: list[ArtifactReport] = []
-    for given in paths:
-        path = os.fspath(given)
+    for path in each:
         try:
             with open(path, limits=limits) as opened:
                 artifact = opened.artifact
@@ -127,7 +134,12 @@ def show(
 
 
 def explain(
-    path: str | os.PathLike[str], tensor: str, *, measure: bool = True, limits: Limits = DEFAULT
+    path: str | os.PathLike[str],
+    tensor: str,
+    *,
+    measure: bool = True,
+    isolate: bool = False,
+    limits: Limits = DEFAULT,
 ) -> Explanation:
     """All that is known of one tensor.
 
@@ -137,7 +149,14 @@ def explain(
     """
     from inspector.assemble_explanation import build_explanation
     from inspector.classify import RULES, classify
+    from inspector.report import Explanation
 
+    if isolate:
+        from inspector import isolation
+
+        at = os.fspath(path)
+        asked = {"path": at, "tensor": tensor, "measure": measure}
+        return isolation.one("explain", Explanation, (at,), asked, limits)
     with open(path, limits=limits) as opened:
         artifact = opened.artifact
         found = find(artifact, tensor)
@@ -170,6 +189,7 @@ def reconcile(
     measure: bool = True,
     gzip: bool = False,
     live: LiveOptions | None = None,
+    isolate: bool = False,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Report:
@@ -184,9 +204,17 @@ def reconcile(
     from inspector.assemble import build_show
     from inspector.assemble_reconciliation import build_alone, build_between, known, with_live
     from inspector.reconciliation import against
-    from inspector.report import report
+    from inspector.report import Report, report
 
     paths = [path] if other is None else [path, other]
+    if isolate:
+        from inspector import isolation
+
+        if live is not None:
+            raise UsageError("live TensorFlow has a process of its own; it is not asked in another")
+        names = tuple(os.fspath(one) for one in paths)
+        asked = {**dict(zip(("path", "other"), names, strict=False)), "measure": measure}
+        return isolation.one("reconcile", Report, names, {**asked, "gzip": gzip}, limits, progress)
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
@@ -216,6 +244,7 @@ def diff(
     only: Sequence[str] = (),
     places: bool = False,
     measure: bool = True,
+    isolate: bool = False,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Report:
@@ -231,8 +260,23 @@ def diff(
     from inspector.difference.compare import compare
     from inspector.difference.nouns import Wanted
     from inspector.pairing import Tolerance
-    from inspector.report import report
+    from inspector.report import Report, report
 
+    if isolate:
+        from inspector import isolation
+
+        names = os.fspath(a), os.fspath(b)
+        asked = {
+            "a": names[0],
+            "b": names[1],
+            "rtol": rtol,
+            "atol": atol,
+            "ignore": list(ignore),
+            "only": list(only),
+            "places": places,
+            "measure": measure,
+        }
+        return isolation.one("diff", Report, names, asked, limits, progress)
     wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
     with contextlib.ExitStack() as stack:
         subjects = [
@@ -299,6 +343,7 @@ def audit(
     recursive: bool = False,
     fail_on: FailOn | None = None,
     today: dt.date | None = None,
+    isolate: bool = False,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Report:
@@ -309,7 +354,8 @@ def audit(
     what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
     one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
     found. measure: read the values; fail_on: in place of the policy's. today: the day that the
-    allow-list is held against.
+    allow-list is held against. isolate: read in a process of its own, so that what crashes the HDF5
+    library, or hangs in it, is one finding too, and the rest go on.
 
     An artifact that cannot be read is a finding. Raises NotFound for a path where there is nothing,
     UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
@@ -327,28 +373,24 @@ def audit(
         limits=limits,
     )
     session = Session(asked)
-    discovered = session.discover(_each(paths), recursive)
-    if against is not None and len(discovered) != 1:
-        raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
-    reports: list[ArtifactReport] = []
     with contextlib.ExitStack() as stack:
-        original = None
-        if against is not None:
-            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
-            origin = stack.enter_context(of_original)
-            if origin.error is not None:
-                raise origin.error
-            original = origin.examined
+        looking = stack.enter_context(_looking(isolate, limits))
+        discovered = session.discover(_each(paths), recursive)
+        if against is not None and len(discovered) != 1:
+            raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
+        origin = None if against is None else os.fspath(against)
+        reports: list[ArtifactReport] = []
         for path in discovered:
-            with audit_context(
+            looked = looking(
                 path,
-                session.policy_of(path),
-                original=original,
+                policy=session.policy_of(path),
+                today=session.today,
+                may_be_no_model=session.may_be_no_model(path),
+                against=origin,
                 measure=measure,
-                limits=limits,
                 progress=progress,
-            ) as context:
-                shown = session.audit(context)
+            )
+            shown = session.take(path, looked)
             reports += [shown] if shown is not None else []
     return session.report(tuple(reports))
 
@@ -359,6 +401,7 @@ def suggest_policy(
     output: str | os.PathLike[str] | None = None,
     measure: bool = True,
     recursive: bool = False,
+    isolate: bool = False,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> tuple[str, str]:
@@ -372,14 +415,85 @@ def suggest_policy(
     from inspector.auditing.suggest import Subject, place, suggest
 
     session = Session(Asked(policy=Policy(), limits=limits))
-    discovered = session.discover(_each(paths), recursive)
-    at = place(discovered, None if output is None else os.fspath(output), session.policies)
-    subjects: list[Subject] = []
-    for path in discovered:
-        with audit_context(path, measure=measure, limits=limits, progress=progress) as context:
-            shown = session.audit(context)
+    with _looking(isolate, limits) as looking:
+        discovered = session.discover(_each(paths), recursive)
+        at = place(discovered, None if output is None else os.fspath(output), session.policies)
+        subjects: list[Subject] = []
+        for path in discovered:
+            looked = looking(
+                path,
+                policy=session.policy_of(path),
+                today=session.today,
+                may_be_no_model=session.may_be_no_model(path),
+                against=None,
+                measure=measure,
+                progress=progress,
+            )
+            shown = session.take(path, looked)
             subjects += [Subject(shown, session.last)] if shown is not None else []
     return at, suggest(subjects, os.path.dirname(os.path.abspath(at)), limits)
+
+
+class _Looking(Protocol):
+    """`look`, here or in a process of its own."""
+
+    def __call__(
+        self,
+        path: str,
+        *,
+        policy: Policy,
+        today: dt.date,
+        may_be_no_model: bool,
+        against: str | None,
+        measure: bool,
+        progress: Progress | None,
+    ) -> Looked | None: ...
+
+
+@contextlib.contextmanager
+def _looking(isolate: bool, limits: Limits) -> Iterator[_Looking]:
+    if not isolate:
+        yield functools.partial(look, limits=limits)
+        return
+    from inspector.isolation import Looker, Workers
+
+    with Workers(limits) as workers:
+        yield Looker(workers, limits)
+
+
+def look(
+    path: str,
+    *,
+    policy: Policy,
+    today: dt.date,
+    may_be_no_model: bool = False,
+    against: str | None = None,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Looked | None:
+    """What all rules that the policy selects say of one artifact; None for a file that is no model
+    and `may_be_no_model`. The rest as for `audit`, whose part for one artifact it is.
+    """
+    from inspector.auditing.rules import RULES
+    from inspector.auditing.session import sum_up
+
+    with contextlib.ExitStack() as stack:
+        original = None
+        if against is not None:
+            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
+            origin = stack.enter_context(of_original)
+            if origin.error is not None:
+                raise origin.error
+            original = origin.examined
+        context = stack.enter_context(
+            audit_context(
+                path, policy, original=original, measure=measure, limits=limits, progress=progress
+            )
+        )
+        if may_be_no_model and isinstance(context.error, UnknownFormat):
+            return None
+        return sum_up(context, RULES, today)
 
 
 def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:

@@ -46,6 +46,20 @@ class Truncated(ArtifactError):
     """The file ends before its own header says it does."""
 
 
+class Changed(ArtifactError):
+    """The file became another one while it was read: what was seen of it may be half of each.
+
+    what: what became of it, as the end of a sentence.
+    """
+
+    def __init__(self, what: str, path: str, offset: int | None = None) -> None:
+        super().__init__(
+            f"changed while it was read: {what}; read it again once nobody writes to it",
+            path,
+            offset,
+        )
+
+
 class Corrupt(ArtifactError):
     """The file breaks the rules of its own format."""
 
@@ -68,6 +82,22 @@ class LiveError(ArtifactError):
 
 class LiveUnavailable(UsageError):
     """There is no Python here that has TensorFlow, or what else the artifact takes to load."""
+
+
+class Stopped(ArtifactError):
+    """What read the artifact, in a process of its own, came to an end before it was done."""
+
+
+class Crashed(Stopped):
+    """It was ended by a signal, or gave no answer that can be read."""
+
+
+class TimedOut(Stopped):
+    """It took longer than it may, and was ended."""
+
+
+class OutOfMemory(Stopped):
+    """It asked for more memory than it may have."""
 
 
 class LimitExceeded(ArtifactError):

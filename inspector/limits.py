@@ -73,6 +73,13 @@ class Limits:
     findings: int = 1000
     # A policy is written by hand; TOML is parsed whole.
     policy_bytes: int = 1 * MIB
+    # Reading one artifact in a process of its own, and so much more for each GiB of it: a slow disk
+    # and one core read and measure a GiB in ten seconds. libhdf5 can go on for ever.
+    seconds: int = 300
+    gib_seconds: int = 60
+    # What that process may take over what it maps: an inflated member and its copy, and the
+    # report of a million tensors.
+    worker_bytes: int = 4 * GIB
     # Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a busy
     # machine, the largest models minutes. Code in a file could go on for ever.
     live_seconds: int = 600

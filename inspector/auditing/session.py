@@ -20,7 +20,7 @@ from inspector.auditing.rule import AuditRule, Context
 from inspector.auditing.rules import RULES
 from inspector.auditing.run import Audited, audit, conclude, shown, strictest
 from inspector.discover import discover, is_said_to_be_model
-from inspector.errors import UnknownFormat, UsageError
+from inspector.errors import UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.report import ArtifactReport, Finding, Report, report
 from inspector.words import count
@@ -44,6 +44,22 @@ class Asked:
     today: dt.date | None = None
     rules: Sequence[AuditRule] = RULES
     limits: Limits = DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What there is to say of one artifact once it is closed. report: what `show` says of it."""
+
+    audited: Audited
+    report: ArtifactReport
+
+
+def sum_up(context: Context, rules: Sequence[AuditRule], today: dt.date) -> Looked:
+    """Ask the rules of an artifact while it is open. today: what the allow-list is held against."""
+    said = allow(audit(context, rules), context, today)
+    if context.error is not None:
+        return Looked(said, build_unreadable(context.path, context.error))
+    return Looked(said, context.seen.report)
 
 
 @dataclass(slots=True)
@@ -117,23 +133,28 @@ class Session:
             fail_on=self._asked.fail_on or policy.fail_on,
         )
 
-    def audit(self, context: Context) -> ArtifactReport | None:
-        """Ask the rules of an artifact while it is open. What `show` says of it, for the report.
+    @property
+    def today(self) -> dt.date:
+        """The day that allow-lists are held against."""
+        return self._asked.today or dt.datetime.now().astimezone().date()
 
-        None for a file that turns out to be no model, and that nobody said was one.
+    def may_be_no_model(self, path: str) -> bool:
+        """Whether nobody said that there is a model at this path, the name neither."""
+        return path in self._found and not is_said_to_be_model(path)
+
+    def take(self, path: str, looked: Looked | None) -> ArtifactReport | None:
+        """Take in what an artifact is. What `show` says of it, for the report.
+
+        looked: None for a file that turns out to be no model, and may be none.
         """
         so_far = self._so_far
-        nobody_s = context.path in self._found and not is_said_to_be_model(context.path)
-        if nobody_s and isinstance(context.error, UnknownFormat):
-            so_far.no_models.append(context.path)
+        if looked is None:
+            so_far.no_models.append(path)
             return None
-        today = self._asked.today or dt.datetime.now().astimezone().date()
-        so_far.audited.append(allow(audit(context, self._asked.rules), context, today))
-        so_far.policies[shown(self._policy_file(context.path).path)] += 1
-        so_far.fail_ons.append(context.policy.fail_on)
-        if context.error is not None:
-            return build_unreadable(context.path, context.error)
-        return context.seen.report
+        so_far.audited.append(looked.audited)
+        so_far.policies[shown(self._policy_file(path).path)] += 1
+        so_far.fail_ons.append(self.policy_of(path).fail_on)
+        return looked.report
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
         """The report of all of them. artifacts: what `show` says of each. Raises UsageError where

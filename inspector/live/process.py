@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 from inspector.errors import LiveUnavailable
+from inspector.process import is_starved, reason, watched
 
 VARIABLE = "INSPECT_LIVE_PYTHON"
 
 _ANSWER_BYTES = 256 << 20  # some hundred bytes a tensor: millions of tensors
-_KEPT = 64 << 10  # of stderr: the last words of a process
-_PATIENCE = 5.0  # seconds that a process gets to go once it is killed
 
 # TensorFlow's own switches: quiet, no GPU, no thread pool a core (each reserves memory), Keras 3 on
 # TensorFlow. faulthandler has a crash say what it was.
@@ -35,14 +31,6 @@ _SETTINGS = {
     "PYTHONWARNINGS": "ignore",
     "PYTHONIOENCODING": "utf-8",
 }
-
-_LAST_WORDS = re.compile(
-    r"terminate called|what\(\):|Fatal Python error|Check failed|\w*(?:Error|Exception)\b|error:"
-)
-_STARVED = re.compile(
-    r"bad_alloc|MemoryError|[Cc]annot allocate memory|[Mm]emory allocation|ResourceExhausted"
-    r"|[Oo]ut of memory|can't start new thread|failed to map segment"
-)
 
 
 class Died(Exception):
@@ -99,7 +87,7 @@ def run_script(
         )
     except OSError as error:
         raise LiveUnavailable(f"{python} cannot be started: {error.strerror}") from error
-    with _watched(process) as last_words:
+    with watched(process) as last_words:
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -108,67 +96,4 @@ def run_script(
         with open(answer, "rb") as answered, contextlib.suppress(ValueError, RecursionError):
             return json.loads(answered.read())
     said = last_words.text()
-    raise Died(_reason(code, said), starved=bool(_STARVED.search(said)))
-
-
-class _LastWords:
-    """The end of a stream, read as it comes so that nobody waits for it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._kept = b""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while chunk := os.read(self._stream.fileno(), _KEPT):
-                self._kept = (self._kept + chunk)[-_KEPT:]
-
-    def text(self) -> str:
-        """What was said last."""
-        return self._kept.decode("utf-8", "replace")
-
-    def finish(self) -> None:
-        """Wait until all is read, for a while."""
-        self._thread.join(_PATIENCE)
-        if not self._thread.is_alive():
-            self._stream.close()
-
-
-@contextlib.contextmanager
-def _watched(process: subprocess.Popen[bytes]) -> Iterator[_LastWords]:
-    """The process, and whatever it started, are gone when this is left."""
-    if process.stderr is None:
-        raise ValueError("stderr must be a pipe")
-    words = _LastWords(process.stderr)
-    try:
-        yield words
-    finally:
-        _end(process)
-        words.finish()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the session that the process leads; it has no other members than what it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
-
-
-def _reason(code: int, said: str) -> str:
-    """In one line: how it ended, and the last thing it said that looks like an error."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if _LAST_WORDS.search(line)]
-    word = (telling or lines or [""])[-1]
-    how = f"exit code {code}"
-    if code < 0:
-        try:
-            how = signal.Signals(-code).name
-        except ValueError:
-            how = f"signal {-code}"
-    return f"{how}: {word}" if word else how
+    raise Died(reason(code, said), starved=is_starved(said))

@@ -8,8 +8,11 @@ from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.errors import (
     ArtifactError,
     Corrupt,
+    Crashed,
     LimitExceeded,
     NotFound,
+    OutOfMemory,
+    TimedOut,
     Truncated,
     UnknownFormat,
     Unsupported,
@@ -29,7 +32,18 @@ def _because(*kinds: type[ArtifactError]) -> Callable[[Context], Iterator[Found]
 
 
 # The first that fits: a more special error before what it derives from.
-_KINDS = (NotFound, UnknownFormat, Truncated, Corrupt, Unsupported, LimitExceeded, ArtifactError)
+_KINDS = (
+    NotFound,
+    UnknownFormat,
+    Truncated,
+    Corrupt,
+    Unsupported,
+    LimitExceeded,
+    Crashed,
+    TimedOut,
+    OutOfMemory,
+    ArtifactError,
+)
 
 
 def _rule(
@@ -99,6 +113,34 @@ RULES: tuple[AuditRule, ...] = (
         " reads it.",
         "A config.json that inflates to some gigabytes.",
         "Do not load it. Where it is your own and really that large, raise the limit named.",
+    ),
+    _rule(
+        "integrity-crash",
+        Crashed,
+        "Reading the file ended the process that did.",
+        "Libraries in C, HDF5's above all, can be made to crash; what does that may do worse to a"
+        " program that loads the file.",
+        "An HDF5 file whose B-tree leads outside the memory that it was read into.",
+        "Do not load it. Where it is your own, copy or export it anew.",
+    ),
+    _rule(
+        "integrity-timeout",
+        TimedOut,
+        "Reading the file takes longer than any sound one does.",
+        "The time grows with the size, and is far above what real models need: a file past it"
+        " leads what reads it in circles.",
+        "An HDF5 heap whose free blocks are a ring.",
+        "Do not load it. Where it is your own and the machine is slow, raise the limit `seconds`.",
+    ),
+    _rule(
+        "integrity-memory",
+        OutOfMemory,
+        "Reading the file takes more memory than any sound one does.",
+        "Reading needs little more than what the file is large; one past that asks for what it"
+        " does not hold.",
+        "An HDF5 attribute that declares more bytes than there are.",
+        "Do not load it. Where it is your own and really that large, raise the limit"
+        " `worker_bytes`.",
     ),
     _rule(
         "integrity-unreadable",
