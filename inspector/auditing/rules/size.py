@@ -184,7 +184,9 @@ def _budget(
         held = amount(context)
         if held.value is None:
             yield Found(
-                f"{noun} cannot be held against their budget: {held.why}", severity=Severity.INFO
+                f"{noun} cannot be held against their budget: {held.why}",
+                severity=Severity.INFO,
+                fix="Leave this budget out for the artifact, with an override for its path.",
             )
         elif held.value > budget:
             yield Found(

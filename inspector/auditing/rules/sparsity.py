@@ -169,7 +169,7 @@ def _holds(layer: _Layer, kernel: Tensor, name: str, context: Context) -> Iterat
     why = _cannot(name, kernel)
     yield Found(
         f"{name} sparsity {'cannot be told of' if why else 'does not hold in'} {named(kernel)}",
-        evidence=why or near or "fewer than nine groups in ten hold it along the input",
+        evidence=why or near or "along the input not even nearly all groups hold it",
         tensor=kernel.name,
         layer=layer.path,
         severity=Severity.INFO if why else None,
