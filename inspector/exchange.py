@@ -112,15 +112,18 @@ def rebuilt(raised: Raised, path: str) -> Exception:
     if kind is LimitExceeded:
         return LimitExceeded(*raised.limit, at, raised.offset)
     if isinstance(kind, type) and issubclass(kind, ArtifactError):
-        return kind(raised.message, at, raised.offset)
+        # Its own __init__ may make the message from parts: it is made already.
+        error = kind.__new__(kind)
+        ArtifactError.__init__(error, raised.message, at, raised.offset)
+        return error
     if isinstance(kind, type) and issubclass(kind, errors.UsageError):
         return kind(raised.message)
     if raised.kind == "OSError":
         return OSError(raised.errno, raised.message, raised.path)
-    error = RuntimeError(f"in a worker: {raised.kind}: {raised.message}")
+    bug = RuntimeError(f"in a worker: {raised.kind}: {raised.message}")
     lines = (safe(line) for line in raised.trace.split("\n"))
-    error.add_note("\n".join(lines))
-    return error
+    bug.add_note("\n".join(lines))
+    return bug
 
 
 def too_large(limits: Limits) -> str:

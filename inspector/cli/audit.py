@@ -66,6 +66,7 @@ where there is nothing at a path, or the policy is wrong.
 @click.option(
     "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
 )
+@options.not_isolating
 @options.measuring
 @options.audit_output
 @click.pass_obj
@@ -82,6 +83,7 @@ def command(
     baseline: str | None,
     recursive: bool,
     init: bool,
+    isolate: bool,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -93,12 +95,14 @@ def command(
     if policy is not None and no_policy:
         raise UsageError("--policy and --no-policy exclude each other")
     out.spare(paths)
+    isolate = options.isolated(env, isolate)
     if init:
         at, text = api.suggest_policy(
             paths,
             output=out.path,
             measure=measure,
             recursive=recursive,
+            isolate=isolate,
             progress=progress(env, out.quiet),
         )
         env.write(text, at)
@@ -114,6 +118,7 @@ def command(
         measure=measure,
         recursive=recursive,
         fail_on=fail_on,
+        isolate=isolate,
         progress=progress(env, out.quiet),
     )
     out.write(env, report)

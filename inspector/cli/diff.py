@@ -58,6 +58,7 @@ Exits with 0 where the two say the same, 1 where not, 2 where one cannot be read
     default=True,
     help="Count no zeros and no patterns for the totals; values are compared all the same.",
 )
+@options.isolating
 @options.output
 @click.pass_obj
 def command(
@@ -73,6 +74,7 @@ def command(
     stat: bool,
     places: bool,
     exit_zero: bool,
+    isolate: bool,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -90,6 +92,7 @@ def command(
         only=only,
         places=places,
         measure=measure,
+        isolate=options.isolated(env, isolate),
         progress=progress(env, out.quiet),
     )
     out.write(env, report, all=everything, stat=stat)

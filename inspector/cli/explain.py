@@ -22,17 +22,26 @@ TENSOR is its name, LAYER/VARIABLE, an ending that only one tensor has, or a glo
 @click.command("explain", help=_HELP, short_help="What one tensor is, and how that is known.")
 @click.argument("artifact", metavar="PATH")
 @click.argument("tensor")
+@options.isolating
 @options.measuring
 @options.output
 @click.pass_obj
 def command(
-    env: Environment, *, artifact: str, tensor: str, measure: bool, out: options.Output
+    env: Environment,
+    *,
+    artifact: str,
+    tensor: str,
+    isolate: bool,
+    measure: bool,
+    out: options.Output,
 ) -> ExitCode:
     """Explain the tensor."""
     from inspector import api
     from inspector.report import report
 
     out.spare([artifact])
-    explanation = api.explain(artifact, tensor, measure=measure)
+    explanation = api.explain(
+        artifact, tensor, measure=measure, isolate=options.isolated(env, isolate)
+    )
     out.write(env, report("explain", explanation=explanation), tensors=True)
     return ExitCode.CLEAN

@@ -124,6 +124,34 @@ measuring = click.option(
     help="Read no values: no zeros, no ranges; only what the file declares.",
 )
 
+isolating = click.option(
+    "--isolate",
+    is_flag=True,
+    help="Read in a process of its own, which a broken file may crash, hang or fill.",
+)
+
+not_isolating = click.option(
+    "--no-isolate",
+    "isolate",
+    flag_value=False,
+    default=True,
+    help="Read in this process. Without it, what crashes or hangs the reading is one finding.",
+)
+
+
+def isolated(env: Environment, wanted: bool) -> bool:
+    """Whether to read in a process of its own: as wanted, where the system can; it is said where it
+    cannot.
+    """
+    if not wanted:
+        return False
+    from inspector.isolation import available
+
+    can = available()
+    if not can:
+        env.complain("inspect: nothing is isolated: this system keeps no process within limits")
+    return can
+
 
 def _format(names: Sequence[str]) -> Callable[[Function], Function]:
     return click.option(

@@ -54,6 +54,7 @@ those of the files. Exits with 1 where a residual is not 0 or a weight is not wh
     is_flag=True,
     help="Let TensorFlow load what could run code: Lambda layers, custom objects, py_function.",
 )
+@options.isolating
 @options.measuring
 @options.output
 @click.pass_obj
@@ -67,6 +68,7 @@ def command(
     live_python: str | None,
     timeout: float,
     allow_code: bool,
+    isolate: bool,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -82,6 +84,7 @@ def command(
         measure=measure,
         gzip=gzip,
         live=api.LiveOptions(live_python, timeout, allow_code=allow_code) if asked else None,
+        isolate=options.isolated(env, isolate),
         progress=progress(env, out.quiet),
     )
     out.write(env, report)

@@ -36,6 +36,7 @@ bytes.
     "cannot be read is said there, and the exit code is 0, since git would stop at any other.",
 )
 @options.filters
+@options.isolating
 @options.measuring
 @options.output
 @click.pass_obj
@@ -48,6 +49,7 @@ def command(
     stable: bool,
     layers: tuple[str, ...],
     roles: tuple[str, ...],
+    isolate: bool,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -62,9 +64,16 @@ def command(
     from inspector.render.text import complaint
 
     out.spare(paths)
+    isolate = options.isolated(env, isolate)
     if stable:
-        return _stable(env, paths, layers, roles, measure=measure, out=out)
-    report = api.show(paths, measure=measure, digest=digest, progress=progress(env, out.quiet))
+        return _stable(env, paths, layers, roles, isolate=isolate, measure=measure, out=out)
+    report = api.show(
+        paths,
+        measure=measure,
+        digest=digest,
+        isolate=isolate,
+        progress=progress(env, out.quiet),
+    )
     failed = [artifact for artifact in report.artifacts if not artifact.readable]
     done = len(failed) < len(report.artifacts)
     if not (done and out.is_read(env)):
@@ -84,6 +93,7 @@ def _stable(
     layers: tuple[str, ...],
     roles: tuple[str, ...],
     *,
+    isolate: bool,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -101,7 +111,7 @@ def _stable(
 
     if out.format != "text":
         raise UsageError(f"--stable is text; it has no --format {out.format}")
-    report = api.show(paths, measure=measure, digest=True, configs=True)
+    report = api.show(paths, measure=measure, digest=True, configs=True, isolate=isolate)
     missing = [artifact for artifact in report.artifacts if _is_missing(artifact)]
     for artifact in missing:
         env.complain(f"inspect: {complaint(artifact)}")
