@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from inspector.render.printable import safe, shorten
+from inspector.render.printable import FILLER, safe, shorten, widened
 from inspector.render.rows import Table
 from inspector.render.style import Style
 from inspector.render.table import layout
@@ -48,9 +48,14 @@ def table_lines(table: Table, width: int, style: Style) -> list[str]:
 
 def wrap(text: str, width: int, indent: str = "") -> list[str]:
     """Lines of at most `width` columns; the second and later ones are indented."""
-    return textwrap.wrap(
-        text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
+    spread = widened(text)
+    # A break may part a wide character from its filler: one column is kept for that.
+    room = width if spread == text else width - 1
+    lines = textwrap.wrap(
+        spread, room, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
     )
+    found = [line.replace(FILLER, "") for line in lines]
+    return [line for line in found if line.strip()]
 
 
 def paragraphs(texts: Sequence[str], width: int) -> list[str]:

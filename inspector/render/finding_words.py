@@ -42,14 +42,14 @@ def shown(text: str) -> str:
 
 
 def where(finding: Finding) -> str:
-    """What the message does not say of the place: "layer dense, tensor k, x.pb, byte 12"; or ""."""
+    """What the message does not say of the place: "layer dense, tensor k, in x.pb, byte 12"; or ""."""
     said = keyless(finding.message)
     parts = []
     for label, name in (("layer ", finding.layer), ("tensor ", finding.tensor)):
         if name and keyless(name) not in said:
             parts.append(f"{label}{keyless(name)}")
     if finding.path != artifact_of(finding) and finding.path not in said:
-        parts.append(finding.path)
+        parts.append(f"in {finding.path}")
     if finding.offset is not None:
         parts.append(f"byte {finding.offset:,}")
     return shown(", ".join(parts))

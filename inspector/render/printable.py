@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 ELLIPSIS = "…"
+# Stands behind a character that takes two columns, so that lengths are columns; no text has it,
+# since private-use characters are escaped.
+FILLER = "\ue000"
 # Categories that are no glyph: controls, format marks (bidi, zero width), surrogates, private
 # use, unassigned, line and paragraph separators.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -39,6 +42,15 @@ def shorten(text: str, width: int, head: int | None = None) -> str:
     tail = (width - 1) * 2 // 3 if head is None else width - 1 - head
     head = width - 1 - tail
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def widened(text: str) -> str:
+    """`text` with a filler behind each character that a terminal gives two columns."""
+    if text.isascii():
+        return text
+    return "".join(
+        char + FILLER if unicodedata.east_asian_width(char) in "WF" else char for char in text
+    )
 
 
 def shape(sides: tuple[int, ...] | None) -> str:

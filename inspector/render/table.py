@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
-from inspector.render.printable import ELLIPSIS, shorten
+from inspector.render.printable import ELLIPSIS, FILLER, shorten, widened
 
 GAP = 2
-# Stands behind a character that takes two columns, so that lengths are columns; no cell has it,
-# since private-use characters are escaped.
-_FILLER = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ def layout(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> tuple[list[str], list[str]]:
     """The table as lines (head, rule, rows), none longer than `width`, and the heads left out."""
-    rows = [[_widened(cell) for cell in row] for row in rows]
+    rows = [[widened(cell) for cell in row] for row in rows]
     columns = [
         replace(one, least=max(one.least, width // 4)) if one.said else one for one in columns
     ]
@@ -65,7 +61,7 @@ def layout(
     ).split("\n")
     rule = (" " * GAP).join("-" * widths[at] for at in kept)
     dropped = [column.head for at, column in enumerate(columns) if at not in kept]
-    head, *body = (line[:width].rstrip().replace(_FILLER, "") for line in lines)
+    head, *body = (line[:width].rstrip().replace(FILLER, "") for line in lines)
     return [head, rule[:width], *body], dropped
 
 
@@ -106,20 +102,11 @@ def _fit(column: Column, cells: Sequence[str], width: int) -> list[str]:
 
 def _cut(cell: str, short: str) -> str:
     """`short`, with the halves that a cut made of wide characters left out."""
-    if short == cell or _FILLER not in cell:
+    if short == cell or FILLER not in cell:
         return short
     head, _, tail = short.partition(ELLIPSIS)
-    if _widened(head[-1:]) != head[-1:]:
+    if widened(head[-1:]) != head[-1:]:
         head = head[:-1] + ELLIPSIS
-    if tail.startswith(_FILLER):
+    if tail.startswith(FILLER):
         tail = ELLIPSIS + tail[1:]
     return f"{head}{ELLIPSIS}{tail}"
-
-
-def _widened(text: str) -> str:
-    """`text` with a filler behind each character that a terminal gives two columns."""
-    if text.isascii():
-        return text
-    return "".join(
-        char + _FILLER if unicodedata.east_asian_width(char) in "WF" else char for char in text
-    )
