@@ -150,7 +150,7 @@ def differences(a: Any, b: Any, writers: Writers, key: str = "") -> Iterator[Dif
             inner = f"{key}.{name}" if key else name
             if name in a and name in b:
                 yield from differences(a[name], b[name], writers, inner)
-            elif writers is Writers.SAME or (writers is Writers.VERSIONS and (a | b)[name]):
+            elif _tells(writers, (a | b)[name]):
                 lacks = "B" if name in a else "A"
                 counts = writers is Writers.SAME
                 yield Difference(inner, a.get(name), b.get(name), counts, lacks)
@@ -159,6 +159,15 @@ def differences(a: Any, b: Any, writers: Writers, key: str = "") -> Iterator[Dif
             yield from differences(one, other, writers, f"{key}[{at}]")
     elif not _same(a, b, writers, key.rpartition(".")[2]):
         yield Difference(key, a, b)
+
+
+def _tells(writers: Writers, value: Any) -> bool:
+    """Whether a key that only one has says something: none is what a key that is not there says."""
+    return (
+        value is not None
+        if writers is Writers.SAME
+        else writers is Writers.VERSIONS and bool(value)
+    )
 
 
 def _class_name(value: dict[str, Any]) -> str | None:

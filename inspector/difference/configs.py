@@ -42,7 +42,10 @@ def config_facts(a: Subject, b: Subject, layers: Mapping[str, str]) -> tuple[Dif
     if any(one.saved and not one.report.configs for one in (a, b)):
         return config_digests.facts(a, b, layers)
     ours, theirs = _nodes(a, b)
-    told = [any(node.layer.config for node in nodes) for nodes in (ours, theirs)]
+    told = [
+        one.artifact.model is not None and any(node.layer.config for node in nodes)
+        for one, nodes in ((a, ours), (b, theirs))
+    ]
     if told[0] != told[1]:
         return (_untold("A" if told[1] else "B"),)
     if not told[0] and a.artifact.format != b.artifact.format:
