@@ -10,6 +10,7 @@ from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Needs
 from inspector.auditing.rules import RULES
 from inspector.errors import NotFound, UsageError
+from inspector.render import AUDITS
 from tests.builders import samples
 from tests.builders.terminal import call
 
@@ -193,7 +194,7 @@ def test_the_function_says_what_the_command_does(folder):
         inspector.audit("good.h5", policy=Policy(select=("nix",)))
 
 
-@pytest.mark.parametrize("format_", ["text", "json", "markdown", "csv"])
+@pytest.mark.parametrize("format_", AUDITS)
 def test_every_format_names_the_finding(folder, format_):
     result = call("audit", "bad.h5", "--format", format_)
     assert result.code == 1
@@ -210,3 +211,34 @@ def test_rules_lists_those_of_an_audit_and_explains_each():
     assert rule.summary in flat
     assert rule.fix in flat
     assert "[error]" in flat
+
+
+# Several formats at once, and those that only findings have
+
+
+def test_one_audit_is_written_in_several_formats(folder):
+    plain = call("audit", "good.h5", "bad.h5")
+    result = call(
+        "audit", "good.h5", "bad.h5", "--also", "sarif=a.sarif", "--also", "junit=a.xml"
+    )
+    assert (result.code, result.out) == (1, plain.out)
+    alone = call("audit", "good.h5", "bad.h5", "--format", "sarif").out
+    assert (folder / "a.sarif").read_text() == alone
+    assert (folder / "a.xml").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("also", ["sarif", "sarif=", "=a.sarif", "html=a.html", "sarif=good.h5"])
+def test_what_is_no_format_and_file_is_bad_usage(folder, also):
+    before = (folder / "good.h5").read_bytes()
+    result = call("audit", "good.h5", "--also", also)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("inspect: --also ")
+    assert (folder / "good.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("format_", ["sarif", "junit", "github"])
+@pytest.mark.parametrize("command", ["show", "reconcile"])
+def test_formats_of_findings_are_not_for_other_commands(folder, command, format_):
+    result = call(command, "good.h5", "--format", format_)
+    assert (result.code, result.out) == (2, "")
+    assert f"'{format_}' is not one of" in result.err

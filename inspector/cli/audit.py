@@ -25,7 +25,7 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
   inspect audit model.h5 --init
   inspect audit model.h5 --format json -o known.json
   inspect audit model.h5 --baseline known.json
-  inspect audit models/*.keras --format sarif -o audit.sarif
+  inspect audit models/*.keras --also sarif=audit.sarif --also junit=audit.xml
 
 PATH is an artifact or a glob; with --recursive a folder, in which models are found by content.
 

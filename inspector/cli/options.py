@@ -23,13 +23,16 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How and where to write a report: the options of `output`, parsed."""
+    """How and where to write a report: the options of `output`, parsed. also: more formats, and the
+    file of each.
+    """
 
     format: str
     path: str | None
     color: str
     width: int | None
     quiet: bool
+    also: tuple[tuple[str, str], ...] = ()
 
     def is_read(self, env: Environment) -> bool:
         """Whether a person reads the report as it is written."""
@@ -37,22 +40,25 @@ class Output:
 
     def spare(self, paths: Sequence[str]) -> None:
         """Raise UsageError where the report would be written over one of the artifacts."""
-        for path in paths:
-            if self.path is not None and _is_of(self.path, path):
-                raise UsageError(f"-o {self.path} would write the report over {path}")
+        options = [("-o ", self.path)] if self.path is not None else []
+        options += [(f"--also {name}=", file) for name, file in self.also]
+        for option, file in options:
+            for path in paths:
+                if _is_of(file, path):
+                    raise UsageError(f"{option}{file} would write the report over {path}")
 
     def write(self, env: Environment, report: Report, **rows: bool) -> None:
         """Render the report and put it where it was wanted. rows: which ones, as RenderOptions has
         it ("tensors", "all", "stat"). Raises OSError.
         """
-        to_file = self.path is not None
-        wanted = RenderOptions(
-            env.width(self.width, to_file=to_file),
-            env.color(self.color, to_file=to_file),
-            root=_here(),
-            **rows,
-        )
-        env.write(RENDERERS[self.format](report, wanted), self.path)
+        for name, path in (*self.also, (self.format, self.path)):
+            wanted = RenderOptions(
+                env.width(self.width, to_file=path is not None),
+                env.color(self.color, to_file=path is not None),
+                root=_here(),
+                **rows,
+            )
+            env.write(RENDERERS[name](report, wanted), path)
 
 
 def _here() -> str:
@@ -163,6 +169,29 @@ def _format(names: Sequence[str]) -> Callable[[Function], Function]:
     )
 
 
+def _formats_and_files(
+    ctx: click.Context, param: click.Parameter, values: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """("sarif=audit.sarif",) -> (("sarif", "audit.sarif"),). Raises click.UsageError."""
+    parts = [value.partition("=") for value in values]
+    for name, equals, path in parts:
+        if name not in AUDITS or not path:
+            raise click.UsageError(
+                f"--also {name}{equals}{path}: a format, '=' and a file are wanted, as"
+                f" sarif=audit.sarif; formats are {', '.join(AUDITS)}"
+            )
+    return tuple((name, path) for name, _, path in parts)
+
+
+_ALSO = click.option(
+    "--also",
+    multiple=True,
+    callback=_formats_and_files,
+    metavar="FORMAT=FILE",
+    help="Write it to FILE in FORMAT, as well. Repeatable.",
+)
+
+
 def _output(function: Function, formats: Sequence[str]) -> Function:
     @functools.wraps(function)
     def gathered(
@@ -172,9 +201,10 @@ def _output(function: Function, formats: Sequence[str]) -> Function:
         color: str,
         width: int | None,
         quiet: bool,
+        also: tuple[tuple[str, str], ...] = (),
         **others: Any,
     ) -> Any:
-        return function(*args, out=Output(format, path, color, width, quiet), **others)
+        return function(*args, out=Output(format, path, color, width, quiet, also), **others)
 
     return _decorate(gathered, (_format(formats), *_OUTPUT))
 
@@ -185,8 +215,8 @@ def output(function: Function) -> Function:
 
 
 def audit_output(function: Function) -> Function:
-    """The same, with the formats that only findings have."""
-    return _output(function, AUDITS)
+    """The same, with the formats that only findings have, and several of them at once."""
+    return _output(_ALSO(function), AUDITS)
 
 
 def filters(function: Function) -> Function:
