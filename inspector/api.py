@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from inspector.errors import ArtifactError, ChecksumMismatch, UnknownFormat, UsageError
+from inspector.errors import ArtifactError, Changed, ChecksumMismatch, UnknownFormat, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import (
@@ -475,6 +475,29 @@ def look(
     """What all rules that the policy selects say of one artifact; None for a file that is no model
     and `may_be_no_model`. The rest as for `audit`, whose part for one artifact it is.
     """
+    from inspector.auditing.containers import contents
+    from inspector.auditing.rule import Context
+    from inspector.auditing.rules import RULES
+    from inspector.auditing.session import sum_up
+
+    try:
+        return _look(path, policy, today, may_be_no_model, against, measure, limits, progress)
+    except Changed as error:
+        # What was found in half of one file and half of another says nothing of either.
+        context = Context(path, policy, None, error, None, limits, contents(path, limits))
+        return sum_up(context, RULES, today)
+
+
+def _look(
+    path: str,
+    policy: Policy,
+    today: dt.date,
+    may_be_no_model: bool,
+    against: str | None,
+    measure: bool,
+    limits: Limits,
+    progress: Progress | None,
+) -> Looked | None:
     from inspector.auditing.rules import RULES
     from inspector.auditing.session import sum_up
 
@@ -515,7 +538,8 @@ def audit_context(
     """What audit rules see of an artifact, open as long as the context is.
 
     policy: that of this path. original: of `audit_context` of what it was made from. Raises no
-    ArtifactError: what cannot be read has its error in the context.
+    ArtifactError, as what cannot be read has its error in the context, but for Changed when it is
+    left.
     """
     from inspector.auditing.containers import contents
     from inspector.auditing.policy import Policy

@@ -47,17 +47,7 @@ class Truncated(ArtifactError):
 
 
 class Changed(ArtifactError):
-    """The file became another one while it was read: what was seen of it may be half of each.
-
-    what: what became of it, as the end of a sentence.
-    """
-
-    def __init__(self, what: str, path: str, offset: int | None = None) -> None:
-        super().__init__(
-            f"changed while it was read: {what}; read it again once nobody writes to it",
-            path,
-            offset,
-        )
+    """The file became another one while it was read: what was seen of it may be half of each."""
 
 
 class Corrupt(ArtifactError):

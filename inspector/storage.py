@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import mmap
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
-from inspector.errors import ArtifactError, NotFound, Truncated
-from inspector.limits import MIB
+from inspector.errors import ArtifactError, Changed, NotFound, Truncated
+from inspector.limits import KIB, MIB
 from inspector.model import Extent
 
 if TYPE_CHECKING:
     import numpy as np
 
+_NO_FILE = "cannot be read: it is a device, a pipe or a socket"
+
 
 class ByteSource(Protocol):
     """Bytes that can be read from any place. `path` is for messages, `size` is in bytes.
 
-    view: `length` bytes at `offset`, without a copy where the source allows it; Truncated when
-    the source ends before. window: a part of this source as a source of its own.
+    view: `length` bytes at `offset`, which may be a copy: nobody asks for more at a time than may
+    be held in memory (see `lazily`); Truncated when the source ends before. window: a part of
+    this source as a source of its own.
     """
 
     @property
@@ -59,73 +64,113 @@ class MemorySource:
         return Window(self, offset, length, path)
 
 
+def _changed(what: str, path: str, offset: int | None = None) -> Changed:
+    return Changed(
+        f"changed while it was read: {what}; read it again once nobody writes to it", path, offset
+    )
+
+
 def _without_waiting(path: str, flags: int) -> int:
     # A named pipe would otherwise keep us until somebody writes to it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-# Pages of a map that were looked at stay in this process' memory: after this many bytes of views
-# they are let go, so that its size does not grow with the file's.
-_KEPT = 32 * MIB
-_LET_GO: int | None = getattr(mmap, "MADV_DONTNEED", None)  # not known on every system
+# Small reads are met from blocks of this size: a header is many of them, side by side.
+_BLOCK = 64 * KIB
+_BLOCKS = 16  # kept of each file
 
 
 class LocalFile:
-    """A file of this machine, by memory map. A context manager; `close` is safe to call twice."""
+    """A file of this machine, read into memory of our own and never mapped.
+
+    A page of a map that lies behind the end of a file, since it was cut short meanwhile, ends the
+    process with a signal (SIGBUS); a read says that bytes are missing. It costs one copy more.
+
+    A context manager: leaving it raises Changed where the file is no longer what it was when it
+    was opened, in place of an ArtifactError too, for which that is the reason. `close` only
+    closes, and is safe to call twice; views stay good.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         try:
-            with open(self.path, "rb", opener=_without_waiting) as handle:
-                state = os.fstat(handle.fileno())
-                if not stat.S_ISREG(state.st_mode):
-                    raise ArtifactError(
-                        "cannot be read: it is a device, a pipe or a socket", self.path
-                    )
-                self.size = state.st_size
-                # An empty file cannot be mapped.
-                self._map = (
-                    mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
-                )
+            self._file = open(self.path, "rb", 0, opener=_without_waiting)  # noqa: SIM115
+            self._state = os.fstat(self._file.fileno())
         except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL in it
             link = os.path.islink(self.path)
             what = "a link to a file that is not there" if link else "no such file"
             raise NotFound(what, self.path) from None
         except OSError as error:
-            raise ArtifactError(f"cannot be read: {error.strerror}", self.path) from error
-        self._view = memoryview(self._map) if self._map is not None else memoryview(b"")
-        self._viewed = 0
+            # Opening a socket gives "no such device or address", which helps nobody.
+            odd = error.errno in (errno.ENXIO, errno.ENODEV)
+            what = _NO_FILE if odd else f"cannot be read: {error.strerror}"
+            raise ArtifactError(what, self.path) from error
+        if not stat.S_ISREG(self._state.st_mode):
+            self._file.close()
+            raise ArtifactError(_NO_FILE, self.path)
+        self.size = self._state.st_size
+        self._block = functools.lru_cache(_BLOCKS)(self._read_block)
 
     def view(self, offset: int, length: int) -> memoryview:
+        """A copy of `length` bytes. Raises Truncated, Changed (they are gone), ArtifactError."""
         check_bounds(self.path, self.size, offset, length)
-        self._viewed += length
-        if self._viewed > _KEPT:
-            self._viewed = length
-            self._let_go()
-        return self._view[offset : offset + length]
+        number, start = divmod(offset, _BLOCK)
+        if start + length <= _BLOCK:
+            return self._block(number)[start : start + length]
+        return memoryview(self._read(offset, length))
 
-    def _let_go(self) -> None:
-        """Let the pages of the map go. Views stay good: what they show is looked up anew."""
-        if self._map is not None and _LET_GO is not None:
-            self._map.madvise(_LET_GO)
+    def _read_block(self, number: int) -> memoryview:
+        start = number * _BLOCK
+        return memoryview(self._read(start, min(_BLOCK, self.size - start)))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(self._file.fileno(), length, offset)
+            while len(data) < length:  # a call reads 2 GiB at most
+                more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
+                if not more:
+                    raise _changed("it became shorter", self.path, offset + len(data))
+                data += more
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            raise ArtifactError(message, self.path, offset) from error
+        return data
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)
 
-    def close(self) -> None:
-        """Let the map go. Views still held by a caller keep it alive until they are gone."""
+    def check(self) -> None:
+        """Raise Changed unless the file is still as it was opened: its size, time and inode."""
+        if self._file.closed:
+            return
+        now = os.fstat(self._file.fileno())
+        if now.st_size != self._state.st_size:
+            raise _changed(f"its size went from {self.size:,} to {now.st_size:,} bytes", self.path)
+        if now.st_mtime_ns != self._state.st_mtime_ns:
+            raise _changed("it was written to", self.path)
         try:
-            self._view.release()
-            if self._map is not None:
-                self._map.close()
-        except BufferError:
-            pass
+            there = os.stat(self.path)
+        except OSError:  # or the working directory is another one now
+            there = now
+        if (there.st_dev, there.st_ino) != (now.st_dev, now.st_ino):
+            raise _changed("another file took its place", self.path)
+        if not now.st_nlink:
+            raise _changed("it was removed", self.path)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+        self._block.cache_clear()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None or (issubclass(kind, ArtifactError) and kind is not Changed):
+                self.check()
+        finally:
+            self.close()
 
 
 class Window:
@@ -172,6 +217,56 @@ class SourceReader:
 
     def flush(self) -> None:
         """Nothing is ever written."""
+
+
+class Bytes(Protocol):
+    """What can be indexed and cut as a memoryview can."""
+
+    def __len__(self) -> int: ...
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> memoryview: ...
+
+
+class _Lazy:
+    """A part of a source whose bytes are fetched as they are looked at, some at a time."""
+
+    def __init__(self, source: ByteSource, offset: int, length: int) -> None:
+        check_bounds(source.path, source.size, offset, length)
+        self._source, self._offset, self._length = source, offset, length
+        self._start, self._held = 0, memoryview(b"")
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> memoryview: ...
+
+    def __getitem__(self, at: int | slice) -> int | memoryview:
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(self._length)
+            return self._source.view(self._offset + start, max(stop - start, 0))
+        inside = at - self._start
+        if not 0 <= inside < len(self._held):
+            if not 0 <= at < self._length:
+                raise IndexError(at)
+            self._held = self._source.view(self._offset + at, min(_BLOCK, self._length - at))
+            self._start, inside = at, 0
+        return self._held[inside]
+
+
+def lazily(source: ByteSource, offset: int, length: int) -> Bytes:
+    """`length` bytes at `offset`, of which no more than a few are in memory at a time.
+
+    Slices have no step. Raises Truncated, and what `view` raises when bytes are looked at.
+    """
+    return source.view(offset, length) if length <= MIB else _Lazy(source, offset, length)
 
 
 def scratch(nbytes: int) -> memoryview:
@@ -231,7 +326,7 @@ class RawPayload:
     dtype: str
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
-        """Views of the source of at most `max_bytes`, in order. Raises Truncated."""
+        """The values in order, at most `max_bytes` at a time. Raises Truncated and Changed."""
         import numpy as np
 
         dtype = numpy_dtype(self.dtype)
@@ -242,7 +337,7 @@ class RawPayload:
             yield np.frombuffer(self.source.view(at, size), dtype=dtype)
 
     def window(self, start: int, count: int) -> np.ndarray[Any, Any]:
-        """A view of `count` values from the `start`-th on. Raises Truncated."""
+        """`count` values from the `start`-th on, in memory. Raises Truncated and Changed."""
         import numpy as np
 
         dtype = numpy_dtype(self.dtype)

@@ -20,6 +20,7 @@ from inspector.storage import (
     RawPayload,
     SourceReader,
     covered,
+    lazily,
     numpy_dtype,
 )
 
@@ -117,13 +118,32 @@ with LocalFile({str(path)!r}) as source:
     assert grown < 64 << 10  # KiB
 
 
-def test_views_stay_good_when_pages_are_let_go(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_KEPT", 8)
+def test_views_stay_good_when_blocks_are_let_go_and_the_file_is_closed(tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(bytes(range(100)))
+    data = np.random.default_rng(0).bytes(64 * storage._BLOCK)
+    path.write_bytes(data)
     with LocalFile(path) as source:
-        views = [source.view(at, 10) for at in range(0, 100, 10)]
-        assert b"".join(views) == bytes(range(100))
+        step = storage._BLOCK // 2
+        views = [source.view(at, step) for at in range(0, len(data), step)]
+    assert b"".join(views) == data
+
+
+def test_bytes_are_fetched_lazily_as_they_are_indexed(tmp_path):
+    path = tmp_path / "file"
+    data = np.random.default_rng(1).bytes(3 << 20)
+    path.write_bytes(data)
+    with LocalFile(path) as source:
+        found = lazily(source, 5, (3 << 20) - 9)
+        expected = memoryview(data)[5:-4]
+        assert len(found) == len(expected)
+        for at in (0, 1, 70_000, 3, 2 << 20, len(expected) - 1):
+            assert found[at] == expected[at]
+        for part in (slice(0, 9), slice(2 << 20, (2 << 20) + 9), slice(len(expected) - 4, None)):
+            assert bytes(found[part]) == bytes(expected[part])
+        with pytest.raises(IndexError):
+            found[len(expected)]
+        with pytest.raises(Truncated):
+            lazily(source, 5, 3 << 20)
 
 
 def test_filled_values_take_no_memory():

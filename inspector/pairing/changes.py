@@ -25,7 +25,7 @@ from inspector.pairing.nouns import (
     Scaled,
 )
 from inspector.pairing.values import Index, Layout, nothing, tiles, whole, wide
-from inspector.storage import RawPayload, numpy_dtype
+from inspector.storage import numpy_dtype
 from inspector.values import Array, native
 
 _WIDEST = 8  # bytes of a value once it has been reckoned with
@@ -68,19 +68,11 @@ class View:
     def __init__(
         self, tensor: Tensor, layout: Layout, limits: Limits, order: Order | None = None
     ) -> None:
-        self._tensor = tensor
-        self._layout = layout
-        self._limits = limits
+        self._values = layout(whole(tensor, limits))
         self._order = order
-        # A view of the file is taken anew each time: so the file lets go of pages looked at.
-        self._kept = None if isinstance(tensor.payload, RawPayload) else self._whole()
-
-    def _whole(self) -> Array:
-        return self._layout(whole(self._tensor, self._limits))
 
     def __getitem__(self, index: Index) -> Array:
-        values = self._whole() if self._kept is None else self._kept
-        part = np.asarray(values[self._ordered(index)])
+        part = np.asarray(self._values[self._ordered(index)])
         return native(part).reshape(part.shape)
 
     def _ordered(self, index: Index) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from inspector.model import Payload, Tensor
 from inspector.storage import FilledPayload, RawPayload, numpy_dtype, scratch
 from inspector.values import Array, family_of, native, slices
 
-# What can only be read in order, and is smaller than this, is held whole, bytes.
+# What is smaller than this is held whole, bytes.
 _HELD = 16 * MIB
 _NONE_YET = np.empty(0)
 
@@ -47,21 +47,21 @@ def aligned(payloads: Sequence[Payload], limits: Limits) -> Iterator[tuple[tuple
 
 
 def whole(tensor: Tensor, limits: Limits) -> Array:
-    """All values in the tensor's shape: a view of the file where it has them as they are.
+    """All values in the tensor's shape.
 
-    Else they go to memory where they are few, and to a temporary file where they are many. Raises
+    They go to memory where they are few, and to a temporary file where they are many. Raises
     LimitExceeded (`inflated_bytes`) for more than that, Corrupt, ArtifactError.
     """
     payload = tensor.payload
     if payload is None:
         raise Corrupt(f"{tensor.name} has no values", _path(tensor))
     shape = tensor.shape or ()
-    if isinstance(payload, RawPayload | FilledPayload):
+    if isinstance(payload, FilledPayload):
         return payload.window(0, tensor.elements).reshape(shape)
     blocks = (block for block in payload.blocks(limits.slice_bytes) if block.size)
     first = next(blocks, _NONE_YET)
     nbytes = tensor.elements * first.itemsize
-    if nbytes > limits.inflated_bytes:
+    if nbytes > limits.inflated_bytes and not isinstance(payload, RawPayload):
         raise LimitExceeded("inflated_bytes", nbytes, limits.inflated_bytes, _path(tensor))
     if nbytes <= _HELD:
         values: Array = np.empty(tensor.elements, first.dtype)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Self
 
+from inspector.errors import Changed
 from inspector.limits import Limits
 from inspector.model import Artifact
 
@@ -39,21 +41,28 @@ TFLITE = Format("tflite", "TFLite", (".tflite",))
 class Opened:
     """An artifact that was read, and the files it still needs for its tensors' values.
 
-    A context manager: payloads can be read until it is closed.
+    A context manager: payloads can be read until it is left, which raises Changed where a file is
+    no longer what it was.
     """
 
     artifact: Artifact
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
 
     def close(self) -> None:
-        """Let go of the files."""
-        self.held.close()
+        """Let go of the files, whatever became of them."""
+        with contextlib.suppress(Changed):
+            self.held.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.held.__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True, slots=True)

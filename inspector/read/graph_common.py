@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from inspector.errors import ArtifactError, LimitExceeded
 from inspector.graph.flow import CONSTANTS, VARIABLES
 from inspector.graph.ops import is_core
+from inspector.limits import MIB
 from inspector.model import (
     Extent,
     Layer,
@@ -272,7 +273,8 @@ def _digest(one: _Found) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     source = one.node.message.source
     for offset, length in one.value.spans:
-        digest.update(source.view(offset, length))
+        for start in range(offset, offset + length, MIB):
+            digest.update(source.view(start, min(MIB, offset + length - start)))
     return digest.digest()
 
 

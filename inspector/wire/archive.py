@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
-from inspector.limits import DEFAULT, Limits
+from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Problem, Severity
 from inspector.storage import ByteSource, MemorySource
 from inspector.wire.zip_records import (
@@ -132,6 +132,10 @@ class Archive:
         if member.method == "stored" and member.size != member.compressed:
             raise Corrupt(
                 f"is stored, yet declares {member.size:,} bytes in {member.compressed:,}", path, at
+            )
+        if member.compressed > 2 * member.size + MIB:
+            raise Corrupt(
+                f"declares {member.size:,} bytes, deflated to {member.compressed:,}", path, at
             )
         ratio = member.size / max(member.compressed, 1)
         if ratio > self.limits.inflate_ratio:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from inspector.errors import Corrupt, LimitExceeded, Truncated, UnknownFormat
-from inspector.limits import DEFAULT, Limits
+from inspector.limits import DEFAULT, KIB, MIB, Limits
 from inspector.storage import ByteSource
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 OFFSET_BYTES = 4
 IDENTIFIER = range(4, 8)  # where the file identifier is, behind the offset of the root table
 _VTABLE_HEADER = 4  # its own size and the table's, 16 bits each
+
+# A file up to this size is held whole, bytes; of a larger one, this much ahead of what is read.
+_WHOLE = 16 * MIB
+_AHEAD = 64 * KIB
 
 _WORD = struct.Struct("<I")
 _BACK = struct.Struct("<i")
@@ -79,7 +83,10 @@ class Flatbuffer:
         self.path = source.path
         self.size = source.size
         self.limits = limits
-        self.view = source.view(0, source.size)
+        # A large model is nearly all values, which are none of a flatbuffer's business.
+        self._whole = self.size <= _WHOLE
+        self._held = source.view(0, self.size if self._whole else 0)
+        self._from = 0
         self._vtables: dict[int, VTable] = {}
         self._kept: dict[Hashable, Any] = {}
         self._numbers = self._text_bytes = self._looked = 0
@@ -87,7 +94,8 @@ class Flatbuffer:
     @property
     def identifier(self) -> bytes:
         """The four bytes that say what the file is; fewer where it is shorter."""
-        return bytes(self.view[IDENTIFIER.start : IDENTIFIER.stop])
+        length = min(max(self.size - IDENTIFIER.start, 0), len(IDENTIFIER))
+        return bytes(self.source.view(min(IDENTIFIER.start, self.size), length))
 
     def root(self, identifier: bytes | None = None) -> Table:
         """The root table. Raises UnknownFormat where the file has another identifier."""
@@ -97,6 +105,14 @@ class Flatbuffer:
                 f"its identifier is {found!r}, not {identifier.decode()!r}", self.path, 4
             )
         return self.table(0)
+
+    def unpack(self, form: struct.Struct, at: int) -> tuple[Any, ...]:
+        """The numbers of a struct at `at`, which must lie in the file."""
+        inside = at - self._from
+        if self._whole or 0 <= inside <= len(self._held) - form.size:
+            return form.unpack_from(self._held, inside)
+        self._held, self._from = self.source.view(at, min(_AHEAD, self.size - at)), at
+        return form.unpack_from(self._held)
 
     def require(self, offset: int, length: int, what: str) -> None:
         """Raise Truncated unless `length` bytes at `offset` lie in the file."""
@@ -112,7 +128,7 @@ class Flatbuffer:
         """Where the offset written at `at` leads. Raises Corrupt and Truncated."""
         if at + OFFSET_BYTES > self.size:
             self.require(at, OFFSET_BYTES, f"the offset of {what}")
-        ahead: int = _WORD.unpack_from(self.view, at)[0]
+        ahead: int = self.unpack(_WORD, at)[0]
         if ahead == 0:
             raise Corrupt(f"the offset of {what} leads to itself", self.path, at)
         # Large models have millions of them: a call the less for each.
@@ -125,28 +141,28 @@ class Flatbuffer:
         if depth > self.limits.depth:
             raise LimitExceeded("depth", depth, self.limits.depth, self.path, at)
         place = self.follow(at, "a table")
-        at = place - _BACK.unpack_from(self.view, place)[0]
+        at = place - self.unpack(_BACK, place)[0]
         return Table(self, place, self._vtables.get(at) or self._vtable(at, place), depth)
 
     def _vtable(self, at: int, table: int) -> VTable:
         if at < 0:
             raise Corrupt("the table's vtable would begin before the file", self.path, table)
         self.require(at, _VTABLE_HEADER, "a vtable")
-        length, inline = _PAIR.unpack_from(self.view, at)
+        length, inline = self.unpack(_PAIR, at)
         if length < _VTABLE_HEADER or length % 2 or inline < OFFSET_BYTES:
             raise Corrupt(
                 f"a vtable of {length} bytes, for a table of {inline}, is none", self.path, at
             )
         self.require(at, length, "a vtable")
         count = length // 2 - 2
-        slots = struct.unpack_from(f"<{count}H", self.view, at + _VTABLE_HEADER)
+        slots = self.unpack(struct.Struct(f"<{count}H"), at + _VTABLE_HEADER)
         self._vtables[at] = found = VTable(at, length, inline, slots)
         return found
 
     def vector(self, at: int, size: int, what: str = "a vector") -> Vector:
         """The vector that the offset at `at` leads to, its items `size` bytes each."""
         place = self.follow(at, what)
-        count: int = _WORD.unpack_from(self.view, place)[0]
+        count: int = self.unpack(_WORD, place)[0]
         if place + OFFSET_BYTES + count * size > self.size:
             self.require(place + OFFSET_BYTES, count * size, f"{what} of {count:,} items")
         return Vector(place + OFFSET_BYTES, count, size)
@@ -167,20 +183,22 @@ class Flatbuffer:
         if self._text_bytes > self.limits.keys_bytes:
             limit = self.limits.keys_bytes
             raise LimitExceeded("keys_bytes", self._text_bytes, limit, self.path, place.offset)
-        raw = self.view[place.offset : place.offset + place.items]
+        raw = self.source.view(place.offset, place.items)
         found = self._kept[place.offset] = bytes(raw).decode("utf-8", "backslashreplace")
         return found
 
     def array(self, place: Vector, kind: str) -> Array:
-        """A vector's numbers as a read-only view of the file."""
+        """A vector's numbers, read-only. Raises LimitExceeded (`vector_passes`)."""
         import numpy as np
 
         dtype = np.dtype(kind).newbyteorder("<")
-        return (
-            np.frombuffer(self.view, dtype, place.items, place.offset)
-            if place.items
-            else (np.empty(0, dtype))
-        )
+        if not place.items:
+            return np.empty(0, dtype)
+        if self._whole:
+            return np.frombuffer(self._held, dtype, place.items, place.offset)
+        # Any number of tables may lead to one vector, which is in memory once for each.
+        self.look(place.nbytes, place.offset)
+        return np.frombuffer(self.source.view(place.offset, place.nbytes), dtype)
 
     def look(self, nbytes: int, at: int) -> None:
         """Note that a vector at `at` is gone through. Raises LimitExceeded (`vector_passes`)."""
@@ -200,7 +218,7 @@ class Flatbuffer:
             limit = self.limits.vector_numbers
             raise LimitExceeded("vector_numbers", self._numbers, limit, self.path, place.offset)
         form = f"<{place.items}{SCALARS[kind].format[1:]}"
-        found = self._kept[key] = struct.unpack_from(form, self.view, place.offset)
+        found = self._kept[key] = self.unpack(struct.Struct(form), place.offset)
         return found
 
 
@@ -249,7 +267,7 @@ class Table:
         form = SCALARS[kind]
         if at + form.size > self.buffer.size:
             self.buffer.require(at, form.size, f"field {slot} of a table")
-        return form.unpack_from(self.buffer.view, at)[0]
+        return self.buffer.unpack(form, at)[0]
 
     def struct(self, slot: int, form: str) -> tuple[Any, ...] | None:
         """The members of a struct kept in the table; form: as for `struct.unpack`, padding too."""
@@ -257,7 +275,7 @@ class Table:
         if at is None:
             return None
         self.buffer.require(at, struct.calcsize(form), f"field {slot} of a table")
-        return struct.unpack_from(form, self.buffer.view, at)
+        return self.buffer.unpack(struct.Struct(form), at)
 
     def text(self, slot: int) -> str | None:
         """A string."""

@@ -256,7 +256,7 @@ def _claim(record: Record, one: Field) -> tuple[Claim | None, Sequence[Record]]:
 def _string(buffer: Flatbuffer, at: int, table: str, name: str) -> Claim:
     place = buffer.vector(at, 1, "a string")
     end = place.offset + place.items
-    closed = int(end < buffer.size and buffer.view[end] == 0)
+    closed = int(end < buffer.size and buffer.source.view(end, 1)[0] == 0)
     return Claim(
         place.offset - OFFSET_BYTES, OFFSET_BYTES + place.items + closed, "string", table, name
     )

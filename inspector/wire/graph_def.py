@@ -14,13 +14,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from inspector.errors import LimitExceeded
-from inspector.limits import Limits
+from inspector.limits import KIB, Limits
 from inspector.wire.protobuf import Message, Wire, decode, signed
 from inspector.wire.protobuf_schema import numbers as packed_numbers
 from inspector.wire.protobuf_schema import packed, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, VERSION_DEF
 
 ATTRIBUTES = 5  # of a node of either kind, and of a function
+_HEAD = 64 * KIB  # bytes of a node that are looked at quickly
 _KEY = 0x0A  # the tag of a map entry's key
 REFERENCE = 100  # added to a dtype's number for a reference to one
 
@@ -118,15 +119,15 @@ def read_graph(message: Message) -> Graph:
 def _nodes(message: Message, number: int, scope: str, budget: _Budget) -> Iterator[Node]:
     """The nodes in a message's field of this number."""
     source = message.source
-    whole = source.view(message.offset, message.length)
-    base = message.offset
     for found in message.fields(number):
         if found.wire != Wire.BYTES:
             continue
         child = message.child(found)
-        head = _quick(whole, found.offset - base, found.length, budget.left)
-        if head is not None:
-            name, op, inputs = head
+        # A constant has its values behind all that is looked for.
+        head = source.view(found.offset, min(found.length, _HEAD))
+        quick = _quick(head, found.length, budget.left)
+        if quick is not None:
+            name, op, inputs = quick
             budget.spend(1 + len(inputs), child)
         else:
             # However it is written, or the error that says what is wrong with it.
@@ -136,16 +137,16 @@ def _nodes(message: Message, number: int, scope: str, budget: _Budget) -> Iterat
 
 
 def _quick(  # noqa: C901 - one flat loop: a call more a field would double its time
-    view: memoryview, at: int, length: int, most: int
+    view: memoryview, length: int, most: int
 ) -> tuple[str, str, tuple[str, ...]] | None:
     """A NodeDef's name, operator and inputs; None for one that is written in an unusual way, or
-    has more inputs than `most`.
+    has more inputs than `most`. view: its first bytes; length: how many it has in all.
 
     A graph has ten thousands of nodes, all written by the same few writers.
     """
     name = op = ""
     inputs: list[str] = []
-    stop = at + length
+    at, stop = 0, length
     try:
         while at < stop:
             tag, size = view[at], view[at + 1]
@@ -161,6 +162,8 @@ def _quick(  # noqa: C901 - one flat loop: a call more a field would double its 
                         break
             end = at + size
             if end > stop:
+                return None
+            if end > len(view) and tag in (0x1A, 0x12, 0x0A):
                 return None
             if tag == 0x1A:
                 inputs.append(str(view[at:end], "utf-8"))

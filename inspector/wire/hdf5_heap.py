@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 
-from inspector.storage import ByteSource, SourceReader
+from inspector.storage import ByteSource, SourceReader, lazily
 from inspector.wire.hdf5_header import NEW_HEADER, OLD_HEADER, check_header
 
 SIGNATURE = b"GCOL"
@@ -53,10 +53,10 @@ def check_collection(source: ByteSource, start: int) -> None:
     _, _, size = _COLLECTION.unpack(source.view(start, _COLLECTION.size))
     if start + size > source.size:
         raise OSError(f"the global heap at byte {start:,} is longer than the file")
-    content = source.view(start, size)
+    content = lazily(source, start, size)
     at = _COLLECTION.size
     while at + OBJECT_HEADER <= size:
-        number, _, length = _OBJECT.unpack_from(content, at)
+        number, _, length = _OBJECT.unpack(content[at : at + OBJECT_HEADER])
         taken = OBJECT_HEADER + length + -length % 8 if number else length
         if taken < OBJECT_HEADER or at + taken > size:
             raise OSError(f"the global heap at byte {start:,} is broken at byte {start + at:,}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inspector.errors import Corrupt, LimitExceeded, Truncated
 from inspector.limits import DEFAULT, Limits
-from inspector.storage import ByteSource
+from inspector.storage import Bytes, ByteSource, lazily
 
 VARINT_BYTES = 10
 _LARGEST_NUMBER = (1 << 29) - 1
@@ -49,7 +49,7 @@ class Field(NamedTuple):
     length: int
 
 
-def read_varint(view: memoryview, at: int, path: str, base: int = 0) -> tuple[int, int]:
+def read_varint(view: Bytes, at: int, path: str, base: int = 0) -> tuple[int, int]:
     """(value below 2**64, where the next byte is) of the varint at `view[at]`.
 
     base: the absolute offset of `view[0]`, for messages. Raises Truncated, and Corrupt for one of
@@ -83,13 +83,13 @@ def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would do
 ) -> Iterator[Field]:
     """Each field of the message in `length` bytes at `offset` (all the rest where None).
 
-    Of a memory map nothing is read but tags and numbers: payloads are passed over, and so are
+    Of a file little is read but tags and numbers: payloads are passed over, and so are
     groups, which TensorFlow never writes. Raises Truncated, Corrupt (a field
     number of 0 or over 2**29 - 1, an unknown wire type, a group that never ends or starts) and
     LimitExceeded (`message_fields`, `depth`), each with the absolute offset.
     """
     length = source.size - offset if length is None else length
-    view, path, stop = source.view(offset, length), source.path, length
+    view, path, stop = lazily(source, offset, length), source.path, length
     groups: list[int] = []
     at = count = 0
     while at < stop:

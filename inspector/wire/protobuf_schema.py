@@ -208,18 +208,17 @@ def packed(message: Message, number: int, kind: str) -> Packed:
 
 
 def numbers(source: ByteSource, values: Packed, limits: Limits = DEFAULT) -> Array:
-    """A repeated number's values as an array; fixed-size ones in one chunk as a view, uncopied.
+    """A repeated number's values as an array.
 
     Raises Truncated or Corrupt (a chunk that holds no whole number of values), LimitExceeded
-    (`packed_bytes`: varints, and chunks that must be joined).
+    (`packed_bytes`).
     """
     import numpy as np
 
     scalar = SCALARS[values.kind]
     size = FIXED_SIZES.get(scalar.wire)
     total = sum(field.length for field in values.fields)
-    uncopied = size is not None and len(values.fields) == 1
-    if total > limits.packed_bytes and not uncopied:
+    if total > limits.packed_bytes:
         place = values.fields[0].offset
         raise LimitExceeded("packed_bytes", total, limits.packed_bytes, source.path, place)
     parts: list[Array] = []

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from inspector.errors import Corrupt, LimitExceeded, Truncated, UnknownFormat, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
-from inspector.storage import ByteSource, MemorySource
+from inspector.storage import Bytes, ByteSource, MemorySource, lazily
 from inspector.wire.crc32c import extend_over, mask
 from inspector.wire.protobuf import read_varint
 
@@ -211,7 +211,7 @@ def _short(key: bytes) -> str:
 def _block_entries(source: ByteSource, block: Block, limits: Limits) -> Iterator[Entry]:
     """The entries of one block, their keys spelled out."""
     inner, base, size = _inflated(source, block, limits)
-    path, view = inner.path, inner.view(base, size)
+    path, view = inner.path, lazily(inner, base, size)
     restarts, stop = _restarts(view, path, base)
     due, key, at, total = 0, b"", 0, 0
     while at < stop:
@@ -238,17 +238,17 @@ def _block_entries(source: ByteSource, block: Block, limits: Limits) -> Iterator
         raise Corrupt("a restart point is no entry's start", path, base + restarts[due])
 
 
-def _small(view: memoryview, at: int, path: str, base: int) -> tuple[int, int]:
+def _small(view: Bytes, at: int, path: str, base: int) -> tuple[int, int]:
     byte = view[at] if at < len(view) else 0x80
     return (byte, at + 1) if byte < 0x80 else read_varint(view, at, path, base)
 
 
-def _restarts(view: memoryview, path: str, base: int) -> tuple[tuple[int, ...], int]:
+def _restarts(view: Bytes, path: str, base: int) -> tuple[tuple[int, ...], int]:
     """The restart points of a block, and where its entries stop."""
     size = len(view)
     if size < 4:
         raise Corrupt(f"a block of {size} bytes has no restart points", path, base)
-    count = int.from_bytes(view[-4:], "little")
+    count = int.from_bytes(view[size - 4 :], "little")
     stop = size - 4 - 4 * count
     if stop < 0:
         raise Corrupt(f"claims {count:,} restart points in {size:,} bytes", path, base + size - 4)
@@ -276,9 +276,10 @@ def _inflated(source: ByteSource, block: Block, limits: Limits) -> tuple[ByteSou
             block.offset,
         ) from None
     path, at = source.path, block.offset
-    packed = source.view(at, block.size)
-    size, _ = read_varint(packed, 0, path, at)
+    size, _ = read_varint(lazily(source, at, block.size), 0, path, at)
     _check_limit(limits, "block_bytes", size, source, at)
+    _check_limit(limits, "block_bytes", block.size, source, at)
+    packed = source.view(at, block.size)
     if size > _SNAPPY_RATIO * block.size:
         raise Corrupt(f"a block of {block.size:,} bytes declares {size:,}", path, at)
     try:

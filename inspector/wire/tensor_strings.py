@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from inspector.errors import Corrupt
 from inspector.limits import KIB
-from inspector.storage import ByteSource
+from inspector.storage import ByteSource, lazily
 from inspector.wire.crc32c import extend, extend_over, mask
 from inspector.wire.protobuf import read_varint
 
@@ -47,7 +47,7 @@ def string_values(source: ByteSource, offset: int, size: int, count: int) -> Ite
 
 
 def _lengths(source: ByteSource, offset: int, size: int, count: int) -> Iterator[int]:
-    view, at = source.view(offset, size), 0
+    view, at = lazily(source, offset, size), 0
     for _ in range(count):
         length, at = read_varint(view, at, source.path, offset)
         yield length
@@ -55,7 +55,7 @@ def _lengths(source: ByteSource, offset: int, size: int, count: int) -> Iterator
 
 def _string_start(source: ByteSource, offset: int, size: int, count: int) -> int:
     """Where the first string's bytes are."""
-    view, at, total = source.view(offset, size), 0, 0
+    view, at, total = lazily(source, offset, size), 0, 0
     for _ in range(count):
         length, at = read_varint(view, at, source.path, offset)
         total += length
@@ -96,7 +96,7 @@ def string_crc(source: ByteSource, offset: int, size: int, count: int, order: Or
 def variant_crc(source: ByteSource, offset: int, size: int, count: int, order: Order) -> int | None:
     """The crc of variants; None where one on the way does not hold. Raises Corrupt."""
     crc, at, stop = 0, offset, offset + size
-    view = source.view(offset, size)
+    view = lazily(source, offset, size)
     for _ in range(count):
         length, inner = read_varint(view, at - offset, source.path, offset)
         start = offset + inner

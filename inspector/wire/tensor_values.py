@@ -17,7 +17,7 @@ from typing import NamedTuple
 from inspector.errors import Corrupt
 from inspector.limits import MIB, Limits
 from inspector.model import Payload
-from inspector.storage import FilledPayload, RawPayload
+from inspector.storage import FilledPayload, RawPayload, lazily
 from inspector.wire.protobuf import Field, Message, read_varint
 from inspector.wire.protobuf_schema import Schema, one, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, DType, shape_of
@@ -181,7 +181,7 @@ def strings(message: Message) -> Iterator[memoryview]:
 def _listed(message: Message, content: Field, count: int) -> Iterator[memoryview]:
     """Strings of a `tensor_content`: their lengths as varints, then the bytes of all."""
     path, base = message.source.path, content.offset
-    view = message.source.view(base, content.length)
+    view = lazily(message.source, base, content.length)
     total = at = 0
     for _ in range(count):
         length, at = read_varint(view, at, path, base)

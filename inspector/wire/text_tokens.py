@@ -52,8 +52,8 @@ _LONGEST_NUMBER = 512  # characters
 class Scanner:
     """A text, and what is at a place of it. Places are bytes from its start.
 
-    Raises Corrupt for what the format does not have: the message gives the line, the offset is
-    the text's own.
+    It is held whole. Raises Corrupt for what the format does not have: the message gives the line,
+    the offset is the text's own.
     """
 
     def __init__(self, source: ByteSource, limits: Limits) -> None:

@@ -281,9 +281,10 @@ def text_count(model: TfliteModel, tensor: TfliteTensor) -> int | None:
     if span is None or not span.length:
         return 0
     model.root.table.buffer.look(span.length, span.offset)
-    head = np.frombuffer(model.source.view(span.offset, span.length // 4 * 4), "<i4")
-    if not head.size or head[0] < 0 or head.size < int(head[0]) + 2:
+    head = bytes(model.source.view(span.offset, min(span.length, 4)))
+    count = int.from_bytes(head, "little", signed=True)
+    if span.length < 4 or count < 0 or span.length < 4 * (count + 2):
         return None
-    bounds = head[1 : int(head[0]) + 2]
+    bounds = np.frombuffer(model.source.view(span.offset + 4, 4 * (count + 1)), "<i4")
     sound = bounds[0] >= 0 and bounds[-1] <= span.length and bool(np.all(bounds[1:] >= bounds[:-1]))
-    return int(head[0]) if sound else None
+    return count if sound else None

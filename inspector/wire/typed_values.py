@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inspector.errors import Corrupt
 from inspector.limits import KIB
 from inspector.model import Payload
-from inspector.storage import FilledPayload, RawPayload, numpy_dtype
+from inspector.storage import FilledPayload, RawPayload, lazily, numpy_dtype
 from inspector.wire.protobuf import FIXED_SIZES, VARINT_BYTES, Field, Message, Wire, read_varint
 from inspector.wire.protobuf_schema import SCALARS, Packed, numbers
 
@@ -172,7 +172,7 @@ def _as_values(array: Array, form: Form, dtype: np.dtype[Any]) -> Array:
 
 def _few(message: Message, chunk: Field, kind: str) -> Iterator[Any]:
     """The numbers of a packed field, one at a time."""
-    view = message.source.view(chunk.offset, chunk.length)
+    view = lazily(message.source, chunk.offset, chunk.length)
     scalar, at = SCALARS[kind], 0
     size = FIXED_SIZES.get(scalar.wire)
     while at < len(view):
