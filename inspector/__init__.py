@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from inspector.api import audit, diff, explain, open, reconcile, show
     from inspector.errors import (
         ArtifactError,
+        Changed,
         ChecksumMismatch,
         CodeRefused,
-        Changed,
         Corrupt,
         InspectorError,
         LimitExceeded,
@@ -52,10 +52,10 @@ _HOME = {
     "inspector.api": ("audit", "diff", "explain", "open", "reconcile", "show"),
     "inspector.errors": (
         "ArtifactError",
+        "Changed",
         "ChecksumMismatch",
         "CodeRefused",
-        "Changed",
-    "Corrupt",
+        "Corrupt",
         "InspectorError",
         "LimitExceeded",
         "LiveError",
@@ -85,9 +85,9 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "Changed",
     "ChecksumMismatch",
     "CodeRefused",
-    "Changed",
     "Corrupt",
     "Extent",
     "InspectorError",
