@@ -8,7 +8,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -20,6 +20,10 @@ diff-samples: $(VENV)/installed
 		$(VENV)/bin/inspect diff --exit-zero sample_models/$${pair%%:*} sample_models/$${pair##*:} \
 			|| exit 1; echo; \
 	done
+
+# Findings are what is to be seen here: only what is no finding (bad usage, a bug) fails.
+audit-samples: $(VENV)/installed
+	@$(VENV)/bin/inspect audit sample_models --recursive --fail-on never
 
 test: test-fast test-live
 
@@ -56,9 +60,10 @@ samples: $(LIVE)/dev
 check-samples: $(LIVE)/dev
 	$(LIVE)/bin/python scripts/make_samples.py --check
 
-# Text, schema and README as the code prints them today: look at the difference before committing it.
+# Text, schema, README and docs as the code prints them today: look at the difference before committing it.
 golden: $(VENV)/dev
 	$(VENV)/bin/python -m pytest -q --update-golden --ignore tests/live tests
+	$(VENV)/bin/python scripts/make_audit_docs.py
 	$(VENV)/bin/python scripts/make_readme.py
 
 clean:

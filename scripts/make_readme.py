@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,22 +43,23 @@ def rendered(text: str) -> str:
     return BLOCK.sub(lambda match: f"```console\n$ {match[1]}\n{run(match[1])}\n```", text)
 
 
-def main() -> int:
-    """Write, or check."""
+def update(documents: Iterable[Path], rendered: Callable[[str], str]) -> int:
+    """Write the documents as they would be rendered, or with --check say which would change."""
+    check = "--check" in sys.argv[1:]
     stale = []
-    for document in DOCUMENTS:
+    for document in documents:
         before = document.read_text(encoding="utf-8")
         after = rendered(before)
         if before == after:
             continue
         stale.append(document.relative_to(ROOT).as_posix())
-        if "--check" not in sys.argv[1:]:
+        if not check:
             document.write_text(after, encoding="utf-8")
-    if stale and "--check" in sys.argv[1:]:
-        print(f"not today's output: {', '.join(stale)}; run scripts/make_readme.py")
+    if stale and check:
+        print(f"not as it would be made: {', '.join(stale)}; run {sys.argv[0]}")
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(update(DOCUMENTS, rendered))

@@ -23,7 +23,7 @@ MEASURED = re.compile(r"(?ms)^```console\n.*?^```$|^<!-- figures.*?^<!-- end -->
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
-@pytest.mark.parametrize("script", ["make_readme.py", "why_pruning.py"])
+@pytest.mark.parametrize("script", ["make_audit_docs.py", "make_readme.py", "why_pruning.py"])
 def test_what_is_shown_is_what_was_printed_and_measured(script):
     done = subprocess.run(
         [sys.executable, f"scripts/{script}", "--check"],
