@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import os
 import select
 import subprocess
@@ -30,9 +29,9 @@ from inspector.errors import (
     TimedOut,
     UsageError,
 )
-from inspector.exchange import HEADER, Answer, Job, Raised, Step, decode, rebuilt, too_large
+from inspector.exchange import HEADER, Answer, Job, Raised, Step, decode, encode, rebuilt, too_large
 from inspector.limits import GIB, Limits
-from inspector.process import LastWords, how_it_ended, is_starved, reason, watched
+from inspector.process import LastWords, end, how_it_ended, is_starved, reason, watched
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -204,7 +203,7 @@ class _Worker:
         stdin = self._process.stdin
         try:
             if stdin is not None:
-                stdin.write(json.dumps(msgspec.to_builtins(job)).encode() + b"\n")
+                stdin.write(encode(job) + b"\n")
                 stdin.flush()
         except OSError:
             raise _Unreadable from None
@@ -224,6 +223,7 @@ class _Worker:
             code = self._process.wait(_GOING_SECONDS)
         except subprocess.TimeoutExpired:
             return None
+        end(self._process)  # whatever it started, and that may hold on to its stderr
         self.words.finish()
         return code
 

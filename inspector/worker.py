@@ -24,7 +24,7 @@ from inspector import api
 from inspector.auditing.policy import Policy
 from inspector.auditing.session import Looked
 from inspector.errors import LimitExceeded, OutOfMemory
-from inspector.exchange import Job, Step, encode, frame, told, too_large
+from inspector.exchange import Job, Step, decode, encode, frame, told, too_large
 from inspector.limits import Limits
 
 _TOLD_BYTES = 1 << 20  # progress is told in steps so large
@@ -94,9 +94,11 @@ def main(pipe: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         answers.send(b"r")
         for line in iter(sys.stdin.buffer.readline, b""):
-            job = msgspec.json.decode(line, type=Job)
+            job = decode(line, Job)
             with _dying_with_parent():
-                answers.send(*answered(job, answers))
+                answer = answered(job, answers)
+            # Not before: the next job may come at once.
+            answers.send(*answer)
 
 
 def warm() -> None:
