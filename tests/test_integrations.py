@@ -50,6 +50,8 @@ def test_the_hook_has_what_pre_commit_needs():
         ("m.keras", True),
         ("m.tflite", True),
         ("export/saved_model.pb", True),
+        ("export/fingerprint.pb", False),
+        ("keras_metadata.pb", False),
         ("m.h5.txt", False),
         ("h5", False),
         ("notes_h5", False),
@@ -57,7 +59,8 @@ def test_the_hook_has_what_pre_commit_needs():
     ],
 )
 def test_the_hook_is_for_files_that_are_models(path, taken):
-    assert bool(re.search(HOOK["files"], path)) == taken
+    fits = re.search(HOOK["files"], path) and not re.search(HOOK["exclude"], path)
+    assert bool(fits) == taken
 
 
 def test_the_hook_fails_on_a_model_that_must_not_ship(folder):
