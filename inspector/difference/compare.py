@@ -19,7 +19,7 @@ from inspector.difference.tensors import Compared, Formats, alone, paired
 from inspector.difference.told import Told
 from inspector.difference.totals import total_facts
 from inspector.difference.training import training_facts
-from inspector.difference.values import compare_values, known
+from inspector.difference.values import Values, compare_values, known
 from inspector.difference.words import story
 from inspector.errors import UsageError
 from inspector.limits import DEFAULT, Limits
@@ -59,14 +59,14 @@ def compare(
             *training_facts(a, b),
             *interface_facts(a, b),
             *total_facts(a, b),
-            *_unknown(pairs.unknown),
+            *_unknown(pairs.unknown, left_out=not filtered.values),
         )
         if fact.part == "values" or filtered.keeps(fact)
     )
     summary = _summary(pairs.made, pairs.ignored)
     counts = any(one.counts for one in pairs.made) or any(one.counts for one in facts)
     same = not (counts or summary.unread)
-    look = wanted.places or (same and not pairs.ignored)
+    look = wanted.places or (same and not pairs.ignored and filtered.values)
     apart = _places(a, b, wanted, limits) if look else None
     told = Told(
         a=a.report,
@@ -131,7 +131,9 @@ class _Pairs:
             if not self.filtered.takes(self._role(0, one.a), self._role(1, one.b)):
                 self.ignored += 1
                 continue
-            values = compare_values(one, *sides, self.wanted.tolerance, self.limits)
+            values = Values()
+            if self.filtered.values:
+                values = compare_values(one, *sides, self.wanted.tolerance, self.limits)
             if values.unknown:
                 self.unknown[values.words] += 1
             entries = self.entries[0][one.a.name], self.entries[1][one.b.name]
@@ -174,19 +176,24 @@ class _Pairs:
 
 
 def _has_config(subject: Subject) -> bool:
-    """Whether the names of layers are those that people gave them."""
+    """Whether the names of layers are those that people gave them: a config lists them. Those of a
+    subclassed model are told by attributes in one format, by layers in another.
+    """
     model = subject.artifact.model
-    if subject.saved:
-        return model is not None and subject.artifact.format.startswith("keras-")
-    return model is not None and any(layer.config for layer in model.walk())
+    if model is None or (subject.saved and not subject.artifact.format.startswith("keras-")):
+        return False
+    return subject.saved or any(one.config for child in model.children for one in child.walk())
 
 
 def _key(one: Pair) -> tuple[str, str]:
     return one.a.name, one.b.name
 
 
-def _unknown(reasons: Mapping[str, int]) -> Iterable[r.DiffFact]:
+def _unknown(reasons: Mapping[str, int], *, left_out: bool) -> Iterable[r.DiffFact]:
     """That values were not compared, where they were not."""
+    if left_out:
+        words = "values were left out, as asked for"
+        yield r.DiffFact("values", "left out", None, None, words, counts=False)
     for words, many in reasons.items():
         told = f"{count(many, 'tensor')}: {words}"
         yield r.DiffFact("values", "not compared", many, many, told, counts=False)

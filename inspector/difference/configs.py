@@ -48,8 +48,9 @@ def config_facts(a: Subject, b: Subject, layers: Mapping[str, str]) -> tuple[Dif
     ]
     if told[0] != told[1]:
         return (_untold("A" if told[1] else "B"),)
-    if not told[0] and a.artifact.format != b.artifact.format:
-        return ()  # names of two formats' own making
+    models = [one.artifact.model for one in (a, b)]
+    if not told[0] and (a.artifact.format != b.artifact.format or None in models):
+        return ()  # names of the formats' own making, or told from tensors, which are compared
     paired = pair_nodes(ours, theirs, layers)
     return tuple(_facts(paired, ours, theirs, writers_of(a, b), named=told[0]))
 

@@ -50,7 +50,8 @@ _PARTS: Mapping[str, frozenset[str]] = {
     },
 }
 _KINDS = frozenset(kind.name for kind in KINDS)
-_RENAMED = "renamed"
+_RENAMED, _VALUES = "renamed", "values"
+_OF_VALUES = (_VALUES, "sparsity")  # what nothing but values makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,17 @@ class Chosen:
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of change that count."""
         asked = [word for word in self.only if _is_kind(word)]
+        left_out = {*self.ignore, *(() if self.values else _OF_VALUES)}
         return tuple(
             kind
             for kind in KINDS
-            if kind.name not in self.ignore and (not asked or kind.name in asked)
+            if kind.name not in left_out and (not asked or kind.name in asked)
         )
+
+    @property
+    def values(self) -> bool:
+        """Whether values are compared."""
+        return _VALUES not in self.ignore
 
     def keeps(self, fact: r.DiffFact) -> bool:
         """Whether a fact is told."""

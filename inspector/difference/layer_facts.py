@@ -92,6 +92,8 @@ def _around(node: Node) -> Iterator[Node]:
 
 def _renamed(a: Node, b: Node, writers: Writers) -> Iterator[DiffFact]:
     ours, theirs = a.layer.name, b.layer.name
+    if not (ours and theirs):
+        return  # a saved report does not name its model
     if writers is Writers.FLAVORS and a.is_input and all(map(_MADE_UP.fullmatch, (ours, theirs))):
         return
     is_root = a.parent is None and a.layer.is_model

@@ -15,6 +15,7 @@ CONVERSIONS = ("retyped", "quantization", "folded", "masked", "clustered", "scal
 # What makes other places of its values.
 LAYOUTS = ("reshaped", "transposed", "reordered", "split", "fused")
 
+_PARTNERS = 0.5  # share of the layers below which two models are two architectures
 _LONGEST = 48  # characters of a tensor's name in a sentence
 
 
@@ -64,6 +65,28 @@ class Told:
         lone = [*self.lone("added", Group.WEIGHT), *self.lone("removed", Group.WEIGHT)]
         return not any(one.counts for one in lone)
 
+    @property
+    def partners(self) -> tuple[int, int]:
+        """Of how many layers with weights the other side has one too, and how many there are."""
+        both = {side(one).layer for one in self.weights}
+        return len(both), len(both) + max(map(len, self._layers_alone))
+
+    @property
+    def apart(self) -> bool:
+        """Whether these are two architectures: most layers of either have no partner."""
+        both, most = self.partners
+        return all(self._layers_alone) and both < _PARTNERS * most
+
+    @property
+    def _layers_alone(self) -> tuple[set[str | None], set[str | None]]:
+        """Layers of A and of B that have weights, and none that the other has too."""
+        both = {tensor.layer for one in self.weights for tensor in (one.a, one.b) if tensor}
+        ours, theirs = (
+            {side(one).layer for one in self.lone(status, Group.WEIGHT) if one.counts}
+            for status in ("removed", "added")
+        )
+        return ours - both, theirs - both
+
 
 Question = Callable[[Told], Iterable[str]]
 
@@ -98,10 +121,13 @@ def group_of(one: r.DiffPair) -> Group:
 def label(one: r.DiffPair) -> str:
     """What people call a tensor: the shorter of the two names, cut where a converter made it."""
     name = min((_name(tensor) for tensor in (one.a, one.b) if tensor is not None), key=len)
-    if len(name) <= _LONGEST:
-        return name
-    half = (_LONGEST - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
+    return shortened(name, _LONGEST)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text without its middle, where it is longer than that."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def shape(sides: tuple[int, ...] | None) -> str:

@@ -152,6 +152,8 @@ def _by_report(pair: Pair, a: Known, b: Known, limits: Limits) -> Values:
         return Values(differ=False)
     if not comparable(pair):
         return Values()
+    if "string" in (pair.a.dtype, pair.b.dtype):
+        return Values(words=_UNREAD_TEXTS)  # which have no digest
     if pair.change is not None:
         return Values(words=_CONVERTED)
     try:

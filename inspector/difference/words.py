@@ -10,11 +10,11 @@ from inspector.difference.told import (
     Question,
     Told,
     elements,
-    is_renaming,
     of_kind,
     sentence,
 )
 from inspector.difference.values import EQUAL
+from inspector.difference.words_facts import beside, size, sparsity
 from inspector.difference.words_tensors import (
     architectures,
     changed,
@@ -26,10 +26,8 @@ from inspector.difference.words_tensors import (
     rest,
     states,
 )
-from inspector.words import ROLE_LABELS, count, listing, number, percent
+from inspector.words import count
 
-_NAMED = 3  # facts that a sentence tells
-_LABELS = 4  # labels of bytes that a sentence tells
 _FORMATS = {
     "keras-h5": "Keras HDF5 file",
     "keras-weights-h5": "file of Keras weights",
@@ -117,67 +115,6 @@ def _one_is_empty(told: Told) -> Iterable[str]:
         yield "Both are empty."
 
 
-# Parts of the facts that are told together, and how the sentence begins.
-_TOLD_TOGETHER: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Layers", ("layers",)),
-    ("Config", ("config",)),
-    ("Compiled", ("training-config",)),
-    ("Signatures", ("signatures", "tags")),
-    ("Operators", ("operators", "runtime")),
-    ("Beside these", ("scheme", "vocabulary", "attached")),
-)
-
-
-def _facts(told: Told) -> Iterable[str]:
-    """What else is not the same, as far as it makes a difference."""
-    for head, parts in _TOLD_TOGETHER:
-        counting = [one for one in told.parts(*parts) if one.counts and not is_renaming(one)]
-        found = [one.words.rstrip(".") for one in counting]
-        if found:
-            more = f"; and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-            yield f"{head}: {'; '.join(found[:_NAMED])}{more}."
-
-
-def _sparsity(told: Told) -> Iterable[str]:
-    fact = told.fact("sparsity", "weights")
-    if fact is not None and told.a.weights and told.b.weights:
-        a, b = told.a.weights, told.b.weights
-        if a.zeros != b.zeros:
-            yield (
-                f"{number(a.zeros)} of {number(a.elements)} weight elements were zero"
-                f" ({percent(a.zeros, a.elements)}), {number(b.zeros)} of {number(b.elements)} are"
-                f" ({percent(b.zeros, b.elements)})."
-            )
-    patterns = told.parts("patterns")
-    if patterns:
-        yield sentence("; ".join(one.words for one in patterns))
-
-
-def _bytes(told: Told) -> Iterable[str]:
-    """Where the bytes went, or came from."""
-    a, b = told.a.nbytes, told.b.nbytes
-    labels = {one.what: one.b - one.a for one in told.parts("bytes")}
-    if a is None or b is None or a == b or not labels:
-        return
-    way = 1 if b > a else -1
-    of_tensors = set(ROLE_LABELS.values())
-    parts = {label: way * size for label, size in labels.items() if label in of_tensors}
-    around = way * sum(size for label, size in labels.items() if label not in of_tensors)
-    gained = sorted(((n, label) for label, n in parts.items() if n > 0), reverse=True)
-    told_apart = [f"{number(size)} of {label}" for size, label in gained[:_LABELS]]
-    others = sum(size for size, _ in gained[_LABELS:])
-    if others:
-        told_apart.append(f"{number(others)} of other tensors")
-    if around > 0:
-        told_apart.append(f"{number(around)} of what is around the tensors")
-    against = [f"{number(-n)} of {label}" for label, n in parts.items() if n < 0]
-    if around < 0:
-        against.append(f"{number(-around)} of what is around the tensors")
-    less, more = ("smaller", "more") if way < 0 else ("larger", "less")
-    but = f", but {listing(against)} {more}" if against else ""
-    yield f"B is {count(abs(b - a), 'byte')} {less}: {listing(told_apart)}{but}."
-
-
 def _unread(told: Told) -> Iterable[str]:
     found = [one for one in told.pairs if one.status == "unread"]
     if found:
@@ -201,8 +138,8 @@ QUESTIONS: tuple[Question, ...] = (
     renamed,
     rest,
     states,
-    _facts,
-    _sparsity,
-    _bytes,
+    beside,
+    sparsity,
+    size,
     _unread,
 )

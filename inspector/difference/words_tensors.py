@@ -18,7 +18,6 @@ from inspector.difference.told import (
     largest,
     of_kind,
     shape,
-    side,
 )
 from inspector.model import Group
 from inspector.words import count, listing, number
@@ -31,7 +30,6 @@ _AROUND = {
     Group.QUANTIZATION: ("Quantization state was stripped", "Quantization was added"),
     Group.TRAINING: ("Training state was dropped", "Training state was added"),
 }
-_PARTNERS = 0.5  # share of the layers below which two models are two architectures
 _LAYOUT_WORDS = {
     "reshaped": "has another shape",
     "transposed": "was transposed",
@@ -43,21 +41,13 @@ _LAYOUT_WORDS = {
 
 def architectures(told: Told) -> Iterable[str]:
     """Whether the two are one model at all."""
-    partners = {side(one).layer for one in told.weights}
-    ours, theirs = _without_partner(told, "removed"), _without_partner(told, "added")
-    most = len(partners) + max(len(ours), len(theirs))
-    if ours and theirs and len(partners) < _PARTNERS * most:
-        have = "have" if len(partners) > 1 else "has"
+    if told.apart:
+        both, most = told.partners
+        have = "have" if both > 1 else "has"
         yield (
-            f"These are two architectures: {number(len(partners)) if partners else 'none'} of"
+            f"These are two architectures: {number(both) if both else 'none'} of"
             f" {count(most, 'layer')} with weights {have} a partner."
         )
-
-
-def _without_partner(told: Told, status: str) -> set[str | None]:
-    """Layers of one side that have weights, and none that the other has too."""
-    gone = {side(one).layer for one in told.lone(status, Group.WEIGHT) if one.counts}
-    return gone - {tensor.layer for one in told.weights for tensor in (one.a, one.b) if tensor}
 
 
 def overhead(told: Told) -> Iterable[str]:
@@ -232,7 +222,7 @@ def lone(told: Told) -> Iterable[str]:
 
 def frozen(told: Told) -> Iterable[str]:
     """Weights that are trained no longer, or again."""
-    found = of_kind(told.pairs, "trainable")
+    found = of_kind(told.weights, "trainable")
     for now, words in ((False, "frozen"), (True, "made trainable")):
         pairs = [one for one in found if one.b is not None and one.b.trainable is now]
         if pairs:
@@ -242,6 +232,8 @@ def frozen(told: Told) -> Iterable[str]:
 
 def renamed(told: Told) -> Iterable[str]:
     """Layers that have another name: of configs where both have one, else those of tensors."""
+    if told.apart:
+        return
     facts = [one for one in told.facts if one.counts and is_renaming(one)]
     clauses = (
         clause
@@ -285,11 +277,11 @@ def _more(many: int) -> str:
 
 
 def states(told: Told) -> Iterable[str]:
-    """Whether the two were saved at one moment of the training."""
+    """What of the optimizer's and the metrics' state changed."""
     held = told.of(Group.TRAINING)
     found = [one for one in held if one.counts and set(one.changes) - {"renamed"}]
     if found:
         yield (
-            f"{number(len(found))} of {count(len(held), 'tensor')} of training state changed: the"
-            " two were saved at other moments."
+            f"{number(len(found))} of {count(len(held), 'tensor')} of training state changed:"
+            f" {labels(found)}."
         )

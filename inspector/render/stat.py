@@ -12,7 +12,7 @@ from inspector.render.options import RenderOptions
 from inspector.render.pair_rows import Row, change, matters, name, one_side, shown, spelled
 from inspector.render.printable import ELLIPSIS, safe, shorten
 from inspector.render.style import Style
-from inspector.report import Diff, DiffFact, Report
+from inspector.report import Diff, DiffFact, DiffValues, Report
 from inspector.words import count, number
 
 _BAR = 40  # columns; more tell no more
@@ -110,11 +110,18 @@ def _totals(diff: Diff) -> str:
     parts += [f"{number(found.unread)} unread"] if found.unread else []
     parts += [f"{number(found.ignored)} ignored"] if found.ignored else []
     compared = [pair.values for pair in diff.pairs if pair.values]
-    differing = sum(values.differing for values in compared)
-    whole = count(sum(values.elements for values in compared), "value")
     facts = sum(fact.counts for fact in _changed(diff))
     others = f"; {count(facts, 'other change')}" if facts else ""
-    return f" {', '.join(parts)}; {number(differing)} of {whole} differ{others}"
+    return f" {', '.join(parts)}{_values(compared)}{others}"
+
+
+def _values(compared: Sequence[DiffValues]) -> str:
+    """How many differ; nothing where none were held against each other, as by digests."""
+    if not compared:
+        return ""
+    differing = sum(values.differing for values in compared)
+    whole = count(sum(values.elements for values in compared), "value")
+    return f"; {number(differing)} of {whole} differ"
 
 
 def _ascii(text: str) -> str:

@@ -41,9 +41,9 @@ class Expected:
     """What has to be found, and nothing else.
 
     changes: kinds of change -> pairs of weights that have them. gone: elements of weights that only
-    A has -> how many such; come: B. groups: of other tensors that may differ (a SavedModel keeps the
-    names of its variables in constants). facts: patterns of
-    "part what", each of which is found where both files have a config. more: such as may be found.
+    A has -> how many such; come: B. groups: of other tensors that may differ (a SavedModel keeps
+    the names of its variables in constants). facts: patterns of "part what", each of which is found
+    where both files have a config. more: such as may be found.
     before, after: the values of the one weight whose numbers are held against numpy's.
     """
 
@@ -199,6 +199,7 @@ def _frozen(case: Case, rng: random.Random) -> Expected | None:
     return Expected(
         f"froze {layer.name}",
         Counter({frozenset({"trainable"}): trained}),
+        groups=(Group.STRUCTURE,),  # copies of what was frozen
         facts=(rf"config {re.escape(layer.name)}[^ ]*\.trainable",),
     )
 

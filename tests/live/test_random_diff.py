@@ -61,8 +61,6 @@ def compare(seed, folder):
     try:
         found = files(seed, rng, folder)
     except Exception:  # noqa: BLE001  (they refuse in many ways: names, shapes, layers)
-        if "INSPECT_LIVE_RAISE" in os.environ:
-            raise
         return None, []
     if found is None:
         return None, []
