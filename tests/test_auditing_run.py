@@ -302,3 +302,34 @@ def test_an_unreadable_original_is_an_error_of_its_own(tmp_path):
     broken.write_bytes(b"")
     with pytest.raises(ArtifactError, match="empty file"):
         api.audit(samples.path("stripped.h5"), against=broken, policy=Policy())
+
+
+# What renderers are told beside the findings
+
+
+def test_a_finding_knows_its_artifact_and_whether_it_fails_by_its_policy():
+    rules = [rule("a-one", lambda _: [Found("x", path="m/part.pb")])]
+    (found,) = of(audit(context("m"), rules))
+    (lenient,) = of(audit(context("m", policy={"fail_on": "never"}), rules))
+    assert (found.artifact, found.path, found.fails) == ("m", "m/part.pb", True)
+    assert not lenient.fails
+
+
+def test_a_report_says_which_rules_were_asked_and_of_which_artifact_some_were_not():
+    rules = [rule("b-file", needs=Needs.FILE), rule("a-artifact", needs=Needs.ARTIFACT)]
+    with api.audit_context(samples.path("stripped.h5"), measure=False) as seen:
+        readable = audit(seen, rules)
+    unreadable = audit(context("broken.h5"), rules)
+    _, summary = conclude([readable, unreadable], fail_on="error", policies={}, rules=rules)
+    assert summary.asked == ("b-file", "a-artifact")
+    assert [(one.artifact, one.codes) for one in summary.unasked] == [
+        ("broken.h5", ("a-artifact",))
+    ]
+
+
+def test_a_report_explains_the_rules_of_its_findings_and_no_others():
+    rules = [rule("a-one"), rule("b-quiet", lambda _: []), rule("c-two")]
+    _, summary = conclude([audit(context(), rules)], fail_on="error", policies={}, rules=rules)
+    assert [one.code for one in summary.explained] == ["a-one", "c-two"]
+    assert summary.explained[0].family == "a"
+    assert summary.explained[0].fix == rules[0].fix

@@ -153,6 +153,12 @@ def test_findings_alike_stay_apart_and_keep_their_fingerprints():
     assert prints[0]["inspectFinding/v1"] == made.findings[0].fingerprint
 
 
+def test_a_fingerprint_does_not_hang_on_what_is_found_in_other_files():
+    made = audit((finding("a-one", path="a/m.h5"), finding("a-one", path="b/m.h5")))
+    prints = [one["partialFingerprints"] for one in run_of(made)["results"]]
+    assert prints[0] == prints[1]
+
+
 def test_what_was_suppressed_is_there_and_says_so():
     results = run_of(findings.usual())["results"]
     why = [one["suppressions"] for one in results if "suppressions" in one]

@@ -42,7 +42,7 @@ def shown(text: str) -> str:
 
 
 def where(finding: Finding) -> str:
-    """What the message does not say of the place: "layer dense, tensor k, in x.pb, byte 12"; or ""."""
+    """What the message does not say of the place: "layer dense, in x.pb, byte 12"; may be ""."""
     said = keyless(finding.message)
     parts = []
     for label, name in (("layer ", finding.layer), ("tensor ", finding.tensor)):

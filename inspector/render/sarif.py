@@ -70,7 +70,7 @@ def _run(
     root: str,
 ) -> Node:
     indices = {rule.code: at for at, rule in enumerate(audit.explained)}
-    times: Counter[str | None] = Counter()
+    times: Counter[tuple[str, str]] = Counter()
     notes = list(audit.notes)
     if len(findings) > _MOST:
         rest = count(len(findings) - _MOST, "more finding")
@@ -135,7 +135,7 @@ def _result(
     finding: Finding,
     suppressed: Suppressed | None,
     indices: Mapping[str, int],
-    times: Counter[str | None],
+    times: Counter[tuple[str, str]],
     root: str,
 ) -> Node:
     region: Node = {"startLine": 1}  # GitHub shows nothing that has no line
@@ -159,10 +159,11 @@ def _result(
     }
     if finding.fingerprint is not None:
         # All findings are on line 1: without the second one, GitHub takes them for one.
-        times[finding.fingerprint] += 1
+        times[finding.path, finding.fingerprint] += 1
+        nth = times[finding.path, finding.fingerprint]
         node["partialFingerprints"] = {
             "inspectFinding/v1": finding.fingerprint,
-            "primaryLocationLineHash": f"{finding.fingerprint[:16]}:{times[finding.fingerprint]}",
+            "primaryLocationLineHash": f"{finding.fingerprint[:16]}:{nth}",
         }
     if suppressed is not None:
         node["suppressions"] = [
