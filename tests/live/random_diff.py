@@ -12,7 +12,7 @@ import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +112,21 @@ def _layers(case: Case) -> list[Any]:
     return [one for one in model.layers if one.weights and often[one.name] <= 1]
 
 
-def _rebuilt(case: Case, config: Mapping[str, Any], renamed: Mapping[str, str] = _AS_IT_IS) -> None:
-    """The model of another config, with the values of the weights that fit."""
+def _rebuilt(
+    case: Case,
+    config: Mapping[str, Any],
+    renamed: Mapping[str, str] = _AS_IT_IS,
+    added: Sequence[str] = (),
+) -> None:
+    """The model of another config, with the values of the weights that fit.
+
+    Raises ValueError where a config does not tell of layers that are in two places.
+    """
     old = case.model
     case.model = type(old).from_config(config)
+    more = sum(len(case.model.get_layer(name).weights) for name in added)
+    if len(case.model.weights) != len(old.weights) + more:
+        raise ValueError("layers were shared, and are not any more")
     _filled_like(case.model, old, renamed)
 
 
@@ -230,7 +241,7 @@ def _appended(case: Case, rng: random.Random) -> Expected | None:
     if isinstance(model, keras.Sequential):
         config = _config(case)
         config["layers"].append(_spelled(case, dense))
-        _rebuilt(case, config)
+        _rebuilt(case, config, added=("appended",))
     else:
         made = [dense(model.outputs[0]), *model.outputs[1:]]
         case.model = keras.Model(model.inputs, made if len(made) > 1 else made[0], name=model.name)
