@@ -168,6 +168,7 @@ def _assigned(case: Case, variable: Any, after: Any, note: str) -> Expected:
     now = np.asarray(random_oracle._values(variable))
     path = getattr(variable, "path", variable.name)
     found = Expected(f"{note} {path} {before.shape}", before=before, after=now)
+    found.groups = (Group.STRUCTURE,)  # copies of it
     return found if (before != now).any() else Expected()
 
 
