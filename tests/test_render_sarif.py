@@ -94,6 +94,13 @@ def test_a_rule_of_safety_is_as_severe_for_github_as_for_the_audit(severity, low
     assert low <= float(properties["security-severity"]) <= high
 
 
+def test_help_is_words_and_no_markup_of_theirs():
+    starred = replace(rule("a-one"), example='[layers] "dense*" and "conv*"')
+    (made,) = run_of(audit((finding("a-one"),), explained=(starred,)))["tool"]["driver"]["rules"]
+    assert r'\[layers\] "dense\*" and "conv\*"' in made["help"]["markdown"]
+    assert '[layers] "dense*" and "conv*"' in made["help"]["text"]
+
+
 def test_a_long_explanation_is_cut_where_github_would_refuse_it():
     long = replace(rule("a-one"), explanation="word " * 1000, summary="s" * 2000)
     (made,) = run_of(audit((finding("a-one"),), explained=(long,)))["tool"]["driver"]["rules"]

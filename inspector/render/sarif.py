@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from inspector.render.finding_words import NOWHERE_ELSE, in_full, shown
+from inspector.render.markdown import prose
 from inspector.render.options import RenderOptions
 from inspector.render.printable import shorten
 from inspector.report import (
@@ -25,7 +26,7 @@ from inspector.report import (
     Report,
     Suppressed,
 )
-from inspector.words import count, keyless
+from inspector.words import count
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -108,15 +109,16 @@ def _rule(rule: AuditRuleReport) -> Node:
         properties["security-severity"] = _SECURITY[severity]
     else:
         properties["problem.severity"] = _PROBLEMS[severity]
-    whole = [rule.explanation, f"Example: {rule.example}", f"Fix: {rule.fix}"]
+    parts = [("", rule.explanation), ("Example: ", rule.example), ("Fix: ", rule.fix)]
     return {
         "id": rule.code,
         "shortDescription": {"text": shorten(rule.summary, _LONGEST)},
         "fullDescription": {"text": shorten(rule.explanation, _LONGEST, head=_LONGEST - 1)},
         "help": {
-            "text": "\n\n".join(whole),
+            "text": "\n\n".join(f"{label}{text}" for label, text in parts),
             "markdown": "\n\n".join(
-                (rule.explanation, f"**Example:** {rule.example}", f"**Fix:** {rule.fix}")
+                f"**{label.strip()}** {prose(text)}" if label else prose(text)
+                for label, text in parts
             ),
         },
         "defaultConfiguration": {"level": _LEVELS[severity]},
@@ -180,7 +182,7 @@ def _logical(kind: str, name: str | None) -> Iterable[Node]:
 
 def _plain(text: str) -> str:
     """A text of a message that means itself: no argument, no link."""
-    return _LINK.sub(r"\\[", _PLACEHOLDER.sub(r"{{\1}}", shown(keyless(text))))
+    return _LINK.sub(r"\\[", _PLACEHOLDER.sub(r"{{\1}}", shown(text)))
 
 
 def _location(path: str, root: str) -> Node:
