@@ -8,7 +8,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random samples check-samples golden clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff samples check-samples golden clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -47,6 +47,10 @@ test-live-long: $(LIVE)/dev
 # The same of pruned models, reconciled with their stripped and converted selves in every format.
 test-live-random: $(LIVE)/dev
 	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_reconcile.py
+
+# Random models saved twice with one known edit between: what the difference says of the two.
+test-live-random-diff: $(LIVE)/dev
+	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_diff.py
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .

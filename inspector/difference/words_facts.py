@@ -63,7 +63,8 @@ def sparsity(told: Told) -> Iterable[str]:
     if told.fact("values", "left out"):
         return
     a, b = told.a.weights, told.b.weights
-    if told.fact("sparsity", "weights") and a and b and a.zeros != b.zeros:
+    told_of = told.fact("sparsity", "weights") is not None
+    if told_of and a and b and a.elements and b.elements and a.zeros != b.zeros:
         was = "was" if a.zeros == 1 else "were"
         yield (
             f"{_share(a)} weight elements {was} zero ({percent(a.zeros, a.elements)}),"
