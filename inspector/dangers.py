@@ -56,7 +56,8 @@ _UTILITIES = re.compile(
     r"^(?:_?(?:load|save|export|write|read|open|import)_\w+|get_file|extract_archive"
     r"|model_from_\w+|\w*_from_directory|func_(?:load|dump)"
     r"|(?:de)?serialize(?:_\w+)?|enable_unsafe_deserialization|set_global_attribute"
-    r"|register_keras_serializable|\w*custom_objects?|clear_session|plot_model|run_\w+)$"
+    r"|register_keras_serializable|\w*custom_objects?|clear_session|plot_model|run_\w+"
+    r"|attrgetter|methodcaller|get_symbol_from_name)$"
 )
 # Python's own functions that run code, open files or reach into objects.
 _BUILTINS = frozenset(
@@ -87,12 +88,14 @@ _BUILTINS = frozenset(
 )
 # What runs, fetches and reads, and has no layers: in a config somebody put it there by hand.
 _OTHERS = """
-    IPython PIL aiohttp boto3 botocore celery click cloudpickle cv2 dask dill distributed django
-    docker fabric flask fsspec git h5py httpx importlib_metadata invoke jax jinja2 joblib
-    kubernetes lightgbm matplotlib mlflow multiprocess nltk notebook numba numpy pandas paramiko
-    pathos pexpect pip pkg_resources plumbum psutil ptyprocess pyspark pytest ray requests scipy
-    setuptools sh six skimage sklearn sqlalchemy statsmodels sympy tensorboard tensorflow theano
-    torch tornado twisted urllib3 wandb werkzeug xgboost yaml
+    IPython PIL absl aiohttp astunparse boto3 botocore celery click cloudpickle cv2 dask dill
+    distributed django docker fabric flask flatbuffers fsspec gast git google grpc h5py httpx
+    importlib_metadata invoke jax jinja2 joblib kubernetes lightgbm markdown markdown_it matplotlib
+    mdurl ml_dtypes mlflow multiprocess namex nltk notebook numba numpy opt_einsum optree packaging
+    pandas paramiko pathos pexpect pip pkg_resources plumbum psutil ptyprocess pygments pyspark
+    pytest ray requests rich scipy setuptools sh six skimage sklearn sqlalchemy statsmodels sympy
+    tensorboard tensorflow termcolor theano torch tornado twisted typing_extensions urllib3 wandb
+    werkzeug wrapt xgboost yaml
 """
 _PACKAGES = (sys.stdlib_module_names | set(_OTHERS.split())) - {"__main__", "builtins"}
 # Packages of layers that others published for Keras, and that a program imports to use them.
@@ -226,7 +229,13 @@ ATTRIBUTE_OPERATORS: Mapping[str, tuple[str, re.Pattern[str], str]] = {
     "EncodeProto": ("descriptor_source", re.compile(r"(?!local://|bytes://)."), _READS),
     "PrintV2": ("output_stream", re.compile(r"file://"), _WRITES),
 }
-_RISKY_OPERATOR = re.compile(rf"\b(?:{'|'.join(OPERATORS)})\b")
+# All operators that reach past the graph wherever they stand alone -> what each does.
+REACHING: Mapping[str, str] = {
+    **OPERATORS,
+    **{op: what for op, (_, what) in SAVER_OPERATORS.items()},
+    **dict.fromkeys(TABLE_OPERATORS, _READS),
+}
+_RISKY_OPERATOR = re.compile(rf"\b(?:{'|'.join(REACHING)})\b")
 
 
 class Origin(enum.StrEnum):
@@ -300,7 +309,7 @@ def called(name: str, config: Any) -> str | None:
     elif name == "TensorFlowOpLayer":
         found = _RISKY_OPERATOR.search(str(said.get("node_def", "?")))
         if found:
-            return f"is the operator {found[0]}, which {OPERATORS[found[0]]}"
+            return f"is the operator {found[0]}, which {REACHING[found[0]]}"
     return None
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from inspector.auditing.contents import Document
 
-_MOST = 2_000_000  # values of one document that are looked at
+_TEXTS = 2_000_000  # texts, lists and objects of one document that are looked at: vocabularies
+_OBJECTS = 500_000  # lists and objects alone
 _LAMBDA = "__lambda__"
 # Arguments of a Lambda that may be code.
 CODE_ARGUMENTS = ("function", "output_shape", "mask")
@@ -59,7 +60,7 @@ class Text:
 def nodes(document: Document) -> Iterator[Node]:
     """Every object of a document, in its order. Code that a Lambda keeps is the Lambda's."""
     taken: set[int] = set()
-    for item, place, layer in _walk(document.value):
+    for item, place, layer in _walk(document.value, _CONTAINERS, _OBJECTS):
         if not isinstance(item, Mapping) or id(item) in taken:
             continue
         name = item.get("class_name")
@@ -69,10 +70,11 @@ def nodes(document: Document) -> Iterator[Node]:
         if name == "Lambda" and isinstance(config, Mapping):
             taken |= {id(config.get(key)) for key in CODE_ARGUMENTS if _is_code(config.get(key))}
         function = name == "function" and isinstance(config, str)
+        module, name = _apart(_text(item.get("module")), str(config) if function else name)
         yield Node(
-            name=str(config) if function else name,
+            name=name,
             config=config,
-            module=_text(item.get("module")),
+            module=module,
             registered=_text(item.get("registered_name")),
             place=f"{document.place}: {_path(place)}",
             layer=layer,
@@ -83,9 +85,23 @@ def nodes(document: Document) -> Iterator[Node]:
         )
 
 
+def is_too_large(value: Any) -> bool:
+    """Whether a document has more values than are looked at."""
+    objects = sum(1 for _ in _walk(value, _CONTAINERS, _OBJECTS))
+    return objects >= _OBJECTS or sum(1 for _ in _walk(value, _ALL, _TEXTS)) >= _TEXTS
+
+
+def _apart(module: str | None, name: str) -> tuple[str | None, str]:
+    """A module and a name in it. Keras joins the two: "layers.Lambda" of "keras" is found, too."""
+    head, dot, last = name.rpartition(".")
+    if module is None or not dot or ">" in name:
+        return module, name
+    return f"{module}.{head}", last
+
+
 def texts(document: Document) -> Iterator[Text]:
     """Every text of a document."""
-    for item, place, layer in _walk(document.value):
+    for item, place, layer in _walk(document.value, _ALL, _TEXTS):
         if isinstance(item, str) and place is not None:
             named = place
             while isinstance(named.key, int) and named.around is not None:
@@ -94,18 +110,34 @@ def texts(document: Document) -> Iterator[Text]:
             yield Text(str(named.key), item, where, layer, document.path)
 
 
-def _walk(value: Any) -> Iterator[tuple[Any, _Place | None, str | None]]:
-    """(value, place, layer that it is in) of all that is in the JSON, depth first, in order."""
+_CONTAINERS: tuple[type, ...] = (dict, list)
+_ALL: tuple[type, ...] = (dict, list, str)
+
+
+def _walk(
+    value: Any, kinds: tuple[type, ...], most: int
+) -> Iterator[tuple[Any, _Place | None, str | None]]:
+    """(value, place, layer that it is in) of the first `most` values of some kinds in the JSON,
+    depth first, in order.
+    """
     stack: list[tuple[Any, _Place | None, str | None]] = [(value, None, None)]
-    left = _MOST
+    left = most
     while stack and left:
         item, place, layer = stack.pop()
         left -= 1
-        if isinstance(item, Mapping):
+        if isinstance(item, dict):
             layer = _name(item) or layer
-            pairs = [(one, _Place(place, key), layer) for key, one in item.items()]
+            pairs = [
+                (one, _Place(place, key), layer)
+                for key, one in item.items()
+                if isinstance(one, kinds)
+            ]
         elif isinstance(item, list):
-            pairs = [(one, _Place(place, at), layer) for at, one in enumerate(item)]
+            pairs = [
+                (one, _Place(place, at), layer)
+                for at, one in enumerate(item)
+                if isinstance(one, kinds)
+            ]
         else:
             pairs = []
         yield item, place, layer

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from inspector.auditing.configs import is_too_large
 from inspector.auditing.contents import (
     Contents,
     Custom,
@@ -33,7 +34,7 @@ from inspector.auditing.contents import (
 )
 from inspector.auditing.graphs import Looked, look_at_graph
 from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, ends_in_zip, sniff
-from inspector.errors import ArtifactError, LimitExceeded
+from inspector.errors import ArtifactError, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
 from inspector.storage import ByteSource, LocalFile
@@ -45,6 +46,7 @@ _ADDRESSES = 64 << 20  # bytes of a graph that are looked through for addresses
 _ADDRESS = re.compile(
     rb"(?:https?|ftp|gs|s3|hdfs|file|wss?|grpc)://[\w.-]*\w[\w.:@-]*(?:/[\w.~%/?#=&+:@-]*)?"
 )
+_OBJECTS = re.compile(rb"['\"][<>|=]?O\d*['\"]")  # of a header's list of fields
 _GRAPHS = frozenset({"pb", "pbtxt", "meta"})
 _SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
@@ -66,7 +68,9 @@ def contents(path: str, limits: Limits = DEFAULT) -> Contents:
         looking.attempt("", path, functools.partial(looking.file, path, ""))
     else:
         for one in sorted(glob.glob(f"{glob.escape(path)}.*"))[: limits.shards]:
-            if os.path.isfile(one):
+            if os.path.islink(one):
+                looking.link(one)
+            elif os.path.isfile(one):
                 looking.items.append(Item(os.path.basename(one), os.path.getsize(one), None, one))
     return looking.contents()
 
@@ -117,6 +121,11 @@ class _Looking:
             self.unread.append(Unread(name, error.message, path))
         except OSError as error:
             self.unread.append(Unread(name, error.strerror or "cannot be read", path))
+
+    def link(self, path: str) -> None:
+        """Note a symbolic link beside the artifact's other files."""
+        name, target = os.path.basename(path), os.readlink(path)
+        self.links.append(Link(name, target, _leads_out(name, target), path))
 
     # --- folders ---
 
@@ -271,8 +280,10 @@ class _Looking:
             return
         if isinstance(value, dict) and isinstance(value.get("weight_map"), dict):
             self._weight_map(value["weight_map"], path)
-        else:
-            self.documents.append(Document(place, value, path, legacy))
+            return
+        self.documents.append(Document(place, value, path, legacy))
+        if is_too_large(value):
+            self.unread.append(Unread(place, "has more values than are looked at", path))
 
     def _weight_map(self, weight_map: dict[str, Any], path: str) -> None:
         named = (one if isinstance(one, list) else [one] for one in weight_map.values())
@@ -285,15 +296,21 @@ class _Looking:
             if os.path.basename(name) != name:
                 continue
             if os.path.islink(full):
-                target = os.readlink(full)
-                self.links.append(Link(name, target, _leads_out(name, target), path))
+                self.link(full)
             elif os.path.isfile(full):
                 self.attempt(name, full, functools.partial(self.file, full, name))
 
     def npy(self, source: ByteSource, name: str, path: str, depth: int) -> None:
         from inspector.wire.npy import read_header
 
-        header = read_header(source, 0, self.limits)
+        try:
+            header = read_header(source, 0, self.limits)
+        except Unsupported:
+            # Of records no reader makes a weight; a field of objects is pickled all the same.
+            if not _OBJECTS.search(bytes(source.view(0, min(source.size, HEAD)))):
+                raise
+            self.pickles.append(Pickled(name, None, path, "NumPy objects"))
+            return
         if header.dtype == "object":
             self.pickle(source, name, path, depth, header.data_offset, "NumPy objects")
 

@@ -87,7 +87,8 @@ def sniff(head: bytes) -> str | None:
 
 def ending(name: str) -> str:
     """What a file's name ends in, in small letters: "so" of "lib/a.SO" and of "a.so.1"."""
-    last = name.replace("\\", "/").rpartition("/")[2].lower()
+    # Windows drops dots and spaces at the end of a name.
+    last = name.replace("\\", "/").rpartition("/")[2].lower().rstrip(". ")
     plain = re.sub(r"(?:\.\d+)+$", "", last)
     return plain.rpartition(".")[2] if "." in plain else ""
 

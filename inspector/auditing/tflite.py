@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inspector.auditing.contents import Custom
 from inspector.auditing.sniff import HEAD, ends_in_zip
+from inspector.dangers import REACHING
+from inspector.errors import LimitExceeded
 from inspector.limits import Limits
 from inspector.storage import ByteSource
-from inspector.wire.tflite_model import read_model
+from inspector.wire.tflite_model import TfliteModel, read_model
+
+_FLEX = "Flex"
+# The name of an operator as a text has it: behind its length, or the end of a wider one.
+_NAMED = re.compile(
+    b"([\\0-\x7f])(" + "|".join(sorted(REACHING, key=len, reverse=True)).encode() + b")"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ def look_at_tflite(source: ByteSource, path: str, limits: Limits) -> Beside:
     counts = Counter(
         names[one.code] for graph in model.subgraphs for one in graph.operators if one.code in names
     )
+    counts += _hidden(model, names, source, limits)
     # An operator that is listed and never used is asked for all the same.
     for name in names.values():
         counts.setdefault(name, 0)
@@ -48,3 +59,32 @@ def look_at_tflite(source: ByteSource, path: str, limits: Limits) -> Beside:
         tuple(metadata),
         ends_in_zip(source),
     )
+
+
+def _hidden(
+    model: TfliteModel, names: Mapping[int, str], source: ByteSource, limits: Limits
+) -> Counter[str]:
+    """Flex operators that are another one than they are called.
+
+    TensorFlow makes what the NodeDef in the options names, whatever follows "Flex"
+    (`InitializeNodeDef` of the Flex delegate's kernel.cc). Its bytes are searched for operators
+    that reach past the graph, since one written to deceive need not be laid out as others are.
+    """
+    found: Counter[str] = Counter()
+    spans = {
+        (one.custom_options.offset, one.custom_options.length): names[one.code]
+        for graph in model.subgraphs
+        for one in graph.operators
+        if one.custom_options is not None and names.get(one.code, "").startswith(_FLEX)
+    }
+    total = sum(length for _, length in spans)
+    if total > limits.config_bytes:
+        raise LimitExceeded("config_bytes", total, limits.config_bytes, source.path)
+    for (offset, length), name in spans.items():
+        ops = {
+            match[2].decode()
+            for match in _NAMED.finditer(source.view(offset, length))
+            if match[1][0] in (0, len(match[2]))
+        }
+        found.update(f"{_FLEX}{op}" for op in ops if f"{_FLEX}{op}" != name)
+    return found

@@ -7,6 +7,7 @@ Nothing here does anything: the code is that of `lambda x: x * 2`, functions tha
 from __future__ import annotations
 
 from tests.builders import (
+    attacks_evasions,
     attacks_files,
     attacks_graphs,
     attacks_keras,
@@ -21,6 +22,7 @@ ATTACKS: tuple[Attack, ...] = (
     *attacks_files.ATTACKS,
     *attacks_zips.ATTACKS,
     *attacks_graphs.ATTACKS,
+    *attacks_evasions.ATTACKS,
 )
 TWINS: tuple[Attack, ...] = (
     *attacks_keras.TWINS,
@@ -28,4 +30,5 @@ TWINS: tuple[Attack, ...] = (
     *attacks_files.TWINS,
     *attacks_zips.TWINS,
     *attacks_graphs.TWINS,
+    *attacks_evasions.TWINS,
 )

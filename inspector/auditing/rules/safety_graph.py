@@ -16,6 +16,7 @@ from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.dangers import (
     ATTRIBUTE_OPERATORS,
     OPERATORS,
+    REACHING,
     SAVER_OPERATORS,
     TABLE_OPERATORS,
 )
@@ -113,7 +114,7 @@ def _flex(context: Context) -> Iterator[Found]:
         if not one.name.startswith(_FLEX):
             continue
         op = one.name.removeprefix(_FLEX)
-        what = OPERATORS.get(op) or SAVER_OPERATORS.get(op, ((), None))[1]
+        what = REACHING.get(op)
         if what is not None:
             message, severity = f"the Flex operator {op} {what}", Severity.ERROR
         elif _allowed(context, one.name):
