@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from inspector import deadline
 from inspector.errors import ArtifactError, Changed, ChecksumMismatch, UnknownFormat, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
@@ -122,7 +123,7 @@ def show(
     artifacts: list[ArtifactReport] = []
     for path in each:
         try:
-            with open(path, limits=limits) as opened:
+            with _in_time(limits, path), open(path, limits=limits) as opened:
                 artifact = opened.artifact
                 watcher = progress or Silent()
                 shown = _show(artifact, measure, digest, limits, threads, watcher)
@@ -157,7 +158,7 @@ def explain(
         at = os.fspath(path)
         asked = {"path": at, "tensor": tensor, "measure": measure}
         return isolation.one("explain", Explanation, (at,), asked, limits)
-    with open(path, limits=limits) as opened:
+    with _in_time(limits, path), open(path, limits=limits) as opened:
         artifact = opened.artifact
         found = find(artifact, tensor)
         classified = classify(artifact)
@@ -215,7 +216,8 @@ def reconcile(
         names = tuple(os.fspath(one) for one in paths)
         asked = {**dict(zip(("path", "other"), names, strict=False)), "measure": measure}
         return isolation.one("reconcile", Report, names, {**asked, "gzip": gzip}, limits, progress)
-    with contextlib.ExitStack() as stack:
+    waiting = 0 if live is None else live.timeout
+    with _in_time(limits, *paths, more=waiting), contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
         said = () if live is None else _ask(paths, opened, live)
@@ -278,7 +280,7 @@ def diff(
         }
         return isolation.one("diff", Report, names, asked, limits, progress)
     wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
-    with contextlib.ExitStack() as stack:
+    with _in_time(limits, a, b), contextlib.ExitStack() as stack:
         subjects = [
             _subject(os.fspath(path), stack, measure, limits, progress or Silent())
             for path in (a, b)
@@ -310,6 +312,17 @@ def _subject(
     if empty:
         shown = replace(shown, format=None, answer=())
     return Subject(artifact, examined[1].verdicts, shown)
+
+
+@contextlib.contextmanager
+def _in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> Iterator[None]:
+    """Let what is done with these artifacts take as long as the limits allow, and `more` seconds."""
+    from inspector.isolation import artifact_bytes
+
+    each = [os.fspath(path) for path in paths]
+    seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
+    with deadline.within(seconds + more, each[0]):
+        yield
 
 
 def _is_empty(path: str) -> bool:
@@ -549,8 +562,9 @@ def audit_context(
     with contextlib.ExitStack() as stack:
         examined, failed = None, None
         try:
-            opened = stack.enter_context(open(at, limits=limits))
-            examined = _examined(opened.artifact, measure, limits, progress or Silent())
+            with _in_time(limits, at):
+                opened = stack.enter_context(open(at, limits=limits))
+                examined = _examined(opened.artifact, measure, limits, progress or Silent())
         except ArtifactError as error:
             failed = error
         held = contents(at, limits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspector.limits import remedy
+
 _LONGEST = 299  # characters of a message
 
 
@@ -91,15 +93,17 @@ class OutOfMemory(Stopped):
 
 
 class LimitExceeded(ArtifactError):
-    """The file asks for more than a limit allows.
+    """The file asks for more than a limit allows; the message names the option that allows it.
 
-    name: the limit's field in `inspector.limits.Limits`; value: what the file asked for.
+    name: the limit's field in `inspector.limits.Limits`; value: what the file asked for, of what is
+        counted as it is met, what was met so far.
     """
 
     def __init__(
         self, name: str, value: int, limit: int, path: str, offset: int | None = None
     ) -> None:
-        super().__init__(f"limit {name}: {value:,} is over {limit:,}", path, offset)
+        message = f"limit {name}: {value:,} is over {limit:,}; {remedy(name, value, limit)}"
+        super().__init__(message, path, offset)
         self.name = name
         self.value = value
         self.limit = limit

@@ -1,90 +1,206 @@
-"""Every cap on what a file may cost, in one place, each with its reason."""
+"""Every cap on what a file may cost, in one place, each with its reason.
+
+They are chosen so that the process takes no more than 256 MiB of memory for an artifact, whatever
+is in it, over what an idle one takes. Where a sound and large file needs more, `LimitExceeded`
+says which option allows it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 
 
+def _cap(default: int, unit: str, reason: str, *, so_far: bool = False) -> int:
+    """A limit. so_far: it is counted as it is met, and what was met is not all there is."""
+    return field(default=default, metadata={"unit": unit, "reason": reason, "so_far": so_far})
+
+
+def _bytes(default: int, reason: str, *, so_far: bool = False) -> int:
+    return _cap(default, "bytes", reason, so_far=so_far)
+
+
+def _number(default: int, reason: str, *, so_far: bool = True) -> int:
+    return _cap(default, "", reason, so_far=so_far)
+
+
+def _times(default: int, reason: str) -> int:
+    return _cap(default, "times", reason)
+
+
+def _seconds(default: int, reason: str) -> int:
+    return _cap(default, "seconds", reason, so_far=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Caps on one artifact. Sizes are bytes, counts are numbers, ratios have no unit."""
 
-    # Keras writes a model's whole config into one string; the largest seen is under 4 MiB.
-    config_bytes: int = 64 * MIB
-    # layer_names of a huge model is a few MiB; HDF5 attributes past this are not lists of names.
-    attribute_bytes: int = 64 * MIB
-    # Tensors of one artifact: the largest language models have tens of thousands.
-    tensors: int = 1_000_000
-    # HDF5 groups, zip members, object paths.
-    nodes: int = 2_000_000
-    # Depth of nested HDF5 groups, layers and JSON: past it a file is built to exhaust the stack.
-    depth: int = 128
-    # One measured slice: fits the level-2 cache of common machines, so each pass over it is cheap.
-    slice_bytes: int = 1 * MIB
-    # A compressed chunk must be decompressed whole by HDF5; beyond this it is not measured.
-    chunk_bytes: int = 256 * MIB
-    # Keras refuses the same shape of bomb: a declared size this many times what is stored ...
-    bomb_ratio: int = 1000
-    # ... and at least this large.
-    bomb_bytes: int = 64 * MIB
-    # A pickled npz member is scanned, opcode by opcode, and never executed.
-    pickle_opcodes: int = 1_000_000
-    # A zip member that is not weights (config.json, metadata.json, vocabulary) is held in memory.
-    member_bytes: int = 64 * MIB
-    # A deflated member cannot be mapped: it is inflated whole, and must fit beside the report.
-    inflated_bytes: int = 1 * GIB
-    # Deflate codes 258 bytes in 2 bits at best, 1032 to 1: a size declared past that is a lie.
-    inflate_ratio: int = 1032
-    # NumPy's own default cap on the literal in an .npy header.
-    npy_header_bytes: int = 10_000
-    # Fields of one protobuf message: half a minute of scanning. Large SavedModels have millions.
-    message_fields: int = 20_000_000
-    # Fields of one message that is turned into Python values whole: each costs some 100 bytes.
-    parsed_fields: int = 500_000
-    # Packed varints become 8 bytes each; TensorFlow keeps large constants as raw bytes instead.
-    packed_bytes: int = 16 * MIB
-    # A key of a table: the longest paths of variables have some hundred bytes.
-    key_bytes: int = 16 * KIB
-    # Keys share prefixes in the file, and not in memory: all keys of a table, spelled out.
-    keys_bytes: int = 128 * MIB
-    # A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB.
-    block_bytes: int = 64 * MIB
-    # Data files of one checkpoint: a shard a parameter server.
-    shards: int = 10_000
-    # Slices of one tensor: a slice a parameter server, or a cell of a grid of devices.
-    slices: int = 10_000
-    # Steps of following a graph's values to their readers, up to five a node in real ones. Each may
-    # be a use that is kept.
-    graph_steps: int = 5_000_000
-    # Numbers of a flatbuffer's vectors that become Python's (shapes, operators' inputs): large
-    # models have some hundred thousand, and each costs some 40 bytes.
-    vector_numbers: int = 4_000_000
-    # How often a flatbuffer's bytes may be looked through for scales, indices and texts: sound
-    # files have them once each, and they are checked a few times; any number of tables may lead to
-    # one vector.
-    vector_passes: int = 16
-    # A saved report is held whole: a tensor takes about a kilobyte of it.
-    report_bytes: int = 256 * MIB
-    # Findings of one audit rule in one artifact: nobody reads more, and a file may have millions.
-    findings: int = 1000
-    # A policy is written by hand; TOML is parsed whole.
-    policy_bytes: int = 1 * MIB
-    # Reading one artifact in a process of its own, and so much more for each GiB of it: a slow disk
-    # and one core read and measure a GiB in ten seconds. libhdf5 can go on for ever.
-    seconds: int = 300
-    gib_seconds: int = 60
-    # What that process may take over what it maps: an inflated member and its copy, and the
-    # report of a million tensors.
-    worker_bytes: int = 4 * GIB
-    # Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a busy
-    # machine, the largest models minutes. Code in a file could go on for ever.
-    live_seconds: int = 600
-    # What that process may allocate: TensorFlow takes half a GiB, a model twice its own size.
-    live_bytes: int = 16 * GIB
+    config_bytes: int = _bytes(
+        64 * MIB,
+        "Keras writes a model's whole config into one string; the largest seen is under 4 MiB.",
+    )
+    attribute_bytes: int = _bytes(
+        64 * MIB,
+        "layer_names of a huge model is a few MiB; HDF5 attributes past this are no lists of"
+        " names.",
+        so_far=True,
+    )
+    tensors: int = _number(
+        1_000_000,
+        "Tensors of one artifact: the largest language models have tens of thousands.",
+    )
+    nodes: int = _number(
+        2_000_000, "HDF5 groups, zip members, nodes of a graph and their inputs, object paths."
+    )
+    depth: int = _number(
+        128,
+        "Nested HDF5 groups, layers, JSON, folders: past it a file is built to exhaust the stack.",
+    )
+    slice_bytes: int = _bytes(
+        1 * MIB,
+        "One measured slice: fits the level-2 cache of common machines, so each pass is cheap.",
+    )
+    chunk_bytes: int = _bytes(
+        256 * MIB,
+        "A compressed chunk must be decompressed whole by HDF5; beyond this it is not measured.",
+    )
+    bomb_ratio: int = _times(
+        1000, "A declared size so many times what is stored, as Keras refuses it too, is a bomb ..."
+    )
+    bomb_bytes: int = _bytes(64 * MIB, "... where it is at least so large.")
+    pickle_opcodes: int = _number(
+        1_000_000, "A pickled npz member is scanned, opcode by opcode, and never executed."
+    )
+    member_bytes: int = _bytes(
+        64 * MIB,
+        "A zip member that is no weights (config.json, metadata.json, a vocabulary), a text, a"
+        " string tensor's bytes: held in memory.",
+    )
+    inflated_bytes: int = _bytes(
+        1 * GIB,
+        "A deflated member cannot be read in places: it is inflated whole, to a temporary file"
+        " where it is large.",
+    )
+    inflate_ratio: int = _times(
+        1032,
+        "Deflate codes 258 bytes in 2 bits at best, 1032 to 1: a size declared past that is a lie.",
+    )
+    npy_header_bytes: int = _bytes(
+        10_000, "NumPy's own default cap on the literal in an .npy header."
+    )
+    message_fields: int = _number(
+        20_000_000,
+        "Fields of one protobuf message: half a minute of scanning. Large SavedModels have"
+        " millions.",
+    )
+    parsed_fields: int = _number(
+        500_000,
+        "Fields of one message that is turned into Python values whole: some 100 bytes each.",
+    )
+    packed_bytes: int = _bytes(
+        16 * MIB,
+        "Packed varints become 8 bytes each; TensorFlow keeps large constants as raw bytes.",
+    )
+    key_bytes: int = _bytes(
+        16 * KIB, "A key of a table: the longest paths of variables have some hundred bytes."
+    )
+    keys_bytes: int = _bytes(
+        128 * MIB,
+        "Keys share prefixes in the file, and not in memory: all keys of a table, spelled out.",
+        so_far=True,
+    )
+    block_bytes: int = _bytes(
+        64 * MIB, "A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB."
+    )
+    shards: int = _number(
+        10_000, "Data files of one checkpoint: a shard a parameter server.", so_far=False
+    )
+    slices: int = _number(
+        10_000,
+        "Slices of one tensor: a slice a parameter server, or a cell of a grid of devices.",
+        so_far=False,
+    )
+    graph_steps: int = _number(
+        5_000_000,
+        "Steps of following a graph's values to their readers, up to five a node in real ones."
+        " Each may be a use that is kept.",
+    )
+    vector_numbers: int = _number(
+        4_000_000,
+        "Numbers of a flatbuffer's vectors that become Python's (shapes, operators' inputs): large"
+        " models have some hundred thousand, and each costs some 40 bytes.",
+    )
+    vector_passes: int = _cap(
+        16,
+        "times",
+        "How often a flatbuffer's bytes may be looked through for scales, indices and texts: sound"
+        " files have them once each, and they are checked a few times; any number of tables may"
+        " lead to one vector.",
+        so_far=True,
+    )
+    report_bytes: int = _bytes(
+        256 * MIB, "A saved report is held whole: a tensor takes about a kilobyte of it."
+    )
+    findings: int = _number(
+        1000,
+        "Findings of one audit rule in one artifact: nobody reads more, a file may have millions.",
+    )
+    policy_bytes: int = _bytes(1 * MIB, "A policy is written by hand; TOML is parsed whole.")
+    seconds: int = _seconds(
+        300,
+        "Reading one artifact. A slow disk and one core read and measure a GiB in ten seconds;"
+        " libhdf5 can go on for ever.",
+    )
+    gib_seconds: int = _seconds(60, "So many more for each GiB of the artifact.")
+    worker_bytes: int = _bytes(
+        4 * GIB,
+        "What a process of its own may take over the artifact's size (addresses, not memory): an"
+        " inflated member and its copy, and the report.",
+    )
+    live_seconds: int = _seconds(
+        600,
+        "Loading with live TensorFlow, in a process of its own: the imports take ten seconds on a"
+        " busy machine, the largest models minutes. Code in a file could go on for ever.",
+    )
+    live_bytes: int = _bytes(
+        16 * GIB,
+        "What that process may allocate: TensorFlow takes half a GiB, a model twice its size.",
+    )
+
+    def seconds_for(self, nbytes: int) -> float:
+        """How long an artifact of so many bytes may take."""
+        return self.seconds + self.gib_seconds * nbytes / GIB
 
 
 DEFAULT = Limits()
+
+
+class Cap(NamedTuple):
+    """One limit, for people. unit: "bytes", "seconds", "times", or "" of a number."""
+
+    name: str
+    unit: str
+    default: int
+    reason: str
+
+
+CAPS = tuple(
+    Cap(one.name, one.metadata["unit"], getattr(DEFAULT, one.name), one.metadata["reason"])
+    for one in fields(Limits)
+)
+_SO_FAR = frozenset(one.name for one in fields(Limits) if one.metadata["so_far"])
+
+
+def remedy(name: str, value: int, limit: int) -> str:
+    """How to allow what a limit refuses, as the end of a sentence.
+
+    What was counted as it was met may have any number more behind it: twice the limit is offered.
+    """
+    if name in _SO_FAR:
+        return f"--limit {name}={max(2 * limit, 1)} allows twice as many"
+    return f"--limit {name}={value} allows it"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inspector import deadline
 from inspector.closer import Closer
-from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
+from inspector.errors import ArtifactError, ChecksumMismatch, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Detail, Measurement, Payload, Tensor, Watched
 from inspector.patterns import find_patterns
@@ -166,6 +167,8 @@ def measure_all(
         try:
             return measure(tensor, limits, report, thorough=thorough)
         except ArtifactError as error:
+            if isinstance(error, LimitExceeded) and error.name == "seconds":
+                raise  # there is no time for the others either
             return error
 
     # The largest first: a large one that starts last would keep a single thread busy at the end.
@@ -176,9 +179,16 @@ def measure_all(
     if threads == 1:
         found = {at: one(tensors[at]) for at in order}
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            results = pool.map(one, [tensors[at] for at in order])
-            found = dict(zip(order, results, strict=True))
+        stop = threading.Event()
+        with ThreadPoolExecutor(
+            threads, initializer=deadline.resume, initargs=(deadline.current(), stop)
+        ) as pool:
+            try:
+                results = pool.map(one, [tensors[at] for at in order])
+                found = dict(zip(order, results, strict=True))
+            except BaseException:
+                stop.set()  # else an interrupt would wait for all that is being measured
+                raise
     named = [(tensors[at].name, found[at]) for at in range(len(tensors))]
     return (
         {name: result for name, result in named if isinstance(result, Measurement)},

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
+from inspector import deadline
 from inspector.errors import ArtifactError, Changed, NotFound, Truncated
 from inspector.limits import KIB, MIB
 from inspector.model import Extent
@@ -124,6 +125,7 @@ class LocalFile:
         return memoryview(self._read(start, min(_BLOCK, self.size - start)))
 
     def _read(self, offset: int, length: int) -> bytes:
+        deadline.check()
         try:
             data = os.pread(self._file.fileno(), length, offset)
             while len(data) < length:  # a call reads 2 GiB at most

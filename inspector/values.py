@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from inspector import deadline
 from inspector.limits import Limits
 from inspector.model import Payload, Tensor
 from inspector.storage import FilledPayload, numpy_dtype
@@ -268,6 +269,7 @@ def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
             yield native(payload.window(0, 1)), payload.count
         return
     for block in payload.blocks(limits.slice_bytes):
+        deadline.check()
         if block.size > 1 and block.strides == (0,):
             yield native(block[:1]), block.size
             continue

@@ -10,6 +10,7 @@ from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.errors import UsageError
+from inspector.limits import Limits
 from inspector.model import Severity
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ where there is nothing at a path, or the policy is wrong.
     "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
 )
 @options.not_isolating
+@options.limiting
 @options.measuring
 @options.audit_output
 @click.pass_obj
@@ -84,6 +86,7 @@ def command(
     recursive: bool,
     init: bool,
     isolate: bool,
+    limits: Limits,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -103,6 +106,7 @@ def command(
             measure=measure,
             recursive=recursive,
             isolate=isolate,
+            limits=limits,
             progress=progress(env, out.quiet),
         )
         env.write(text, at)
@@ -119,6 +123,7 @@ def command(
         recursive=recursive,
         fail_on=fail_on,
         isolate=isolate,
+        limits=limits,
         progress=progress(env, out.quiet),
     )
     out.write(env, report)

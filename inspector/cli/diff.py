@@ -7,6 +7,7 @@ import click
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
+from inspector.limits import Limits
 
 _HELP = """Say what changed from A to B: in words first, then tensor by tensor, that which changed
 most first. Tensors are paired by layer and variable, through wrappers, renamed layers and
@@ -59,6 +60,7 @@ Exits with 0 where the two say the same, 1 where not, 2 where one cannot be read
     help="Count no zeros and no patterns for the totals; values are compared all the same.",
 )
 @options.isolating
+@options.limiting
 @options.output
 @click.pass_obj
 def command(
@@ -75,6 +77,7 @@ def command(
     places: bool,
     exit_zero: bool,
     isolate: bool,
+    limits: Limits,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -93,6 +96,7 @@ def command(
         places=places,
         measure=measure,
         isolate=options.isolated(env, isolate),
+        limits=limits,
         progress=progress(env, out.quiet),
     )
     out.write(env, report, all=everything, stat=stat)

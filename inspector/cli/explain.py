@@ -7,6 +7,7 @@ import click
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
+from inspector.limits import Limits
 
 _HELP = """Say all that is known of one tensor: its role and the rule behind it, where its bytes
 are, what its values look like, how mask and weight agree.
@@ -23,6 +24,7 @@ TENSOR is its name, LAYER/VARIABLE, an ending that only one tensor has, or a glo
 @click.argument("artifact", metavar="PATH")
 @click.argument("tensor")
 @options.isolating
+@options.limiting
 @options.measuring
 @options.output
 @click.pass_obj
@@ -32,6 +34,7 @@ def command(
     artifact: str,
     tensor: str,
     isolate: bool,
+    limits: Limits,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -41,7 +44,11 @@ def command(
 
     out.spare([artifact])
     explanation = api.explain(
-        artifact, tensor, measure=measure, isolate=options.isolated(env, isolate)
+        artifact,
+        tensor,
+        measure=measure,
+        isolate=options.isolated(env, isolate),
+        limits=limits,
     )
     out.write(env, report("explain", explanation=explanation), tensors=True)
     return ExitCode.CLEAN

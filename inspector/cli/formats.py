@@ -8,12 +8,20 @@ from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 
 
-@click.command("formats", short_help="The formats that are read.")
+@click.command("formats", short_help="The formats that are read, and what a file may cost.")
+@click.option(
+    "--limits",
+    is_flag=True,
+    help="List the limits instead: what one artifact may cost, and --limit NAME=VALUE changes.",
+)
 @click.pass_obj
-def command(env: Environment) -> ExitCode:
+def command(env: Environment, *, limits: bool) -> ExitCode:
     """List the formats that this version reads. The content of a file decides, not its name."""
-    from inspector.read import FORMATS
     from inspector.render.table import Column, layout
+
+    if limits:
+        return _limits(env)
+    from inspector.read import FORMATS
 
     rows = [(one.name, " ".join(one.suffixes), one.title) for one in FORMATS]
     columns = (
@@ -23,4 +31,17 @@ def command(env: Environment) -> ExitCode:
     )
     lines, _ = layout(columns, rows, env.width())
     env.write("\n".join(lines) + "\n")
+    return ExitCode.CLEAN
+
+
+def _limits(env: Environment) -> ExitCode:
+    import textwrap
+
+    from inspector.cli.limits import spelled
+    from inspector.limits import CAPS
+
+    for cap in CAPS:
+        unit = "" if cap.unit == "bytes" else f" {cap.unit}"
+        said = textwrap.wrap(cap.reason, env.width(), initial_indent="  ", subsequent_indent="  ")
+        env.write("\n".join((f"{cap.name}={spelled(cap)}{unit}".rstrip(), *said, "")))
     return ExitCode.CLEAN

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inspector.cli.environment import NARROWEST, Environment
+from inspector.cli.limits import limits_of
 from inspector.errors import UsageError
 from inspector.model import Role
 from inspector.render import AUDITS, RENDERERS, REPORTS, RenderOptions
@@ -142,6 +143,24 @@ not_isolating = click.option(
     flag_value=False,
     default=True,
     help="Read in this process. Without it, what crashes or hangs the reading is one finding.",
+)
+
+
+def limiting(function: Function) -> Function:
+    """--limit, given to the command as `limits`."""
+
+    @functools.wraps(function)
+    def gathered(*args: Any, limit: tuple[str, ...], **others: Any) -> Any:
+        return function(*args, limits=limits_of(limit), **others)
+
+    return _decorate(gathered, (_LIMIT,))
+
+
+_LIMIT = click.option(
+    "--limit",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help='Allow an artifact more, or less: "inspect formats --limits" lists what. Repeatable.',
 )
 
 

@@ -9,7 +9,7 @@ import click
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
-from inspector.limits import DEFAULT
+from inspector.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from inspector.report import Reconciliation
@@ -55,6 +55,7 @@ those of the files. Exits with 1 where a residual is not 0 or a weight is not wh
     help="Let TensorFlow load what could run code: Lambda layers, custom objects, py_function.",
 )
 @options.isolating
+@options.limiting
 @options.measuring
 @options.output
 @click.pass_obj
@@ -69,6 +70,7 @@ def command(
     timeout: float,
     allow_code: bool,
     isolate: bool,
+    limits: Limits,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -85,6 +87,7 @@ def command(
         gzip=gzip,
         live=api.LiveOptions(live_python, timeout, allow_code=allow_code) if asked else None,
         isolate=options.isolated(env, isolate),
+        limits=limits,
         progress=progress(env, out.quiet),
     )
     out.write(env, report)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inspector.cli import options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
+from inspector.limits import Limits
 
 if TYPE_CHECKING:
     from inspector.report import ArtifactReport
@@ -37,6 +39,7 @@ bytes.
 )
 @options.filters
 @options.isolating
+@options.limiting
 @options.measuring
 @options.output
 @click.pass_obj
@@ -50,6 +53,7 @@ def command(
     layers: tuple[str, ...],
     roles: tuple[str, ...],
     isolate: bool,
+    limits: Limits,
     measure: bool,
     out: options.Output,
 ) -> ExitCode:
@@ -66,12 +70,14 @@ def command(
     out.spare(paths)
     isolate = options.isolated(env, isolate)
     if stable:
-        return _stable(env, paths, layers, roles, isolate=isolate, measure=measure, out=out)
+        how = {"isolate": isolate, "limits": limits, "measure": measure}
+        return _stable(env, paths, layers, roles, how, out)
     report = api.show(
         paths,
         measure=measure,
         digest=digest,
         isolate=isolate,
+        limits=limits,
         progress=progress(env, out.quiet),
     )
     failed = [artifact for artifact in report.artifacts if not artifact.readable]
@@ -92,9 +98,7 @@ def _stable(
     paths: tuple[str, ...],
     layers: tuple[str, ...],
     roles: tuple[str, ...],
-    *,
-    isolate: bool,
-    measure: bool,
+    how: Mapping[str, Any],
     out: options.Output,
 ) -> ExitCode:
     """The text for git, which shows no difference at all where this fails.
@@ -111,7 +115,7 @@ def _stable(
 
     if out.format != "text":
         raise UsageError(f"--stable is text; it has no --format {out.format}")
-    report = api.show(paths, measure=measure, digest=True, configs=True, isolate=isolate)
+    report = api.show(paths, digest=True, configs=True, **how)
     missing = [artifact for artifact in report.artifacts if _is_missing(artifact)]
     for artifact in missing:
         env.complain(f"inspect: {complaint(artifact)}")

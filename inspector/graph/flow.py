@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, RETURNED, Call, To
 from inspector.limits import DEFAULT, Limits
@@ -156,7 +157,7 @@ class _Tracer:
     def __init__(
         self, graph: Graph, captured: Mapping[tuple[str, int], Hashable], limits: Limits
     ) -> None:
-        self._steps = 0
+        self._steps = self._unchecked = 0
         self._limits = limits
         self._path = graph.message.source.path
         self.top = _Body("", graph.nodes)
@@ -349,6 +350,10 @@ class _Tracer:
 
     def _spend(self, count: int) -> None:
         self._steps += count
+        self._unchecked += count
+        if self._unchecked > deadline.EVERY:
+            self._unchecked = 0
+            deadline.check()
         limit = self._limits.graph_steps
         if self._steps > limit:
             raise LimitExceeded("graph_steps", self._steps, limit, self._path)

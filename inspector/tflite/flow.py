@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Use
@@ -122,6 +123,8 @@ class Flow:
 
     def _step(self) -> None:
         self.steps += 1
+        if not self.steps % deadline.EVERY:
+            deadline.check()
         if self.steps > self.limits.graph_steps:
             limit = self.limits.graph_steps
             raise LimitExceeded("graph_steps", self.steps, limit, self.model.source.path)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
 from inspector.limits import DEFAULT, KIB, Limits
 from inspector.storage import ByteSource
@@ -99,6 +100,8 @@ def scan_stream(source: ByteSource, offset: int = 0, limits: Limits = DEFAULT) -
         while True:
             at = machine.at
             count += 1
+            if not count % deadline.EVERY:
+                deadline.check()
             if count > limits.pickle_opcodes:
                 raise LimitExceeded("pickle_opcodes", count, limits.pickle_opcodes, source.path, at)
             code = machine.take(1)[0]

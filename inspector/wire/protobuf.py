@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import Bytes, ByteSource, lazily
@@ -131,6 +132,8 @@ def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would do
                 offset + start,
             )
         count += 1
+        if not count % deadline.EVERY:
+            deadline.check()
         if count > limits.message_fields:
             limit = limits.message_fields
             raise LimitExceeded("message_fields", count, limit, path, offset + start)
