@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from inspector import api
+from inspector.render.json import render
+from inspector.render.options import RenderOptions
 from tests.builders import changed, samples
 
 
@@ -161,3 +163,65 @@ def test_frozen_layers_are_told(tmp_path):
     lines = " ".join(answer("stripped.h5", other))
     assert "2 weights were frozen: dense/kernel and dense/bias." in lines
     assert "2 weights were made trainable" in " ".join(answer(other, "stripped.h5"))
+
+
+def raised(target):
+    """A copy in which two zeros of a kernel are 1."""
+
+    def edit(values):
+        rows, columns = np.nonzero(values == 0)
+        values[rows[:2], columns[:2]] = 1
+
+    return changed.values(target, edit)
+
+
+def test_values_that_are_left_out_are_neither_told_nor_claimed_to_be_the_same(tmp_path):
+    other = raised(tmp_path / "b.h5")
+    for a in ("stripped.h5", report_of("stripped.h5", tmp_path)):
+        assert answer(a, other, ignore=("values",)) == (
+            "The two say the same.",
+            "Values were left out, as asked for.",
+        )
+    assert "2 of 640 values of dense/kernel" in " ".join(answer("stripped.h5", other))
+
+
+def report_of(name, folder):
+    path = folder / "saved.json"
+    text = render(api.show(samples.path(name), digest=True), RenderOptions())
+    path.write_text(text)
+    return str(path)
+
+
+def test_two_architectures_are_not_told_to_be_renamed():
+    lines = " ".join(answer("k3.keras", "k3_sharded.keras"))
+    assert "These are two architectures: none of 5 layers with weights has a partner." in lines
+    assert "renamed" not in lines
+    assert "Config: " not in lines
+
+
+def test_no_sentence_says_its_head_twice():
+    lines = " ".join(answer("lite_signatures.tflite", "lite_metadata.tflite"))
+    assert "Signatures removed: decode (code: float32[1, 3]) -> (x: float32[1, 4]);" in lines
+    assert "Layers removed: sub (SUB);" in lines
+    assert "Operators: FULLY_CONNECTED: 2 times -> 1 time; SUB: 1 time -> none;" in lines
+    assert "Attached files added: labels.txt (13 bytes); notes/about.txt (5 bytes)." in lines
+    assert "Operators: Identity 43 times -> 67 times" in " ".join(
+        answer("saved_adam", "saved_adam_legacy")
+    )
+
+
+def test_a_setting_that_is_none_is_one_that_is_not_there():
+    # Adam of tf_keras 2.21 has weight_decay=None and clipnorm=None, the legacy one has neither.
+    lines = " ".join(answer("saved_adam", "saved_adam_legacy"))
+    assert "Training config: optimizer Adam: " in lines
+    assert "clipnorm" not in lines
+
+
+def test_states_that_changed_are_named():
+    lines = " ".join(answer("ckpt_adam", "ckpt_adam_legacy"))
+    assert "8 of 10 tensors of training state changed: " in lines
+
+
+def test_no_share_of_nothing_is_told():
+    lines = answer("lite_table.tflite", "stripped.h5")
+    assert not any("of 0 weight elements" in line for line in lines)
