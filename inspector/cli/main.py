@@ -119,6 +119,7 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
         env.complain("inspect: interrupted")
         return ExitCode.INTERRUPTED
     except OSError as error:
+        env.let_go()  # where it was stdout, what is left for it would fail once more at exit
         name = f"{error.filename}: " if error.filename else ""
         env.complain(f"inspect: {_clean(f'{name}{error.strerror or error}')}")
         return ExitCode.UNUSABLE
