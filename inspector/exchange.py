@@ -74,7 +74,7 @@ def encode(value: Any) -> bytes:
         return json.dumps(msgspec.to_builtins(value), allow_nan=False).encode()
 
 
-def decode(text: bytes, kind: type[Answer]) -> Answer:
+def decode(text: bytes | bytearray, kind: type[Answer]) -> Answer:
     """What `encode` made, held against its type. Raises ValueError, RecursionError."""
     try:
         return msgspec.json.decode(text, type=kind)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -30,7 +30,7 @@ from inspector.errors import (
     UsageError,
 )
 from inspector.exchange import HEADER, Answer, Job, Raised, Step, decode, encode, rebuilt, too_large
-from inspector.limits import GIB, Limits
+from inspector.limits import Limits
 from inspector.process import LastWords, end, how_it_ended, is_starved, reason, watched
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ _SETTINGS = {"PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "4", "PYTHONIOENCODI
 _HDF5 = os.path.join("inspector", "wire", "hdf5")  # in the path of what calls libhdf5
 
 _START_SECONDS = 60.0  # to import what it needs, on a busy machine
-_GOING_SECONDS = 2.0  # from the end of its answers to its own
+_GOING_SECONDS = 2.0  # that a worker gets to come to an end by itself
 _READ_BYTES = 1 << 20
-_SMALL = 64 << 10  # all frames but an answer
+_SMALL = 1 << 20  # all frames but an answer
 
 
 class NotIsolated(UsageError):
@@ -135,7 +135,7 @@ class Workers:
         TimedOut or OutOfMemory where it ended the worker, NotIsolated where there can be none.
         """
         nbytes = sum(map(artifact_bytes, paths))
-        seconds = self._limits.seconds + self._limits.gib_seconds * nbytes / GIB
+        seconds = self._limits.seconds_for(nbytes)
         job = Job(
             name,
             paths[0],
@@ -177,8 +177,11 @@ class Workers:
 class _Worker:
     """A worker that runs: what it is sent, and what it sends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], answers: int, words: LastWords) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], jobs: int, answers: int, words: LastWords
+    ) -> None:
         self._process = process
+        self._jobs = jobs
         self._answers = answers
         self.words = words
         self._ready = False
@@ -197,16 +200,11 @@ class _Worker:
             ) from None
         self._ready = letter == b"r"
 
-    def ask(self, job: Job, most: int, progress: Progress | None) -> tuple[bytes, bytes]:
+    def ask(self, job: Job, most: int, progress: Progress | None) -> tuple[bytes, bytearray]:
         """The frame that answers. most: bytes of an answer."""
-        until = time.monotonic() + job.seconds
-        stdin = self._process.stdin
-        try:
-            if stdin is not None:
-                stdin.write(encode(job) + b"\n")
-                stdin.flush()
-        except OSError:
-            raise _Unreadable from None
+        # Where it looks at the clock itself, it is the first to say what took so long.
+        until = time.monotonic() + job.seconds + _GOING_SECONDS
+        self._write(encode(job) + b"\n", until)
         steps = _Steps(progress)
         try:
             while True:
@@ -227,7 +225,7 @@ class _Worker:
         self.words.finish()
         return code
 
-    def _receive(self, until: float, most: int) -> tuple[bytes, bytes]:
+    def _receive(self, until: float, most: int) -> tuple[bytes, bytearray]:
         """A frame's letter and body. most: bytes of an answer. Raises _Late, _Unreadable."""
         header = self._read(HEADER, until)
         letter, size = bytes(header[:1]), int.from_bytes(header[1:], "little")
@@ -235,19 +233,33 @@ class _Worker:
             raise _Unreadable
         return letter, self._read(size, until)
 
-    def _read(self, size: int, until: float) -> bytes:
-        parts = bytearray()
-        ready = select.poll()
-        ready.register(self._answers, select.POLLIN)
-        while len(parts) < size:
-            left = until - time.monotonic()
-            if left <= 0 or not ready.poll(left * 1000):
-                raise _Late
-            part = os.read(self._answers, min(size - len(parts), _READ_BYTES))
+    def _read(self, size: int, until: float) -> bytearray:
+        read = bytearray()  # no more than has come, whatever size is claimed
+        while len(read) < size:
+            _wait(self._answers, select.POLLIN, until)
+            part = os.read(self._answers, min(size - len(read), _READ_BYTES))
             if not part:
                 raise _Unreadable
-            parts += part
-        return bytes(parts)
+            read += part
+        return read
+
+    def _write(self, text: bytes, until: float) -> None:
+        rest = memoryview(text)
+        while rest:
+            _wait(self._jobs, select.POLLOUT, until)
+            try:
+                rest = rest[os.write(self._jobs, rest) :]
+            except OSError:
+                raise _Unreadable from None
+
+
+def _wait(pipe: int, what: int, until: float) -> None:
+    """Wait for a pipe to be ready. Raises _Late."""
+    ready = select.poll()
+    ready.register(pipe, what)
+    left = until - time.monotonic()
+    if left <= 0 or not ready.poll(left * 1000):
+        raise _Late
 
 
 class _Steps:
@@ -284,6 +296,7 @@ def _started() -> Iterator[_Worker]:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            bufsize=0,
             pass_fds=(its,),
             env={**os.environ, **_SETTINGS},
             start_new_session=True,
@@ -294,16 +307,20 @@ def _started() -> Iterator[_Worker]:
     finally:
         os.close(its)
     try:
-        with watched(process) as words:
-            yield _Worker(process, ours, words)
+        with watched(process) as words, _piped(process) as jobs:
+            yield _Worker(process, jobs.fileno(), ours, words)
     finally:
         os.close(ours)
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
 
 
-def _decoded(body: bytes, kind: type[Answer]) -> Answer:
+def _piped(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    if process.stdin is None:
+        raise ValueError("stdin must be a pipe")
+    os.set_blocking(process.stdin.fileno(), False)
+    return process.stdin
+
+
+def _decoded(body: bytearray, kind: type[Answer]) -> Answer:
     try:
         return decode(body, kind)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors

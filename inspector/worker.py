@@ -45,8 +45,6 @@ CALLS: Mapping[str, Callable[..., Any]] = {
     "look": _look,
 }
 _WITHOUT_PROGRESS = frozenset({"explain"})
-# The others put values that are compared in temporary files.
-_WRITING_NOTHING = frozenset({"show", "explain"})
 
 
 class _Answers:
@@ -135,15 +133,14 @@ def confine(job: Job, limits: Limits) -> None:
     Soft ones, since the next job has others: they hold against what runs away, and not against
     code that runs.
     """
-    # A file is mapped for reading, and once more for looking at its containers.
-    room = limits.worker_bytes + 2 * job.nbytes
     taken = _addresses()
     if taken is not None:
-        _soft(resource.RLIMIT_AS, taken + room)
+        _soft(resource.RLIMIT_AS, taken + limits.worker_bytes + job.nbytes)
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     threads = os.cpu_count() or 1
     _soft(resource.RLIMIT_CPU, int(used + job.seconds * threads) + 1)
-    _soft(resource.RLIMIT_FSIZE, 0 if job.call in _WRITING_NOTHING else room)
+    # What is inflated goes to temporary files.
+    _soft(resource.RLIMIT_FSIZE, limits.inflated_bytes)
 
 
 def _soft(which: int, value: int) -> None:

@@ -23,7 +23,7 @@ from tests.builders.terminal import call
 from tests.corrupt import hdf5 as broken
 
 # Quick to give up, and small enough to be filled soon.
-QUICK = replace(DEFAULT, seconds=2, gib_seconds=0, worker_bytes=512 * MIB)
+QUICK = replace(DEFAULT, seconds=3, gib_seconds=0, worker_bytes=512 * MIB)
 PATHS = [samples.path(name) for name in samples.NAMES]
 
 
@@ -63,19 +63,19 @@ ENDS = {
     "abort": (Crashed, "SIGABRT"),
     "killed": (OutOfMemory, "0.5 GiB of memory"),
     "exits": (Crashed, "exit code 7"),
-    "hangs": (TimedOut, "longer than 2 seconds"),
+    "hangs": (TimedOut, "longer than 3 seconds"),
     "grows": (OutOfMemory, "0.5 GiB of memory"),
     "garbage": (Crashed, "cannot be read"),
     "oversized": (Crashed, "cannot be read"),
     "half": (Crashed, "exit code 0"),
-    "half and hangs": (TimedOut, "longer than 2 seconds"),
+    "half and hangs": (TimedOut, "longer than 3 seconds"),
     "other type": (Crashed, "cannot be read"),
     "no json": (Crashed, "cannot be read"),
     "deep": (Crashed, "cannot be read"),
     "no error": (Crashed, "cannot be read"),
     "closes": (Crashed, "cannot be read"),
     "child": (Crashed, "SIGSEGV"),
-    "file": (TimedOut, "longer than 2 seconds"),
+    "file": (TimedOut, "longer than 3 seconds"),
 }
 
 
@@ -89,6 +89,17 @@ def test_the_end_of_a_worker_is_an_error_of_the_artifact(deed, tmp_path, broken_
     assert words in raised.value.message
     assert raised.value.path == path
     assert time.monotonic() - started < 20
+
+
+def test_a_worker_that_does_not_listen_is_not_waited_for(monkeypatch):
+    deaf = (
+        "import os, sys, time; os.write(int(sys.argv[1]), b'r' + bytes(8)); "
+        "time.sleep(600)  # a broken worker"
+    )
+    monkeypatch.setattr(isolation, "PROGRAM", deaf)
+    with pytest.raises(TimedOut):  # more than a pipe holds
+        api.explain(PATHS[0], "x" * MIB, isolate=True, limits=QUICK)
+    assert workers_left() == []
 
 
 @pytest.mark.parametrize("deed", ["chatters", "steps"])
@@ -210,6 +221,10 @@ def test_the_library_is_named_where_it_crashed():
     said = 'Current thread 0x1:\n  File "/x/inspector/wire/hdf5.py", line 9 in walk\n'
     error = isolation._blamed(-signal.SIGSEGV, said, "a.h5", 2, DEFAULT)
     assert str(error) == "a.h5: the HDF5 library crashed on this file (SIGSEGV)"
+
+
+def test_a_worker_that_used_up_its_processor_time_was_too_slow():
+    assert isinstance(isolation._blamed(-signal.SIGXCPU, "", "a.h5", 2, DEFAULT), TimedOut)
 
 
 def test_an_audit_is_isolated_unless_told_otherwise(tmp_path, broken_workers):
