@@ -84,6 +84,12 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+def in_general(why: str) -> str:
+    """A reason without the tensor that it names: "folded into other weights"."""
+    head, into, _ = why.partition(" into ")
+    return f"{head} into other weights" if into else why
+
+
 def percent(part: int, whole: int) -> str:
     """The share part / whole in percent: whole when exact ("80 %"), else two decimals ("79.63 %"),
     or as many as it takes not to read 0 or 100 when it is neither ("99.995 %"). Of nothing: "-".

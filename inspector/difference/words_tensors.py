@@ -20,7 +20,7 @@ from inspector.difference.told import (
     shape,
 )
 from inspector.model import Group
-from inspector.words import count, listing, number
+from inspector.words import count, in_general, listing, number
 
 _NAMED = 3  # tensors that a sentence tells of
 # What a model has around it at times: the words for when it goes, and for when it comes.
@@ -206,10 +206,7 @@ def lone(told: Told) -> Iterable[str]:
         reasons: dict[str, list[r.DiffPair]] = {}
         for one in pairs:
             if not one.counts and group_of(one) is Group.WEIGHT:
-                head, into, _ = one.why.partition(" into ")
-                reasons.setdefault(f"{head} into other weights" if into else one.why, []).append(
-                    one
-                )
+                reasons.setdefault(in_general(one.why), []).append(one)
         for why, gone in reasons.items():
             yield (
                 f"{by_role(gone)} of {of} ({count(elements(gone), 'element')})"

@@ -10,7 +10,7 @@ from inspector.pairing import Agreement
 from inspector.reconciliation.between import Between, Gone, Held
 from inspector.reconciliation.lines import Line
 from inspector.reconciliation.words import apiece, spelled
-from inspector.words import count, listing, number, percent
+from inspector.words import count, in_general, listing, number, percent
 
 _NAMED = 4  # variables that a sentence names
 
@@ -92,15 +92,9 @@ def _reasons(found: Between, of: str) -> dict[str, int]:
     result: dict[str, int] = {}
     for one in found.gone:
         if one.of == of and one.why:
-            why = _reason(one.why)
+            why = in_general(one.why)
             result[why] = result.get(why, 0) + one.tensor.stored_elements
     return result
-
-
-def _reason(why: str) -> str:
-    """A reason without the tensor that it names: "folded into other weights"."""
-    head, into, _ = why.partition(" into ")
-    return f"{head} into other weights" if into else why
 
 
 def _of_model(lines: Iterable[Line]) -> int:
@@ -235,7 +229,7 @@ def _gone(found: Between) -> Iterable[str]:
     groups: dict[tuple[str, str], list[Gone]] = {}
     for one in found.gone:
         if one.why:
-            groups.setdefault((one.of, _reason(one.why)), []).append(one)
+            groups.setdefault((one.of, in_general(one.why)), []).append(one)
     for (of, why), gone in groups.items():
         size = sum(one.tensor.stored_elements for one in gone)
         names = sorted({one.tensor.variable for one in gone if one.tensor.variable})
