@@ -1,0 +1,182 @@
+"""The report: typed, versioned, the one thing that renderers see.
+
+The JSON contract is these types, and its schema (`inspector/schema/report-1.0.json`) is generated
+from them. A field is only ever added within schema 1.x. None is written as null and means "the
+artifact cannot say", never 0; UNSET fields are left out. JSON has no infinity: a `min` or `max`
+that is infinite is the string "Infinity" or "-Infinity".
+"""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from inspector.report.artifact import (
+    ArtifactReport,
+    ConfigReport,
+    CostReport,
+    Extreme,
+    FileReport,
+    LayerReport,
+    MeasureReport,
+    OperatorReport,
+    PatternReport,
+    PortReport,
+    ProblemReport,
+    ProducerReport,
+    RoleReport,
+    Shown,
+    SignatureReport,
+    TensorReport,
+    TotalsReport,
+    UseReport,
+    WeightsReport,
+)
+from inspector.report.audit import (
+    AuditReport,
+    AuditRuleReport,
+    Finding,
+    Suppressed,
+    Unasked,
+)
+from inspector.report.diff import (
+    Diff,
+    DiffFact,
+    DiffPair,
+    DiffPlace,
+    DiffSummary,
+    DiffTensor,
+    DiffValues,
+)
+from inspector.report.explanation import (
+    Bar,
+    Explanation,
+    ExtentReport,
+    MaskReport,
+    RuleReport,
+    Schedule,
+)
+from inspector.report.reconciliation import (
+    GoneReport,
+    LineOfOther,
+    Live,
+    LiveArtifact,
+    LiveRow,
+    OddReport,
+    PairReport,
+    PredictedReport,
+    Reconciliation,
+    ReconciliationLine,
+    SizesReport,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ArtifactReport",
+    "AuditReport",
+    "AuditRuleReport",
+    "Bar",
+    "ConfigReport",
+    "CostReport",
+    "Diff",
+    "DiffFact",
+    "DiffPair",
+    "DiffPlace",
+    "DiffSummary",
+    "DiffTensor",
+    "DiffValues",
+    "Explanation",
+    "ExtentReport",
+    "Extreme",
+    "FileReport",
+    "Finding",
+    "GoneReport",
+    "LayerReport",
+    "LineOfOther",
+    "Live",
+    "LiveArtifact",
+    "LiveRow",
+    "MaskReport",
+    "MeasureReport",
+    "OddReport",
+    "OperatorReport",
+    "PairReport",
+    "PatternReport",
+    "PortReport",
+    "PredictedReport",
+    "ProblemReport",
+    "ProducerReport",
+    "Reconciliation",
+    "ReconciliationLine",
+    "Report",
+    "RoleReport",
+    "RuleReport",
+    "Schedule",
+    "Shown",
+    "SignatureReport",
+    "SizesReport",
+    "Suppressed",
+    "TensorReport",
+    "Tool",
+    "TotalsReport",
+    "Unasked",
+    "UseReport",
+    "WeightsReport",
+    "report",
+    "schema",
+]
+
+SCHEMA_VERSION = "1.0"
+
+
+class Tool(Struct, frozen=True):
+    """What wrote the report."""
+
+    name: str
+    version: str
+
+
+class Report(Struct, frozen=True):
+    """What a command found, for any renderer."""
+
+    schema_version: str
+    tool: Tool
+    command: str
+    artifacts: tuple[ArtifactReport, ...]
+    explanation: Explanation | UnsetType = UNSET
+    reconciliation: Reconciliation | UnsetType = UNSET
+    diff: Diff | UnsetType = UNSET
+    findings: tuple[Finding, ...] | UnsetType = UNSET
+    audit: AuditReport | UnsetType = UNSET
+
+
+def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections: Any) -> Report:
+    """A report of this version of the tool. sections: the optional fields of Report."""
+    from inspector._version import __version__
+
+    return Report(SCHEMA_VERSION, Tool("inspect", __version__), command, artifacts, **sections)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of Report."""
+    import msgspec
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"inspect report {SCHEMA_VERSION}",
+        **_undented(msgspec.json.schema(Report)),
+    }
+
+
+def _undented(node: Any) -> Any:
+    """Descriptions come from docstrings, whose margins only Python 3.13 takes off."""
+    if isinstance(node, dict):
+        return {
+            key: cleandoc(value)
+            if key == "description" and isinstance(value, str)
+            else _undented(value)
+            for key, value in node.items()
+        }
+    return [_undented(one) for one in node] if isinstance(node, (list, tuple)) else node
