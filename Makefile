@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 LIVE ?= .venv-live
 RUNTIME ?= .venv-runtime
+SCANNERS ?= .venv-scanners
 SAMPLE ?= sample_models/pruned.h5
 # Samples that belong together, A:B.
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff samples check-samples golden clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff samples check-samples golden scorecard clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -70,8 +71,13 @@ golden: $(VENV)/dev
 	$(VENV)/bin/python scripts/make_audit_docs.py
 	$(VENV)/bin/python scripts/make_readme.py
 
+# What two other scanners say of the same artifacts: docs/scorecard.md. INSPECT_CORPUS may name a
+# folder of real models.
+scorecard: $(VENV)/dev $(SCANNERS)/modelaudit/installed $(SCANNERS)/modelscan/installed
+	$(VENV)/bin/python scripts/scorecard.py --scanners $(SCANNERS)
+
 clean:
-	rm -rf $(VENV) $(LIVE) $(RUNTIME) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LIVE) $(RUNTIME) $(SCANNERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The base install alone: what a user gets. The mark is touched last, so that an install cut short
@@ -96,4 +102,10 @@ $(LIVE)/dev: pyproject.toml tests/constraints-live.txt
 $(RUNTIME)/installed: tests/requirements-runtime.txt
 	@test -x $(RUNTIME)/bin/python || $(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+# One environment for each: what they ask for does not go together.
+$(SCANNERS)/%/installed: tests/requirements-%.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
