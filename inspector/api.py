@@ -316,7 +316,7 @@ def _subject(
 
 @contextlib.contextmanager
 def _in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> Iterator[None]:
-    """Let what is done with these artifacts take as long as the limits allow, and `more` seconds."""
+    """Let what is done with these take as long as the limits allow, and `more` seconds."""
     from inspector.isolation import artifact_bytes
 
     each = [os.fspath(path) for path in paths]
@@ -374,38 +374,27 @@ def audit(
     UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
     read.
     """
-    from inspector.auditing.session import Asked, Session
+    with _looking(isolate, limits) as looking:
+        # Not before a worker is started: it imports what it needs while this does.
+        from inspector.auditing.session import Asked, Session
 
-    asked = Asked(
-        policy=os.fspath(policy) if isinstance(policy, (str, os.PathLike)) else policy,
-        select=tuple(select),
-        ignore=tuple(ignore),
-        fail_on=fail_on,
-        baseline=None if baseline is None else os.fspath(baseline),
-        today=today,
-        limits=limits,
-    )
-    session = Session(asked)
-    with contextlib.ExitStack() as stack:
-        looking = stack.enter_context(_looking(isolate, limits))
+        session = Session(
+            Asked(
+                policy=os.fspath(policy) if isinstance(policy, (str, os.PathLike)) else policy,
+                select=tuple(select),
+                ignore=tuple(ignore),
+                fail_on=fail_on,
+                baseline=None if baseline is None else os.fspath(baseline),
+                today=today,
+                limits=limits,
+            )
+        )
         discovered = session.discover(_each(paths), recursive)
         if against is not None and len(discovered) != 1:
             raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
         origin = None if against is None else os.fspath(against)
-        reports: list[ArtifactReport] = []
-        for path in discovered:
-            looked = looking(
-                path,
-                policy=session.policy_of(path),
-                today=session.today,
-                may_be_no_model=session.may_be_no_model(path),
-                against=origin,
-                measure=measure,
-                progress=progress,
-            )
-            shown = session.take(path, looked)
-            reports += [shown] if shown is not None else []
-    return session.report(tuple(reports))
+        look_at = functools.partial(looking, against=origin, measure=measure, progress=progress)
+        return session.report(tuple(session.ask(discovered, look_at)))
 
 
 def suggest_policy(
@@ -431,19 +420,8 @@ def suggest_policy(
     with _looking(isolate, limits) as looking:
         discovered = session.discover(_each(paths), recursive)
         at = place(discovered, None if output is None else os.fspath(output), session.policies)
-        subjects: list[Subject] = []
-        for path in discovered:
-            looked = looking(
-                path,
-                policy=session.policy_of(path),
-                today=session.today,
-                may_be_no_model=session.may_be_no_model(path),
-                against=None,
-                measure=measure,
-                progress=progress,
-            )
-            shown = session.take(path, looked)
-            subjects += [Subject(shown, session.last)] if shown is not None else []
+        look_at = functools.partial(looking, against=None, measure=measure, progress=progress)
+        subjects = [Subject(shown, session.last) for shown in session.ask(discovered, look_at)]
     return at, suggest(subjects, os.path.dirname(os.path.abspath(at)), limits)
 
 

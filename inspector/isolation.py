@@ -49,6 +49,7 @@ PROGRAM = (
 # reserves GiB of addresses, which are counted.
 _SETTINGS = {"PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "4", "PYTHONIOENCODING": "utf-8"}
 _HDF5 = os.path.join("inspector", "wire", "hdf5")  # in the path of what calls libhdf5
+_ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
 
 _START_SECONDS = 60.0  # to import what it needs, on a busy machine
 _GOING_SECONDS = 2.0  # that a worker gets to come to an end by itself
@@ -74,13 +75,15 @@ def available() -> bool:
 
 
 def artifact_bytes(path: str) -> int:
-    """At most how many bytes there are to map: of a folder all in it, of a file those named like it
-    too, for shards lie beside their index.
+    """At most how many bytes it has: of a folder all in it, of an index the files named like it
+    too, for shards lie beside it.
     """
-    folder, name = os.path.split(path)
     if os.path.isdir(path):
         return sum(_size(os.path.join(at, one)) for at, _, files in os.walk(path) for one in files)
-    stem = name.split(".")[0]
+    if path.endswith(_ALONE):
+        return _size(path)
+    folder, name = os.path.split(path)
+    stem = name.partition(".")[0]
     with contextlib.suppress(OSError), os.scandir(folder or os.curdir) as entries:
         return sum(_size(one.path) for one in entries if one.name.startswith(stem))
     return _size(path)

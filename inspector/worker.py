@@ -15,22 +15,25 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inspector import api
-from inspector.auditing.policy import Policy
-from inspector.auditing.session import Looked
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.exchange import Job, Step, decode, encode, frame, told, too_large
 from inspector.limits import Limits
+
+if TYPE_CHECKING:
+    from inspector.auditing.session import Looked
 
 _TOLD_BYTES = 1 << 20  # progress is told in steps so large
 
 
 def _look(*, policy: dict[str, Any], today: str, **arguments: Any) -> Looked | None:
+    from inspector.auditing.policy import Policy
+
     return api.look(
         policy=msgspec.convert(policy, Policy), today=dt.date.fromisoformat(today), **arguments
     )
@@ -161,7 +164,7 @@ def _addresses() -> int | None:
 
 
 @contextlib.contextmanager
-def _dying_with_parent() -> Any:
+def _dying_with_parent() -> Iterator[None]:
     """While this lasts the system ends this process when its parent is gone.
 
     stdin is a pipe that only the parent writes to, and not now: the one thing that can happen to

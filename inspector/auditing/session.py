@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import to_builtins
@@ -133,28 +133,34 @@ class Session:
             fail_on=self._asked.fail_on or policy.fail_on,
         )
 
-    @property
-    def today(self) -> dt.date:
-        """The day that allow-lists are held against."""
-        return self._asked.today or dt.datetime.now().astimezone().date()
+    def ask(
+        self, paths: Iterable[str], look: Callable[..., Looked | None]
+    ) -> Iterator[ArtifactReport]:
+        """What `show` says of each artifact, once its rules were asked: `last` is of the same.
 
-    def may_be_no_model(self, path: str) -> bool:
-        """Whether nobody said that there is a model at this path, the name neither."""
-        return path in self._found and not is_said_to_be_model(path)
-
-    def take(self, path: str, looked: Looked | None) -> ArtifactReport | None:
-        """Take in what an artifact is. What `show` says of it, for the report.
-
-        looked: None for a file that turns out to be no model, and may be none.
+        look: called with a path and its `policy`, `today` for the allow-list, and
+        `may_be_no_model`: whether nobody said that it is one, its name neither. It gives None for a
+        file that is none, and that is left out.
         """
+        today = self._asked.today or dt.datetime.now().astimezone().date()
+        for path in paths:
+            looked = look(
+                path,
+                policy=self.policy_of(path),
+                today=today,
+                may_be_no_model=path in self._found and not is_said_to_be_model(path),
+            )
+            if looked is None:
+                self._so_far.no_models.append(path)
+                continue
+            self._take(path, looked)
+            yield looked.report
+
+    def _take(self, path: str, looked: Looked) -> None:
         so_far = self._so_far
-        if looked is None:
-            so_far.no_models.append(path)
-            return None
         so_far.audited.append(looked.audited)
         so_far.policies[shown(self._policy_file(path).path)] += 1
         so_far.fail_ons.append(self.policy_of(path).fail_on)
-        return looked.report
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
         """The report of all of them. artifacts: what `show` says of each. Raises UsageError where
