@@ -7,62 +7,33 @@ import dataclasses
 import datetime as dt
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from inspector import deadline
-from inspector.errors import ArtifactError, Changed, ChecksumMismatch, UnknownFormat, UsageError
+from inspector.errors import ArtifactError, Changed, UnknownFormat, UsageError
+from inspector.examine import (
+    Progress,
+    Silent,
+    bars_of,
+    confirm,
+    examine,
+    mask_check,
+    measure_tensors,
+    take_digests,
+)
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
-from inspector.model import (
-    Artifact,
-    Measurement,
-    Problem,
-    Role,
-    Severity,
-    Tensor,
-    Verdict,
-)
-from inspector.storage import numpy_dtype
+from inspector.model import Artifact
 
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
     from inspector.auditing.rule import Context, Examined
     from inspector.auditing.session import Looked
-    from inspector.classify import Classified
-    from inspector.count import Counted
     from inspector.difference.nouns import Subject
-    from inspector.digests import Digests
     from inspector.live.runner import LiveCounts
-    from inspector.measure import Histogram, MaskReport
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
-    from inspector.ties import Tie
-
-_BARS = 20  # of a histogram at most
-
-
-class Progress(Protocol):
-    """Told how far the measuring of each artifact is; sizes are bytes."""
-
-    def start(self, nbytes: int) -> None: ...
-
-    def advance(self, nbytes: int) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-class Silent:
-    """The progress that nobody watches."""
-
-    def start(self, nbytes: int) -> None:
-        """Nothing to show."""
-
-    def advance(self, nbytes: int) -> None:
-        """Nothing to show."""
-
-    def finish(self) -> None:
-        """Nothing to show."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,14 +133,16 @@ def explain(
         artifact = opened.artifact
         found = find(artifact, tensor)
         classified = classify(artifact)
-        measured, problems = _measure((found,), limits, None, Silent()) if measure else ({}, [])
+        measured, problems = (
+            measure_tensors((found,), limits, None, Silent()) if measure else ({}, [])
+        )
         bars = None
         if found.name in measured:
             classified, more = confirm(
                 artifact, classified, measured, limits, only=frozenset({found.name})
             )
             problems += more
-            bars = _bars(found, measured[found.name], limits)
+            bars = bars_of(found, measured[found.name], limits)
         verdict = classified.verdicts[found.name]
         return build_explanation(
             artifact,
@@ -178,7 +151,7 @@ def explain(
             next((rule for rule in RULES if rule.code == verdict.rule), None),
             measurement=measured.get(found.name),
             histogram=bars,
-            check=_mask_check(artifact, found, classified.verdicts, limits) if measure else None,
+            check=mask_check(artifact, found, classified.verdicts, limits) if measure else None,
             problems=problems,
         )
 
@@ -221,7 +194,7 @@ def reconcile(
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
         said = () if live is None else _ask(paths, opened, live)
-        each = [_examine(one, measure, limits, None, progress or Silent()) for one in opened]
+        each = [examine(one, measure, limits, None, progress or Silent()) for one in opened]
         if other is None:
             found = build_alone(*each[0][:4], gzip=gzip, limits=limits)
         else:
@@ -307,7 +280,7 @@ def _subject(
         if saved is not None:
             return saved
         artifact = stack.enter_context(open(path, limits=limits)).artifact
-    examined = _examine(artifact, measure, limits, None, progress)
+    examined = examine(artifact, measure, limits, None, progress)
     shown = build_show(*examined)
     if empty:
         shown = replace(shown, format=None, answer=())
@@ -553,58 +526,11 @@ def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progr
     from inspector.assemble import build_show
     from inspector.auditing.rule import Examined
 
-    _, classified, counted, measured, problems = _examine(
+    _, classified, counted, measured, problems = examine(
         artifact, measure, limits, None, progress, thorough=True
     )
     shown = build_show(artifact, classified, counted, measured, problems)
     return Examined(artifact, classified, counted, shown, measured)
-
-
-def confirm(
-    artifact: Artifact,
-    classified: Classified,
-    measured: Mapping[str, Measurement],
-    limits: Limits = DEFAULT,
-    only: frozenset[str] | None = None,
-) -> tuple[Classified, list[Problem]]:
-    """Hold what the rules said against the values: copies repeat, masks are binary.
-
-    only: names of the tensors to look at, None for all. Roles stay as they are; what the values
-    say is added to the evidence, or is a Problem ("copy-differs", "mask-not-binary").
-    """
-    from inspector.measure import compare
-
-    by_name = {tensor.name: tensor for tensor in artifact.tensors}
-    verdicts = dict(classified.verdicts)
-    problems: list[Problem] = []
-    for tensor in artifact.tensors:
-        verdict = verdicts[tensor.name]
-        if only is not None and tensor.name not in only:
-            continue
-        original = by_name.get(verdict.alias_of or "")
-        if verdict.role is Role.ALIAS and original is not None:
-            try:
-                same = compare(tensor, original, limits)
-            except ArtifactError as error:
-                problems.append(_unreadable(f"{tensor.name} was not measured", error))
-                continue
-            if same:
-                evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it"
-                verdicts[tensor.name] = dataclasses.replace(verdict, evidence=evidence)
-            elif same is not None:
-                problems.append(_differs(tensor, original, artifact.path))
-        found = measured.get(tensor.name)
-        if verdict.role is Role.MASK and found is not None and not is_binary(found):
-            problems.append(_not_binary(tensor, found, artifact.path))
-    return dataclasses.replace(classified, verdicts=verdicts), problems
-
-
-def is_binary(found: Measurement) -> bool:
-    """Whether the values measured are all 0 or 1."""
-    if found.nan or found.distinct is None:
-        return False
-    ends = {found.minimum, found.maximum} - {None}
-    return ends <= {0, 1} and found.distinct == len(ends)
 
 
 def _show(
@@ -619,149 +545,13 @@ def _show(
     from inspector.assemble import build_show
     from inspector.assemble_digests import with_digests
 
-    _, classified, counted, measured, problems = _examine(
+    _, classified, counted, measured, problems = examine(
         artifact, measure, limits, threads, progress
     )
     if not digest:
         return build_show(artifact, classified, counted, measured, problems)
-    found, unread = _digests(artifact, classified.verdicts, limits, progress)
+    found, unread = take_digests(artifact, classified.verdicts, limits, progress)
     # What could not be measured has been told of.
     problems += [] if measure else unread
     shown = build_show(artifact, classified, counted, measured, problems)
     return with_digests(shown, artifact, found)
-
-
-def _digests(
-    artifact: Artifact, verdicts: Mapping[str, Verdict], limits: Limits, progress: Progress
-) -> tuple[Digests, list[Problem]]:
-    from inspector.digests import digests_of
-
-    progress.start(sum(map(_value_bytes, artifact.tensors)))
-    try:
-        found, failed = digests_of(
-            artifact, verdicts, limits, lambda tensor: progress.advance(_value_bytes(tensor))
-        )
-    finally:
-        progress.finish()
-    return found, [_unreadable(f"{name} has no digest", error) for name, error in failed.items()]
-
-
-def _examine(
-    artifact: Artifact,
-    measure: bool,
-    limits: Limits,
-    threads: int | None,
-    progress: Progress,
-    *,
-    thorough: bool = False,
-) -> tuple[Artifact, Classified, Counted, dict[str, Measurement] | None, list[Problem]]:
-    """All that is known of an artifact, while it is open."""
-    from inspector.classify import classify
-    from inspector.count import count
-    from inspector.ties import find_ties
-
-    classified = classify(artifact)
-    measured: dict[str, Measurement] | None = None
-    problems: list[Problem] = []
-    if measure:
-        measured, problems = _measure(
-            artifact.tensors, limits, threads, progress, thorough=thorough
-        )
-        classified, more = confirm(artifact, classified, measured, limits)
-        problems += more
-    ties: tuple[Tie, ...] = ()
-    try:
-        ties = find_ties(artifact, classified.verdicts, measured, limits)
-    except ArtifactError as error:
-        problems.append(_unreadable("equal tensors were not looked for", error))
-    counted = count(artifact, classified.verdicts, measured, ties)
-    return artifact, classified, counted, measured, problems
-
-
-def _measure(
-    tensors: Sequence[Tensor],
-    limits: Limits,
-    threads: int | None,
-    progress: Progress,
-    *,
-    thorough: bool = False,
-) -> tuple[dict[str, Measurement], list[Problem]]:
-    from inspector.measure import measure_all
-
-    progress.start(sum(_value_bytes(tensor) for tensor in tensors))
-    try:
-        measured, failed = measure_all(
-            tensors, limits, threads, progress.advance, thorough=thorough
-        )
-    finally:
-        progress.finish()
-    return measured, [
-        _unreadable(f"{name} was not measured", error) for name, error in failed.items()
-    ]
-
-
-def _value_bytes(tensor: Tensor) -> int:
-    """Bytes of the values once decoded: what measuring counts its progress in."""
-    if tensor.payload is None:
-        return 0
-    try:
-        return tensor.elements * numpy_dtype(tensor.dtype).itemsize
-    except (AttributeError, SyntaxError, TypeError, ValueError):
-        return 0
-
-
-def _bars(tensor: Tensor, found: Measurement, limits: Limits) -> Histogram | None:
-    """A histogram with no more bars than there are values; None where there is but one."""
-    from inspector.measure import histogram
-
-    bars = _BARS if found.distinct is None else min(_BARS, found.distinct)
-    return histogram(tensor, bars, found, limits) if bars > 1 else None
-
-
-def _mask_check(
-    artifact: Artifact, found: Tensor, verdicts: Mapping[str, Verdict], limits: Limits
-) -> tuple[Tensor, Tensor, MaskReport] | None:
-    """The mask, the weight and how they agree, where `found` is either."""
-    from inspector.measure import mask_against_weight
-
-    by_name = {tensor.name: tensor for tensor in artifact.tensors}
-    pairs = (
-        (by_name[name], by_name[verdict.about])
-        for name, verdict in verdicts.items()
-        if verdict.role is Role.MASK and verdict.about in by_name
-    )
-    for mask, weight in pairs:
-        if found.name in (mask.name, weight.name):
-            try:
-                return mask, weight, mask_against_weight(mask, weight, limits)
-            except (ArtifactError, UsageError):
-                return None
-    return None
-
-
-def _unreadable(what: str, error: ArtifactError) -> Problem:
-    message = f"{what}: {error.message}"
-    wrong = isinstance(error, ChecksumMismatch)
-    code = "checksum-mismatch" if wrong else "unreadable-values"
-    return Problem(code, Severity.ERROR, message, error.path, error.offset)
-
-
-def _differs(copy: Tensor, original: Tensor, path: str) -> Problem:
-    return Problem(
-        "copy-differs",
-        Severity.WARNING,
-        f"{copy.name} and {original.name} are the same variable and hold different values; "
-        "Keras loads them in order, so the last one loaded wins",
-        path,
-    )
-
-
-def _not_binary(mask: Tensor, found: Measurement, path: str) -> Problem:
-    values = "more than 256" if found.distinct is None else f"{found.distinct:,}"
-    return Problem(
-        "mask-not-binary",
-        Severity.WARNING,
-        f"{mask.name} is a mask by its place and holds {values} different values "
-        f"from {found.minimum} to {found.maximum}, not 0 and 1 alone",
-        path,
-    )

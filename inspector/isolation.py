@@ -36,9 +36,9 @@ from inspector.process import LastWords, end, how_it_ended, is_starved, reason, 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from inspector.api import Progress
     from inspector.auditing.policy import Policy
     from inspector.auditing.session import Looked
+    from inspector.examine import Progress
     from inspector.report import ArtifactReport
 
 # The worker imports what this process would: never from the folder that it happens to run in.

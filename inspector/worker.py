@@ -22,6 +22,7 @@ import msgspec
 
 from inspector import api
 from inspector.errors import LimitExceeded, OutOfMemory
+from inspector.examine import Progress
 from inspector.exchange import Job, Step, decode, encode, frame, told, too_large
 from inspector.limits import Limits
 
@@ -112,7 +113,7 @@ def warm() -> None:
     import inspector.ties  # noqa: F401
 
 
-def answered(job: Job, progress: api.Progress) -> tuple[bytes, bytes]:
+def answered(job: Job, progress: Progress) -> tuple[bytes, bytes]:
     """The frame that answers a job."""
     limits = msgspec.convert(job.limits, Limits)
     try:

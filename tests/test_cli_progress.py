@@ -1,8 +1,8 @@
 import pytest
 
-from inspector.api import Silent
 from inspector.cli import progress
 from inspector.cli.environment import Environment
+from inspector.examine import Silent
 from tests.builders.terminal import Stream
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.api import Progress, Silent
 from inspector.cli.environment import Environment
+from inspector.examine import Progress, Silent
 
 _DELAY = 1.0  # seconds before a bar is worth showing
 
