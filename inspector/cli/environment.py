@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -50,20 +50,24 @@ class Environment:
             and self.variables.get("TERM") != "dumb"
         )
 
-    def write(self, text: str, path: str | None = None) -> None:
-        """Put `text` on stdout, or in a file that is whole or untouched. Raises OSError.
+    def write(self, text: str | Iterable[str], path: str | None = None) -> None:
+        """Put text, in pieces or whole, on stdout, or in a file that is whole or untouched.
+
+        Raises OSError.
 
         A reader of stdout that has gone away (`| head`) wants no more, which is no error.
         """
+        parts = (text,) if isinstance(text, str) else text
         if path is not None:
             try:
-                write_whole(path, text)
+                write_whole(path, parts)
             except OSError as error:
                 # Not the temporary file's name, which says nothing to anybody.
                 raise OSError(error.errno, f"cannot be written: {error.strerror}", path) from error
             return
         try:
-            self.stdout.write(encodable(text, self.stdout.encoding))
+            for part in parts:
+                self.stdout.write(encodable(part, self.stdout.encoding))
             self.stdout.flush()
         except BrokenPipeError:
             self.let_go()
@@ -96,22 +100,22 @@ def encodable(text: str, encoding: str | None) -> str:
     return text.encode(name, "backslashreplace").decode(name)
 
 
-def write_whole(path: str, text: str) -> None:
+def write_whole(path: str, parts: Iterable[str]) -> None:
     """Write a file by way of a temporary one beside it, so that `path` is never half written.
 
-    The newlines are those of `text`; an existing file's permissions are kept. Raises OSError.
+    The newlines are those of the text; an existing file's permissions are kept. Raises OSError.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         # A pipe, or /dev/stdout when it is one, whose real path is none: nothing to replace.
         with open(path, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
-            out.write(text)
+            out.writelines(parts)
         return
     # A link stays a link: what it points at is replaced.
     target = os.path.realpath(path)
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
     try:
         with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
-            out.write(text)
+            out.writelines(parts)
             out.flush()
             os.fsync(out.fileno())
         os.chmod(temporary, _mode(target))

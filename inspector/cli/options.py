@@ -14,7 +14,7 @@ from inspector.cli.environment import NARROWEST, Environment
 from inspector.cli.limits import limits_of
 from inspector.errors import UsageError
 from inspector.model import Role
-from inspector.render import AUDITS, RENDERERS, REPORTS, RenderOptions
+from inspector.render import AUDITS, REPORTS, RenderOptions, pieces
 
 if TYPE_CHECKING:
     from inspector.report import Report
@@ -59,7 +59,7 @@ class Output:
                 root=_here(),
                 **rows,
             )
-            env.write(RENDERERS[name](report, wanted), path)
+            env.write(pieces(name, report, wanted), path)
 
 
 def _here() -> str:

@@ -7,7 +7,7 @@ Each is imported when it is first called.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from inspector.render.options import RenderOptions
@@ -26,6 +26,15 @@ def _in(module: str) -> Renderer:
     return render
 
 
+def pieces(name: str, report: Report, options: RenderOptions) -> Iterator[str]:
+    """What a renderer makes of the report, in pieces where it can, so as not to hold it whole."""
+    module = importlib.import_module(f"inspector.render.{name}")
+    if hasattr(module, "pieces"):
+        yield from module.pieces(report, options)
+    else:
+        yield module.render(report, options)
+
+
 RENDERERS: Mapping[str, Renderer] = {
     "text": _in("text"),
     "json": _in("json"),
@@ -38,4 +47,4 @@ RENDERERS: Mapping[str, Renderer] = {
 REPORTS = ("text", "json", "markdown", "csv")  # what every command has
 AUDITS = (*REPORTS, "sarif", "junit", "github")  # what knows findings and nothing else
 
-__all__ = ["AUDITS", "RENDERERS", "REPORTS", "RenderOptions"]
+__all__ = ["AUDITS", "RENDERERS", "REPORTS", "RenderOptions", "pieces"]
