@@ -410,6 +410,6 @@ def stripped(
         changes,
         groups=(group, Group.TRAINING, Group.STRUCTURE),
         facts=(r"layers wrappers\..*",) if before.model.count_params() != count else (),
-        more=("training-config .*", "signatures .*"),
+        more=(r"layers wrappers\..*", "training-config .*", "signatures .*"),
     )
     return (forms[0], forms[1]), paths[0], paths[1], expected
