@@ -217,10 +217,11 @@ def test_shown_apart_a_crash_is_one_line_and_the_rest_is_shown(tmp_path, broken_
     assert shown[1]["problems"][0]["code"] == "crashed"
 
 
-def test_the_library_is_named_where_it_crashed():
-    said = 'Current thread 0x1:\n  File "/x/inspector/wire/hdf5.py", line 9 in walk\n'
-    error = isolation._blamed(-signal.SIGSEGV, said, "a.h5", 2, DEFAULT)
-    assert str(error) == "a.h5: the HDF5 library crashed on this file (SIGSEGV)"
+def test_the_library_is_named_where_it_crashed(tmp_path, broken_workers):
+    path = copy(tmp_path, "in hdf5-1.h5")
+    (shown,) = api.show(path, isolate=True, limits=QUICK).artifacts
+    said = "the HDF5 library crashed on this file (SIGSEGV)"
+    assert [one.message for one in shown.problems] == [said]
 
 
 def test_a_worker_that_used_up_its_processor_time_was_too_slow():
@@ -351,6 +352,16 @@ def test_where_the_system_cannot_isolate_an_audit_says_so_and_goes_on(monkeypatc
 def test_live_tensorflow_is_not_asked_in_another_process():
     with pytest.raises(UsageError, match="process of its own"):
         inspector.reconcile(PATHS[0], live=api.LiveOptions(), isolate=True)
+
+
+def test_the_bytes_of_an_artifact_are_those_of_all_its_files(tmp_path):
+    for name, size in (("m.index", 3), ("m.data-00000-of-00001", 100), ("other.h5", 5000)):
+        (tmp_path / name).write_bytes(bytes(size))
+    for name in ("m", "m.index"):
+        assert isolation.artifact_bytes(os.path.join(tmp_path, name)) == 103
+    assert isolation.artifact_bytes(os.path.join(tmp_path, "other.h5")) == 5000
+    assert isolation.artifact_bytes(str(tmp_path)) == 5103
+    assert isolation.artifact_bytes(os.path.join(tmp_path, "nix", "nix")) == 0
 
 
 # --- what is sent -------------------------------------------------------------------------------

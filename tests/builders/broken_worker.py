@@ -104,6 +104,20 @@ def _unguarded() -> None:
     hdf5.HeapGuard = Unguarded
 
 
+def _dies_in_hdf5() -> None:
+    """The first read that libhdf5 asks for ends in SIGSEGV."""
+
+    class Deadly(SourceReader):
+        def __init__(self, source: ByteSource, _start: int) -> None:
+            super().__init__(source)
+
+        def readinto(self, buffer: memoryview) -> int:
+            os.kill(os.getpid(), signal.SIGSEGV)
+            return 0
+
+    hdf5.HeapGuard = Deadly
+
+
 def _no_more() -> None:
     os.close(_pipe)
     _hangs()
@@ -138,4 +152,5 @@ DEEDS: dict[str, Callable[[], None]] = {
     "marks": _marks,
     "bug": _is_a_bug,
     "unguarded": _unguarded,
+    "in hdf5": _dies_in_hdf5,
 }
