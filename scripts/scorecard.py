@@ -27,7 +27,7 @@ from tests.builders import attacks, leftovers  # noqa: E402
 from tests.builders.attacks_common import Attack  # noqa: E402
 
 PAGE = ROOT / "docs" / "scorecard.md"
-_PUBLIC = "public models"
+_TWINS, _PUBLIC = "twins of attacks", "public models"
 _LONGEST = 90  # characters of what a scanner said that are shown
 
 
@@ -75,6 +75,13 @@ def shown(said: Said) -> str:
     text = first if len(first) <= _LONGEST else first[: _LONGEST - 1] + "…"
     more = f" (+{len(said.alarms) - 1})" if len(said.alarms) > 1 else ""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("`", "'") + more
+
+
+def about_safety(said: Said) -> Said:
+    """What of it is about safety. What else is wrong with a twin of an attack (weights that its
+    config has no layer for) or with a public model is so, and beside the point.
+    """
+    return Said(tuple(one for one in said.alarms if one.startswith("safety-")), said.failed)
 
 
 def our_cell(said: Said) -> str:
@@ -141,7 +148,9 @@ How it is judged:
 - **caught** is, of modelaudit, any issue at warning or critical, and of modelscan any at medium or
   above, whatever it is about: both get the benefit of the doubt. Of this audit, every rule that the
   artifact was made for must fire at warning or error.
-- **false alarm** is the same of a twin or a sample that has nothing of the kind.
+- **false alarm** is the same of a twin or a sample that has nothing of the kind. Of twins of
+  attacks, this audit's alarms about safety count: many have a config without its weights, and other
+  rules say so.
 - Neither of the two looks for leftovers: those rows say what a gate with either alone lets through,
   not that the tool is worse at what it is for.
 - What the artifacts name is harmless: `math.sqrt` stands where an attacker has `os.system`. A
@@ -222,7 +231,7 @@ def families() -> dict[str, tuple[Attack, ...]]:
     found: dict[str, tuple[Attack, ...]] = {}
     for one in attacks.ATTACKS:
         found[one.codes[0]] = (*found.get(one.codes[0], ()), one)
-    found["twins of attacks"] = attacks.TWINS
+    found[_TWINS] = attacks.TWINS
     for title, (made, twins) in leftovers.FAMILIES.items():
         found[title] = made
         found[f"twins of {title}"] = twins
@@ -249,12 +258,11 @@ def main() -> int:
                 said = iter(scan(scanner, [one for title in chosen for one in groups[title]]))
                 for title in chosen:
                     results[title][scanner.name] = [next(said) for _ in groups[title]]
-        if corpus:
-            # What training left in them is there indeed; here it is about safety alone.
-            results[_PUBLIC]["this audit"] = [
-                Said(tuple(one for one in said.alarms if one.startswith("safety-")), said.failed)
-                for said in results[_PUBLIC]["this audit"]
-            ]
+        for title in (_TWINS, _PUBLIC):
+            if title in groups:
+                results[title]["this audit"] = [
+                    about_safety(one) for one in results[title]["this audit"]
+                ]
     PAGE.write_text(_page(groups, results, **_versions(folder)), encoding="utf-8")
     return 0
 

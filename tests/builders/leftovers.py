@@ -235,7 +235,7 @@ _NUMBERS = (
     Attack("denormals", "", _dense(_changed(KERNEL, *_TINY)), ("number-denormal",)),
     Attack("all-equal", "", _dense(np.full((4, 3), 0.5, "f4")), ("number-constant",)),
     Attack("exploded", "", _dense(_changed(KERNEL, (0, -1e30))), ("number-range",)),
-    Attack("never-written", "", _unwritten, ("sparsity-layer-zero", _AS_MADE)),
+    Attack("never-written", "", _unwritten, (_AS_MADE,)),
     Attack("float64", "", _dense(KERNEL, BIAS.astype("f8")), ("number-float64",)),
     Attack(
         "dead-channels", "", _dense(KERNEL * np.array([0, 0, 1], "f4")), ("number-dead-channel",)
