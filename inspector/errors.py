@@ -7,6 +7,11 @@ from inspector.limits import remedy
 _LONGEST = 299  # characters of a message
 
 
+def one_line(text: str) -> str:
+    """The text without what would break a line or steer a terminal."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
 class InspectorError(Exception):
     """Every error this package raises on purpose."""
 
@@ -25,7 +30,7 @@ class ArtifactError(InspectorError):
     """
 
     def __init__(self, message: str, path: str, offset: int | None = None) -> None:
-        line = "".join(one if one.isprintable() else "\ufffd" for one in message)
+        line = one_line(message)
         self.message = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
         super().__init__(self.message, path, offset)
         self.path = path

@@ -6,7 +6,7 @@ import fnmatch
 import shlex
 from collections.abc import Callable
 
-from inspector.errors import UsageError
+from inspector.errors import UsageError, one_line
 from inspector.model import Artifact, Section, Tensor
 from inspector.words import keyless
 
@@ -22,7 +22,7 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
         if len(hits) == 1:
             return hits[0]
         if hits:
-            names = "".join(f"\n  {_candidate(tensor)}" for tensor in hits[:_CANDIDATES])
+            names = "".join(f"\n  {one_line(_candidate(tensor))}" for tensor in hits[:_CANDIDATES])
             more = len(hits) - _CANDIDATES
             rest = f"\n  and {more:,} more" if more > 0 else ""
             raise UsageError(f"{wanted!r} names {len(hits):,} tensors; say which:{names}{rest}")
@@ -33,8 +33,8 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
             if tensor.variable == slot and tensor.slot_of in known:
                 return tensor
     raise UsageError(
-        f"{wanted!r} names no tensor of {artifact.path}; "
-        f"`inspect {shlex.quote(artifact.path)} --tensors` lists them"
+        f"{wanted!r} names no tensor of {one_line(artifact.path)}; "
+        f"`inspect {one_line(shlex.quote(artifact.path))} --tensors` lists them"
     )
 
 

@@ -40,8 +40,16 @@ def test_a_code_span_is_fenced_by_more_backticks_than_it_holds():
 
 
 def test_markup_in_prose_means_itself():
-    assert prose("*a* <b> [c](d) #1 @x") == r"\*a\* \<b\> \[c\](d) \#1 \@x"
+    assert prose("*a* <b> [c](d) # @") == r"\*a\* \<b\> \[c\](d) \# \@"
     assert prose("tf_keras _x_") == r"tf_keras \_x\_"
+
+
+def test_nobody_is_mentioned_and_nothing_linked_by_a_name():
+    # GitHub links what is left once escapes and entities are read; an empty comment parts it.
+    shown = prose("@all #1 http://x WWW.x.org a@b")
+    assert shown == (
+        r"\@<!-- -->all \#<!-- -->1 http:<!-- -->//x WWW<!-- -->.x.org a\@<!-- -->b"
+    )
 
 
 def test_an_unreadable_artifact_is_shown_in_its_place():

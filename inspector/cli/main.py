@@ -15,7 +15,7 @@ import click
 from inspector._version import __version__
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
-from inspector.errors import InspectorError
+from inspector.errors import ArtifactError, InspectorError
 
 # Command -> its module, which holds it as `command`. A new command is a file and a line here.
 COMMANDS = {
@@ -108,6 +108,9 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
         return ExitCode.UNUSABLE
     except click.ClickException as error:
         return _usage(error, env, sys.argv[1:] if arguments is None else arguments)
+    except ArtifactError as error:
+        env.complain(f"inspect: {_line(str(error))}")
+        return ExitCode.UNUSABLE
     except InspectorError as error:
         env.complain(f"inspect: {_clean(str(error))}")
         return ExitCode.UNUSABLE
@@ -121,7 +124,7 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
     except OSError as error:
         env.let_go()  # where it was stdout, what is left for it would fail once more at exit
         name = f"{error.filename}: " if error.filename else ""
-        env.complain(f"inspect: {_clean(f'{name}{error.strerror or error}')}")
+        env.complain(f"inspect: {_line(f'{name}{error.strerror or error}')}")
         return ExitCode.UNUSABLE
     except Exception as error:  # noqa: BLE001 - the last resort: whatever is left is our bug
         return _bug(error, env)
@@ -143,7 +146,7 @@ def _bug(error: Exception, env: Environment) -> ExitCode:
     where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
     env.complain(
         f"inspect: this is a bug in inspect {__version__}, please report it: "
-        f"{type(error).__name__} at {where}: {_clean(str(error))[:200]}"
+        f"{type(error).__name__} at {where}: {_line(str(error))[:200]}"
     )
     if env.variables.get("INSPECT_DEBUG") == "1":
         env.complain("".join(traceback.format_exception(error)))
@@ -152,8 +155,13 @@ def _bug(error: Exception, env: Environment) -> ExitCode:
     return ExitCode.BUG
 
 
-def _clean(text: str) -> str:
-    """What a message quotes from a file must not steer the terminal; its own lines stay."""
+def _line(text: str) -> str:
+    """What a message quotes from a file must not steer the terminal, nor look like another one."""
     from inspector.render.printable import safe
 
-    return "\n".join(safe(line) for line in text.split("\n"))
+    return safe(text)
+
+
+def _clean(text: str) -> str:
+    """The same of a message that has lines of its own."""
+    return "\n".join(_line(line) for line in text.split("\n"))

@@ -32,6 +32,8 @@ _LONG = 20  # rows of a difference that are folded away
 _FINDINGS = 30  # of a severity: a comment on a pull request has 65,536 characters
 # An underscore inside a word is no markup.
 _MARKUP = re.compile(r"([\\`*{}\[\]<>#|~&@]|(?<!\w)_|_(?!\w))")
+# Who is mentioned, numbers of issues, addresses.
+_LINKED = re.compile(r"@(?=\w)|#(?=\d)|:(?=//)|www(?=\.)", re.IGNORECASE)
 
 
 def render(report: Report, options: RenderOptions) -> str:
@@ -73,15 +75,24 @@ def code(text: str) -> str:
     clean = safe(text)
     if not clean.strip():
         return ""
-    runs = [len(run) for run in re.findall("`+", clean)]
-    fence = "`" * (max(runs, default=0) + 1)
+    fence = "`" * (_longest_run([clean]) + 1)
     pad = " " if clean.startswith("`") or clean.endswith("`") else ""
     return f"{fence}{pad}{clean}{pad}{fence}".replace("|", "\\|")
 
 
+def _longest_run(texts: Sequence[str]) -> int:
+    """Backticks side by side at most."""
+    return max((len(run) for text in texts for run in re.findall("`+", text)), default=0)
+
+
 def prose(text: str) -> str:
-    """Text that means itself: markup characters escaped."""
-    return _MARKUP.sub(r"\\\1", safe(keyless(text)))
+    """Text that means itself: markup characters escaped, and what is none but becomes a link."""
+    return _unlinked(_MARKUP.sub(r"\\\1", safe(keyless(text))))
+
+
+def _unlinked(text: str) -> str:
+    # GitHub looks for these in what is rendered, where no escape is left.
+    return _LINKED.sub("\\g<0><!-- -->", text)
 
 
 def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
@@ -122,7 +133,9 @@ def _reconciliation(report: Report, found: Reconciliation) -> str:
 def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
     """The summary, then the tables; what is long or does not count is folded away."""
     if options.stat:
-        return "\n".join(["```", *stat(report, diff, options, difference.PLAIN), "```"])
+        lines = [*stat(report, diff, options, difference.PLAIN)]
+        fence = "`" * max(3, 1 + _longest_run(lines))
+        return "\n".join([fence, *lines, fence])
     blocks = [
         "\n".join(f"- {prose(line)}" for line in difference.sides(report)),
         "\n".join(prose(line) for line in difference.sentences(diff)),
@@ -158,7 +171,7 @@ def _details(group: Group) -> str:
     return "\n\n".join(
         (
             # Markdown means nothing in the line of a tag.
-            f"<details><summary>{html.escape(findings.title(group))}</summary>",
+            f"<details><summary>{_unlinked(html.escape(findings.title(group)))}</summary>",
             "\n".join(_item(one) for one in kept),
             *([prose(rest)] if rest else []),
             "</details>",
