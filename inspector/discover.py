@@ -45,18 +45,18 @@ def discover(
 ) -> Discovered:
     """The artifacts at some paths, in the order given, those of a folder by name.
 
-    A glob is one that the shell left alone, where no file has that name. recursive: look through
-    folders that are no model themselves; hidden files and folders are left out, and links that lead
-    out of the folder. Raises NotFound for a path that is not there, UsageError for a glob that
-    matches nothing, for a folder that is no model, and where there is no artifact at all;
+    A glob is one that the shell left alone, where no file has that name. Of a folder that is no
+    model itself, those in it are meant, and with `recursive` those below it; hidden files and
+    folders are left out, and links that lead out of the folder. Raises NotFound for a path that is
+    not there, UsageError for a glob that matches nothing and where there is no artifact at all;
     LimitExceeded (`nodes`, `depth`).
     """
     walk = _Walk(limits)
     named: dict[str, None] = {}
     for path in given:
         for one in _expanded(path, walk):
-            if recursive and os.path.isdir(one) and not _is_model_folder(one):
-                named.update(dict.fromkeys(walk.artifacts(one)))
+            if os.path.isdir(one) and not _is_model_folder(one, recursive):
+                named.update(dict.fromkeys(walk.artifacts(one, recursive)))
             else:
                 _check(one)
                 named[one] = None
@@ -76,22 +76,21 @@ def is_said_to_be_model(path: str) -> bool:
 
 
 def _check(path: str) -> None:
-    """Raise NotFound where there is nothing, UsageError for a folder that is no model."""
+    """Raise NotFound where there is nothing."""
     try:
         detect(path)
     except NotFound:
         raise
-    except UnknownFormat as error:
-        if os.path.isdir(path):
-            raise UsageError(f"{error}; --recursive looks for models in a folder") from None
     except ArtifactError:
         pass  # a model that cannot be read, which is for others to say
 
 
-def _is_model_folder(path: str) -> bool:
-    """Whether a folder as a whole is one artifact. One of checkpoints may hold several."""
+def _is_model_folder(path: str, recursive: bool) -> bool:
+    """Whether a folder as a whole is one artifact. One of checkpoints is that which training would
+    go on with, and where all are wanted it may hold several.
+    """
     try:
-        return detect(path) != "checkpoint"
+        return detect(path) != "checkpoint" or not recursive
     except UnknownFormat:
         return False
     except ArtifactError:
@@ -100,7 +99,8 @@ def _is_model_folder(path: str) -> bool:
 
 def _expanded(path: str, walk: _Walk) -> Iterator[str]:
     """The path, or what matches it where it is a glob."""
-    if os.path.lexists(path) or not has_magic(path):
+    # A checkpoint's path is that of no file, but what its files' names begin with.
+    if os.path.lexists(path) or os.path.isfile(f"{path}.index") or not has_magic(path):
         yield path
         return
     names = path.split("/")
@@ -127,22 +127,26 @@ class _Walk:
     notes: list[str] = field(default_factory=list)
     seen: int = 0
 
-    def artifacts(self, root: str) -> list[str]:
-        """Every artifact under a folder that is none itself, by name, but no part of another."""
+    def artifacts(self, root: str, recursive: bool) -> list[str]:
+        """The artifacts in a folder that is none itself, by name, but no part of another.
+
+        recursive: and all below.
+        """
         models: list[str] = []
         base = os.path.join(os.path.realpath(root), "")
 
         def is_plain(folder: str) -> bool:
-            whole = _is_model_folder(folder)
+            whole = _is_model_folder(folder, recursive)
             models.extend([folder] if whole else [])
             return not whole
 
-        everything = self.entries(root, None, is_plain)
+        everything = self.entries(root, None if recursive else 1, is_plain)
         files = [one for one in everything if not os.path.isdir(one) and self._is_inside(one, base)]
         parts = _parts(files)
         models += [_prefix(one) for one in files if one not in parts and _is_model(one)]
         if not models:
-            self.notes.append(f"{root}: no model is in this folder")
+            below = "" if recursive else "; --recursive looks below it, too"
+            self.notes.append(f"{root}: no model is in this folder{below}")
         self.found.update(models)
         return sorted(models, key=lambda path: path.split(os.sep))
 
@@ -151,7 +155,8 @@ class _Walk:
     ) -> Iterator[str]:
         """All that lies under a folder and is not hidden, by name. Links are not followed.
 
-        deepest: how many levels down, None for all; into: which folders to look into.
+        deepest: how many levels down, None for all; into: which folders to look into, asked of
+        those on the deepest level, too.
         """
         waiting = [(root, 1)]
         while waiting:
@@ -163,7 +168,7 @@ class _Walk:
                 path = entry.path.removeprefix("./") if root == os.curdir else entry.path
                 yield path
                 goes_on = deepest is None or depth < deepest
-                if goes_on and entry.is_dir(follow_symlinks=False) and into(path):
+                if entry.is_dir(follow_symlinks=False) and into(path) and goes_on:
                     inner.append((entry.path, depth + 1))
             waiting += reversed(inner)
 

@@ -93,8 +93,10 @@ def test_rules_that_lack_what_they_need_are_not_asked_and_are_named():
         rule("a-artifact", needs=Needs.ARTIFACT),
         rule("a-values", needs=Needs.VALUES),
         rule("a-original", needs=Needs.ORIGINAL),
+        rule("a-nother", needs=Needs.ORIGINAL),
     ]
-    with api.audit_context(samples.path("stripped.h5"), measure=False) as seen:
+    policy = Policy(select=("all", "a-original"))
+    with api.audit_context(samples.path("stripped.h5"), policy, measure=False) as seen:
         audited = audit(seen, rules)
     assert codes(of(audited)) == ["a-file", "a-artifact"]
     assert audited.asked == {"a-file", "a-artifact"}

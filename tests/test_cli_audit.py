@@ -65,7 +65,7 @@ def test_a_severity_of_the_policy_decides_too(folder):
     [
         ("nix.h5",),
         ("*.keras",),
-        (".",),
+        ("empty",),
         ("good.h5", "--policy", "nix.toml"),
         ("good.h5", "--policy", "broken.toml"),
         ("good.h5", "--select", "nix"),
@@ -81,6 +81,7 @@ def test_a_severity_of_the_policy_decides_too(folder):
 )
 def test_bad_usage_is_2_and_says_nothing_on_stdout(folder, arguments):
     (folder / "broken.toml").write_text("selct = 1")
+    (folder / "empty").mkdir()
     result = call("audit", *arguments)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("inspect: ")
@@ -218,9 +219,7 @@ def test_rules_lists_those_of_an_audit_and_explains_each():
 
 def test_one_audit_is_written_in_several_formats(folder):
     plain = call("audit", "good.h5", "bad.h5")
-    result = call(
-        "audit", "good.h5", "bad.h5", "--also", "sarif=a.sarif", "--also", "junit=a.xml"
-    )
+    result = call("audit", "good.h5", "bad.h5", "--also", "sarif=a.sarif", "--also", "junit=a.xml")
     assert (result.code, result.out) == (1, plain.out)
     alone = call("audit", "good.h5", "bad.h5", "--format", "sarif").out
     assert (folder / "a.sarif").read_text() == alone

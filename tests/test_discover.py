@@ -50,9 +50,18 @@ def test_what_is_not_there_is_said_to_be_missing(folder):
         discover(["nix.h5"])
 
 
-def test_a_folder_that_is_no_model_is_bad_usage_and_says_what_to_do(folder):
-    put("models/a.h5")
-    with pytest.raises(UsageError, match=r"models.*--recursive"):
+def test_of_a_folder_the_models_in_it_are_meant_and_not_those_below(folder):
+    put("models/b.h5")
+    put("models/a", "saved_module")
+    put("models/below/c.h5")
+    put_checkpoint("models/run/ckpt-1")
+    assert discover(["models"]).paths == ("models/a", "models/b.h5", "models/run")
+    assert "models/below/c.h5" in discover(["models"], recursive=True).paths
+
+
+def test_a_folder_with_models_only_below_is_bad_usage_and_says_what_to_do(folder):
+    put("models/below/c.h5")
+    with pytest.raises(UsageError, match=r"models: no model .*--recursive"):
         discover(["models"])
 
 

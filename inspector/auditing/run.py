@@ -13,9 +13,10 @@ from inspector.auditing.rule import AuditRule, Context, Found, Needs, longest
 from inspector.errors import ArtifactError
 from inspector.model import Severity
 from inspector.report import AuditReport, AuditRuleReport, Finding, Suppressed, Unasked
-from inspector.words import count
+from inspector.words import count, some
 
 UNREADABLE = "integrity-unreadable"  # the rule of what a rule cannot look at
+_NAMED = 8  # rules in a note
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -32,7 +33,7 @@ class Audited:
     """What the rules said of one artifact.
 
     path: the artifact's. asked: codes of the rules that could look; unasked: codes of those that
-    lacked what they need.
+    lacked what they need, as far as a person should know.
     """
 
     path: str
@@ -77,7 +78,9 @@ def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
     for rule in chosen:
         lacking = _lacking(rule, context)
         if lacking is not None:
-            unasked[lacking] = (*unasked.get(lacking, ()), rule.code)
+            # Without an original there is nothing to say of it, unless somebody asked by name.
+            if lacking is not Needs.ORIGINAL or rule.code in context.policy.select:
+                unasked[lacking] = (*unasked.get(lacking, ()), rule.code)
             continue
         asked.add(rule.code)
         found, error = _ask(rule, context)
@@ -238,7 +241,8 @@ def _unasked(audited: Sequence[Audited]) -> Iterator[str]:
     for needs, want in _WANT.items():
         codes = dict.fromkeys(code for each in audited for code in each.unasked.get(needs, ()))
         if codes:
-            yield f"{count(len(codes), 'rule')} not asked, for want of {want}: {', '.join(codes)}"
+            named = some(list(codes), _NAMED)
+            yield f"{count(len(codes), 'rule')} not asked, for want of {want}: {named}"
 
 
 def strictest(levels: Iterable[FailOn]) -> FailOn:

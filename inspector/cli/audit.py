@@ -28,7 +28,8 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
   inspect audit model.h5 --baseline known.json
   inspect audit models/*.keras --also sarif=audit.sarif --also junit=audit.xml
 
-PATH is an artifact or a glob; with --recursive a folder, in which models are found by content.
+PATH is an artifact, a glob, or a folder: the models in it, and with --recursive those below it,
+are found by content.
 
 The policy is the inspector.toml, or the [tool.inspector] of a pyproject.toml, nearest above each
 artifact. --init writes one that the artifacts pass today. "inspect rules" lists the rules. Models
@@ -63,7 +64,7 @@ where there is nothing at a path, or the policy is wrong.
     metavar="FILE",
     help="A report saved with --format json: say only what is new since.",
 )
-@click.option("-r", "--recursive", is_flag=True, help="Look for models in folders.")
+@click.option("-r", "--recursive", is_flag=True, help="Look for models below folders, too.")
 @click.option(
     "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
 )
