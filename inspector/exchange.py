@@ -130,5 +130,5 @@ def too_large(limits: Limits) -> str:
     """What is said of an artifact that takes more memory than it may."""
     return (
         f"reading it took more than {limits.worker_bytes / GIB:,.1f} GiB of memory over its size,"
-        " and was stopped"
+        f" and was stopped; --limit worker_bytes={2 * limits.worker_bytes} allows more"
     )

@@ -171,7 +171,7 @@ class Workers:
         code = worker.code() if isinstance(error, _Unreadable) else None
         self._end()
         if isinstance(error, _Late):
-            return _too_slow(path, seconds)
+            return _too_slow(path, seconds, self._limits)
         if not isinstance(error, _Unreadable):
             return error
         return _blamed(code, worker.words.text(), path, seconds, self._limits)
@@ -330,8 +330,12 @@ def _decoded(body: bytearray, kind: type[Answer]) -> Answer:
         raise _Unreadable from None
 
 
-def _too_slow(path: str, seconds: float) -> TimedOut:
-    return TimedOut(f"reading it took longer than {seconds:,.0f} seconds, and was stopped", path)
+def _too_slow(path: str, seconds: float, limits: Limits) -> TimedOut:
+    return TimedOut(
+        f"reading it took longer than {seconds:,.0f} seconds, and was stopped; "
+        f"--limit seconds={2 * limits.seconds} allows more",
+        path,
+    )
 
 
 def _blamed(
@@ -344,7 +348,7 @@ def _blamed(
         return Crashed("what read it sent an answer that cannot be read", path)
     how = how_it_ended(code)
     if how == "SIGXCPU":
-        return _too_slow(path, seconds)
+        return _too_slow(path, seconds, limits)
     if is_starved(said) or how == "SIGKILL":  # the system's own way when memory is short
         return OutOfMemory(too_large(limits), path)
     if code >= 0:
