@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 LIVE ?= .venv-live
 RUNTIME ?= .venv-runtime
+FUZZ ?= .venv-fuzz
 SCANNERS ?= .venv-scanners
 SAMPLE ?= sample_models/pruned.h5
 # Samples that belong together, A:B.
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff samples check-samples golden scorecard clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -52,6 +53,16 @@ test-live-random: $(LIVE)/dev
 # Random models saved twice with one known edit between: what the difference says of the two.
 test-live-random-diff: $(LIVE)/dev
 	INSPECT_LIVE_SEEDS=$(SEEDS) $(LIVE)/bin/python -m pytest tests/live/test_random_diff.py
+
+# Inputs that lie, tried one after another: a target for each format, all of them in so many seconds.
+# What is found is in build/fuzz/found. atheris has wheels for Python 3.11 to 3.13 on Linux.
+FUZZ_SECONDS ?= 1200
+fuzz: $(FUZZ)/installed
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(FUZZ)/bin/python -m tests.fuzz.run
+
+# Every sample in 200 cuts, 500 changed bytes and 100 lies, of which test-fast has a share.
+fuzz-samples: $(VENV)/dev
+	$(VENV)/bin/python -m tests.fuzz.samples
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
@@ -108,4 +119,10 @@ $(RUNTIME)/installed: tests/requirements-runtime.txt
 $(SCANNERS)/%/installed: tests/requirements-%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(FUZZ)/installed: pyproject.toml tests/requirements-fuzz.txt
+	@test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
+	@$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tests/requirements-fuzz.txt --editable .
 	@touch $@

@@ -206,6 +206,10 @@ def _sized(
     main = next((name for name in _MAIN if name in held), None)
     if main is None or not held[main].dtype.startswith(("int", "uint")):
         return None
+    if (
+        f"{main}_scale" not in held
+    ):  # an integer that is not quantized: no policy of Keras writes it
+        return None
     kernel, scale = held[main].shape, held[f"{main}_scale"].shape
     if not kernel or not scale:
         return None

@@ -1,0 +1,1 @@
+"""Files that lie, made by the thousand, and what no file may bring about."""

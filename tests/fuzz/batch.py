@@ -1,0 +1,106 @@
+"""The changed inputs of artifacts in a process of their own, started again behind what ended it.
+
+As a program: `python -m tests.fuzz.batch CUTS BYTES LIES FIRST PATH...` prints the number of each
+input before it is tried, all artifacts' in one row, and at last the KiB that it took at most.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tests.builders.checks import peak
+from tests.builders.samples import ROOT
+from tests.fuzz.changes import Share, changes
+from tests.fuzz.clock import bounded, deadline, hung
+from tests.fuzz.copies import Copy, copied
+from tests.fuzz.exercise import IN_TURN, LARGEST, SECONDS, exercise
+
+_MOST_FAULTS = 20
+
+
+class Fault(NamedTuple):
+    """Which input of an artifact it was, and what came of it."""
+
+    path: str
+    number: int
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, input {self.number}: {self.told}"
+
+
+class Outcome(NamedTuple):
+    """tried: how many inputs; peak: KiB that the last process took at most."""
+
+    tried: int
+    peak: int
+    faults: tuple[Fault, ...]
+
+
+def run(paths: Sequence[str], share: Share, seconds: float) -> Outcome:
+    """Try all inputs of some artifacts, for so many seconds by the clock at most."""
+    each, first, largest = sum(share), 0, 0
+    faults: list[Fault] = []
+    while first < each * len(paths) and len(faults) < _MOST_FAULTS:
+        command = [sys.executable, "-m", "tests.fuzz.batch", *map(str, (*share, first)), *paths]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=seconds
+        )
+        lines = done.stdout.split()
+        if done.returncode == 0:
+            largest = int(lines[-1])
+            break
+        last = int(lines[-1]) if lines else first
+        how = f"over {SECONDS} s" if hung(done.returncode) else f"ended with {done.returncode}"
+        told = f"{how}: {done.stderr[-3000:]}"
+        faults.append(Fault(paths[last // each], last % each, told))
+        first = last + 1
+    return Outcome(each * len(paths), largest, tuple(faults))
+
+
+def _fault(copy: Copy, share: Share, first: int, before: int) -> int:
+    """Try the inputs of an artifact from the `first` on; an exit code, 0 where nothing is wrong."""
+    exercise(copy.path, copy.original, ("render", "audit"))  # imports are nobody's fault
+    for number, change in enumerate(changes(copy, share)):
+        if number < first:
+            continue
+        print(before + number, flush=True)
+        copy.write(change.file, change.content(copy))
+        try:
+            with deadline(SECONDS):
+                exercise(copy.path, copy.original, IN_TURN[number % len(IN_TURN)])
+        except Exception:  # noqa: BLE001 - whatever it is, it is told
+            traceback.print_exc()
+            return 3
+        copy.restore(change.file)
+        if peak() > LARGEST:
+            print(f"took {peak()} KiB", file=sys.stderr)
+            return 4
+    return 0
+
+
+def main(cuts: str, single: str, lies: str, start: str, *paths: str) -> int:
+    bounded()
+    share, first = Share(int(cuts), int(single), int(lies)), int(start)
+    for before, path in zip(range(0, sys.maxsize, sum(share)), paths, strict=False):
+        if before + sum(share) <= first:
+            continue
+        with copied(path) as copy:
+            code = _fault(copy, share, first - before, before)
+        if code:
+            return code
+    print(peak())
+    return 0
+
+
+if __name__ == "__main__":
+    # Not by sys.exit: what libhdf5 does at the end of a broken file is not asked for here.
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

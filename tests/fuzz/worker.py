@@ -1,0 +1,71 @@
+"""libFuzzer in a process of its own, forked from one that has instrumented the package once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import random
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import atheris
+
+with atheris.instrument_imports(include=["inspector"]):
+    import inspector
+
+    for module in pkgutil.walk_packages(inspector.__path__, "inspector."):
+        # Programs of their own, and what needs TensorFlow.
+        if not module.name.startswith("inspector.live.scripts") and "__main__" not in module.name:
+            importlib.import_module(module.name)
+
+# Behind the above, for these import what is to be instrumented.
+from tests.fuzz.clock import bounded
+from tests.fuzz.lies import lie
+from tests.fuzz.replay import signature
+from tests.fuzz.targets import case
+
+
+def mutate(data: bytes, largest: int, seed: int) -> bytes:
+    """Half of all inputs are lies, the other half is left to libFuzzer."""
+    rng = random.Random(seed)
+    if data and rng.randrange(2):
+        changed = lie(data, rng, trusted=False)
+        if 0 < len(changed) <= largest:
+            return changed
+    changed: bytes = atheris.Mutate(data, largest)
+    return changed
+
+
+def fuzz(target: str, known: set[str], log: str, arguments: Sequence[str]) -> int:
+    """Fuzz a target until libFuzzer ends; the exit code, negative for a signal.
+
+    known: faults that do not stop it; log: the file that takes what it says; arguments: its own.
+    """
+    child = os.fork()
+    if not child:
+        _child(target, known, log, arguments)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _child(target: str, known: set[str], log: str, arguments: Sequence[str]) -> NoReturn:
+    with open(log, "wb", buffering=0) as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    bounded()
+    with case(target) as held:
+
+        def once(data: bytes) -> None:
+            try:
+                held.attempt(data)
+            except Exception:
+                if signature(traceback.format_exc(), 3) not in known:
+                    raise
+
+        atheris.Setup([target, *arguments], once, custom_mutator=mutate)
+        atheris.Fuzz()
+    sys.stdout.flush()
+    os._exit(0)
