@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import json
 import os
 import re
 from collections.abc import Callable
 
-from inspector.errors import ArtifactError, NotFound, UnknownFormat, Unsupported
+from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, Unsupported
+from inspector.limits import DEFAULT
 from inspector.storage import ByteSource, LocalFile
+from inspector.wire.json_text import parse_json
 
 _HEAD = 4096
 _REPLACED = 3  # U+FFFD that no text of somebody's would have
@@ -203,16 +204,19 @@ def _of_tensorflow(source: ByteSource, head: bytes) -> str | None:
 
 
 def _is_weight_map(source: ByteSource, head: bytes) -> bool:
-    content = _parsed(source, head)
+    try:
+        content = _parsed(source, head)
+    except LimitExceeded:  # its reader says which
+        return b'"weight_map"' in bytes(source.view(0, source.size))
     return isinstance(content, dict) and isinstance(content.get("weight_map"), dict)
 
 
 def _parsed(source: ByteSource, head: bytes) -> object:
-    """The file as JSON; None where it is none."""
+    """The file as JSON; None where it is none. Raises LimitExceeded."""
     if not head.lstrip().startswith((b"{", b"[")) or source.size > _JSON_LIMIT:
         return None
     try:
-        return json.loads(bytes(source.view(0, source.size)))
+        return parse_json(bytes(source.view(0, source.size)), DEFAULT, source.path)
     except (ValueError, RecursionError):
         return None
 

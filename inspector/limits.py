@@ -41,21 +41,37 @@ class Limits:
     """Caps on one artifact. Sizes are bytes, counts are numbers, ratios have no unit."""
 
     config_bytes: int = _bytes(
-        64 * MIB,
+        16 * MIB,
         "Keras writes a model's whole config into one string; the largest seen is under 4 MiB.",
     )
+    config_values: int = _number(
+        1_000_000,
+        "Values of a JSON text, by its commas and brackets: 2,000 layers have 200,000. Each takes"
+        " up to 130 bytes as Python's.",
+        so_far=False,
+    )
     attribute_bytes: int = _bytes(
-        64 * MIB,
-        "layer_names of a huge model is a few MiB; HDF5 attributes past this are no lists of"
-        " names.",
+        32 * MIB,
+        "All attributes of an HDF5 file: names of layers and weights of a huge model are a few"
+        " MiB.",
         so_far=True,
     )
+    attribute_values: int = _number(
+        300_000,
+        "Values of all those attributes, each some 200 bytes as Python's: a name a tensor.",
+    )
     tensors: int = _number(
-        1_000_000,
-        "Tensors of one artifact: the largest language models have tens of thousands.",
+        70_000,
+        "Tensors of one artifact: the largest language models have tens of thousands. Each takes"
+        " some 3 KiB until it is reported.",
+    )
+    objects: int = _number(
+        150_000, "HDF5 groups and datasets: libhdf5 takes a kilobyte for each, beside our own."
     )
     nodes: int = _number(
-        2_000_000, "HDF5 groups, zip members, nodes of a graph and their inputs, object paths."
+        500_000,
+        "Links of HDF5 groups, zip members, files of a folder, nodes of a graph and their inputs,"
+        " objects of an object graph: some 400 bytes each.",
     )
     depth: int = _number(
         128,
@@ -66,7 +82,7 @@ class Limits:
         "One measured slice: fits the level-2 cache of common machines, so each pass is cheap.",
     )
     chunk_bytes: int = _bytes(
-        256 * MIB,
+        32 * MIB,
         "A compressed chunk must be decompressed whole by HDF5; beyond this it is not measured.",
     )
     bomb_ratio: int = _times(
@@ -74,10 +90,10 @@ class Limits:
     )
     bomb_bytes: int = _bytes(64 * MIB, "... where it is at least so large.")
     pickle_opcodes: int = _number(
-        1_000_000, "A pickled npz member is scanned, opcode by opcode, and never executed."
+        500_000, "A pickled npz member is scanned, opcode by opcode, and never executed."
     )
     member_bytes: int = _bytes(
-        64 * MIB,
+        16 * MIB,
         "A zip member that is no weights (config.json, metadata.json, a vocabulary), a text, a"
         " string tensor's bytes: held in memory.",
     )
@@ -99,23 +115,24 @@ class Limits:
         " millions.",
     )
     parsed_fields: int = _number(
-        500_000,
+        300_000,
         "Fields of one message that is turned into Python values whole: some 100 bytes each.",
     )
     packed_bytes: int = _bytes(
-        16 * MIB,
+        4 * MIB,
         "Packed varints become 8 bytes each; TensorFlow keeps large constants as raw bytes.",
     )
     key_bytes: int = _bytes(
         16 * KIB, "A key of a table: the longest paths of variables have some hundred bytes."
     )
     keys_bytes: int = _bytes(
-        128 * MIB,
-        "Keys share prefixes in the file, and not in memory: all keys of a table, spelled out.",
+        16 * MIB,
+        "Names share prefixes in a file, and not in memory: all keys of a table, paths of HDF5"
+        " objects or layers, texts of a flatbuffer, spelled out.",
         so_far=True,
     )
     block_bytes: int = _bytes(
-        64 * MIB, "A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB."
+        16 * MIB, "A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB."
     )
     shards: int = _number(
         10_000, "Data files of one checkpoint: a shard a parameter server.", so_far=False
@@ -127,11 +144,14 @@ class Limits:
     )
     graph_steps: int = _number(
         5_000_000,
-        "Steps of following a graph's values to their readers, up to five a node in real ones."
-        " Each may be a use that is kept.",
+        "Steps of following a graph's values to their readers, up to five a node in real ones.",
+    )
+    uses: int = _number(
+        200_000,
+        "Uses of a graph's constants and variables, a few each: each kept, and reported.",
     )
     vector_numbers: int = _number(
-        4_000_000,
+        2_000_000,
         "Numbers of a flatbuffer's vectors that become Python's (shapes, operators' inputs): large"
         " models have some hundred thousand, and each costs some 40 bytes.",
     )
@@ -144,7 +164,7 @@ class Limits:
         so_far=True,
     )
     report_bytes: int = _bytes(
-        256 * MIB, "A saved report is held whole: a tensor takes about a kilobyte of it."
+        96 * MIB, "A saved report is held whole: a tensor takes about a kilobyte of it."
     )
     findings: int = _number(
         1000,

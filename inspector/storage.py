@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, cast, overload
 
 from inspector import deadline
 from inspector.errors import ArtifactError, Changed, NotFound, Truncated
@@ -269,6 +269,43 @@ def lazily(source: ByteSource, offset: int, length: int) -> Bytes:
     Slices have no step. Raises Truncated, and what `view` raises when bytes are looked at.
     """
     return source.view(offset, length) if length <= MIB else _Lazy(source, offset, length)
+
+
+class _Spilled:
+    """Bytes in a temporary file that nobody else sees, which goes with this."""
+
+    def __init__(self, file: BinaryIO, size: int, path: str) -> None:
+        self._file, self.size, self.path = file, size, path
+
+    def view(self, offset: int, length: int) -> memoryview:
+        check_bounds(self.path, self.size, offset, length)
+        deadline.check()
+        data = os.pread(self._file.fileno(), length, offset)
+        while len(data) < length:  # a call reads 2 GiB at most
+            data += os.pread(self._file.fileno(), length - len(data), offset + len(data))
+        return memoryview(data)
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource:
+        return Window(self, offset, length, path)
+
+
+def spilled(pieces: Iterable[bytes], path: str) -> ByteSource:
+    """What the pieces are together, kept in a temporary file and not in memory.
+
+    Raises ArtifactError where there is no room for it, and what `pieces` raises.
+    """
+    import tempfile
+
+    size = 0
+    try:
+        file = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the source keeps it
+        for piece in pieces:
+            size += file.write(piece)
+        file.flush()
+    except OSError as error:
+        what = f"it is inflated to a temporary file, which cannot be written: {error.strerror}"
+        raise ArtifactError(what, path) from error
+    return _Spilled(file, size, path)
 
 
 def scratch(nbytes: int) -> memoryview:

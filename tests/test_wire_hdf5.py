@@ -618,5 +618,5 @@ def test_an_attribute_over_the_limit_is_a_refusal(tmp_path):
     path = made(tmp_path / "f.h5", lambda file: file.attrs.create("a", np.zeros(1000)))
     with pytest.raises(LimitExceeded, match="attribute_bytes"):
         Read(path, Limits(attribute_bytes=7999))
-    with pytest.raises(LimitExceeded, match="nodes"):
-        Read(path, Limits(nodes=999))
+    with pytest.raises(LimitExceeded, match="attribute_values"):
+        Read(path, Limits(attribute_values=999))

@@ -390,15 +390,26 @@ def uses_of(
     captured = captured or {}
     tracer = _Tracer(graph, captured, limits)
     found: dict[Hashable, dict[Use, None]] = {}
+    kept = 0
+    path = graph.message.source.path
     for body in tracer.bodies():
         for node in body.nodes:
             if node.op in CONSTANTS or node.op in VARIABLES:
                 uses = tracer.uses(body, node.name)
+                kept += len(uses)
+                _keep(kept, limits, path)
                 found.setdefault((body.name, node.name), {}).update(dict.fromkeys(uses))
     for (name, argument), key in captured.items():
         reached = found.setdefault(key, {})
         function = tracer.functions.get(name)
         if function is not None and 0 <= argument < len(function.arguments):
             uses = tracer.uses(function, function.arguments[argument])
+            kept += len(uses)
+            _keep(kept, limits, path)
             reached.update(dict.fromkeys(uses))
     return {key: tuple(uses) for key, uses in found.items()}
+
+
+def _keep(kept: int, limits: Limits, path: str) -> None:
+    if kept > limits.uses:
+        raise LimitExceeded("uses", kept, limits.uses, path)

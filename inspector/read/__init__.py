@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.detect import detect
-from inspector.errors import Unsupported
+from inspector.errors import LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.read.formats import (
     CHECKPOINT,
@@ -41,7 +41,12 @@ def read(path: str, limits: Limits = DEFAULT) -> Opened:
     container = detect(path)
     for reader in READERS:
         if container in reader.containers:
-            return reader.read(path, limits)
+            opened = reader.read(path, limits)
+            count = len(opened.artifact.tensors)
+            if count > limits.tensors:
+                opened.close()
+                raise LimitExceeded("tensors", count, limits.tensors, path)
+            return opened
     raise Unsupported(f"no reader takes {container}", path)
 
 

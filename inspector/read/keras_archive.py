@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from inspector.read.keras_npz import read_npz
 from inspector.read.keras_store import StoredObject, assign, objects_of, taken, tensors_of
 from inspector.storage import ByteSource, LocalFile
 from inspector.wire.archive import Archive, Member, read_archive
+from inspector.wire.json_text import parse_json
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _HDF5_WEIGHTS, _NPZ_WEIGHTS = "model.weights.h5", "model.weights.npz"
@@ -51,7 +51,8 @@ class _Parts:
             if found is None:
                 return None
             if found.size > limits.member_bytes:
-                self.note("member-too-large", Severity.ERROR, f"{name} has {found.size:,} bytes")
+                error = LimitExceeded("member_bytes", found.size, limits.member_bytes, self.path)
+                self.note("member-too-large", Severity.ERROR, f"{name}: {error.message}")
                 return None
             return bytes(found.view(0, found.size))
         except ArtifactError as error:
@@ -183,7 +184,7 @@ def _folder(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
 
 
 def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Artifact:
-    metadata = _json(parts.text(_METADATA, limits))
+    metadata = _json(parts.text(_METADATA, limits), limits, parts.path)
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
     text = parts.text(_CONFIG, limits)
@@ -302,9 +303,9 @@ def _vocabularies(parts: _Parts, model: Layer | None, limits: Limits) -> Mapping
     return found
 
 
-def _json(content: bytes | None) -> Mapping[str, Any]:
+def _json(content: bytes | None, limits: Limits, path: str) -> Mapping[str, Any]:
     try:
-        parsed = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
+        parsed = parse_json(content or b"{}", limits, path)
+    except (ValueError, RecursionError, LimitExceeded):
         return {}
     return parsed if isinstance(parsed, dict) else {}

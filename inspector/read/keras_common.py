@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from inspector.errors import ArtifactError
+from inspector.errors import ArtifactError, LimitExceeded
 from inspector.keras.bind import Entry
 from inspector.keras.config import extent, flavor_of, parse_model
 from inspector.keras.optimizers import (
@@ -29,6 +28,7 @@ from inspector.model import (
     Severity,
     Tensor,
 )
+from inspector.wire.json_text import parse_json
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5_dataset import Dataset
@@ -71,14 +71,14 @@ def read_config(
     if text is None:
         known = training_of(training, limits)
         return Config(None, flavor_of(version, None), optimizer_of(training), training=known)
-    if len(text) > limits.config_bytes:
-        message = f"{where} has {len(text):,} bytes, over the limit config_bytes: not parsed"
-        problem = Problem("config-unreadable", Severity.ERROR, message, path)
-        return Config(None, flavor_of(version, None), None, (problem,))
     try:
-        content = json.loads(text)
+        content = parse_json(text, limits, path)
         if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
             content = _printable(content)
+    except LimitExceeded as error:
+        message = f"{where} is not parsed: {error.message}"
+        problem = Problem("config-unreadable", Severity.ERROR, message, path)
+        return Config(None, flavor_of(version, None), None, (problem,))
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
         message = f"{where} is not JSON ({reason}): layers and trainability are unknown"

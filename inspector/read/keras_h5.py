@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inspector.errors import UnknownFormat
+from inspector.errors import LimitExceeded, UnknownFormat
 from inspector.keras.bind import Bound, Entry, bind_legacy, parts_of, variable_of
 from inspector.keras.order import legacy_order, stored_layers
 from inspector.keras.specs import trainable_tensors
@@ -46,6 +45,7 @@ from inspector.read.keras_store import (
     taken,
 )
 from inspector.storage import LocalFile
+from inspector.wire.json_text import parse_json
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
@@ -142,7 +142,7 @@ def _legacy(file: Hdf5File, path: str, limits: Limits, *, whole: bool) -> Artifa
         weights.value("keras_version") if weights is not None else None
     )
     backend = _text(root.value("backend")) or _text(weights.value("backend") if weights else None)
-    training, training_problem = _training_config(root.value("training_config"), path)
+    training, training_problem = _training_config(root.value("training_config"), limits, path)
     config = read_config(
         _text(root.value("model_config")), training, version, path, "model_config", limits
     )
@@ -372,11 +372,14 @@ def _shard_hint(objects: Sequence[StoredObject], path: str) -> tuple[Problem, ..
     return (Problem("partial-shard", Severity.WARNING, message, path),)
 
 
-def _training_config(raw: object, path: str) -> tuple[object, list[Problem]]:
+def _training_config(raw: object, limits: Limits, path: str) -> tuple[object, list[Problem]]:
     if not isinstance(raw, str):
         return None, []
     try:
-        return json.loads(raw), []
+        return parse_json(raw, limits, path), []
+    except LimitExceeded as error:
+        message = f"training_config is not parsed: {error.message}"
+        return None, [Problem("config-unreadable", Severity.WARNING, message, path)]
     except (ValueError, RecursionError) as error:
         message = f"training_config is not JSON ({error}): the optimizer is known by names alone"
         return None, [Problem("config-unreadable", Severity.WARNING, message, path)]

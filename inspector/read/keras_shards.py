@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector.errors import ArtifactError, Corrupt
+from inspector.errors import ArtifactError, Corrupt, LimitExceeded
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
 from inspector.read.formats import KERAS_SHARDS, Opened
@@ -24,6 +23,7 @@ from inspector.read.keras_store import (
     tensors_of,
 )
 from inspector.storage import LocalFile
+from inspector.wire.json_text import parse_json
 
 
 def read(path: str, limits: Limits) -> Opened:
@@ -32,8 +32,10 @@ def read(path: str, limits: Limits) -> Opened:
     Raises Corrupt where the map makes no sense; a shard that is missing or broken is a problem.
     """
     with LocalFile(path) as source:
+        if source.size > limits.config_bytes:
+            raise LimitExceeded("config_bytes", source.size, limits.config_bytes, path)
         raw = bytes(source.view(0, source.size))
-    content: dict[str, Any] = json.loads(raw)
+    content: dict[str, Any] = parse_json(raw, limits, path)
     places = _shards_of(content["weight_map"], path)
     with contextlib.ExitStack() as stack:
         artifact = _artifact(path, len(raw), content, places, stack, limits)

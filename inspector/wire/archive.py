@@ -10,13 +10,14 @@ import re
 import stat
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Problem, Severity
-from inspector.storage import ByteSource, MemorySource
+from inspector.storage import ByteSource, MemorySource, spilled
 from inspector.wire.zip_records import (
     ENCRYPTED,
     LOCAL,
@@ -32,6 +33,7 @@ from inspector.wire.zip_records import (
     wide_values,
 )
 
+_IN_MEMORY = 8 * MIB  # inflated members up to this are held; larger ones go to a file
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -98,15 +100,12 @@ class Archive:
         data = bytes(packed) if member.method == "stored" else self._inflate(member, packed)
         crc = zlib.crc32(data)
         if crc != member.crc32:
-            raise Corrupt(
-                f"crc is {crc:08x}, the archive declares {member.crc32:08x}: its bytes changed",
-                self._inner(member),
-                member.data_offset,
-            )
+            raise _wrong_crc(crc, member, self._inner(member))
         return data
 
     def open_member(self, member: Member) -> ByteSource:
-        """The member as a source: a window for a stored one, in memory for a deflated one.
+        """The member as a source: a window for a stored one, in memory for a small deflated one,
+        in a temporary file for a large one.
 
         A window costs nothing, and is not checked against the crc: that would read it whole.
         Raises as `read_member` does, with the limit `inflated_bytes`.
@@ -118,7 +117,9 @@ class Archive:
         limit = self.limits.inflated_bytes
         if member.size > limit:
             raise LimitExceeded("inflated_bytes", member.size, limit, path, member.data_offset)
-        return MemorySource(self.read_member(member, limit), path)
+        if member.size <= _IN_MEMORY:
+            return MemorySource(self.read_member(member, limit), path)
+        return spilled(self._checked(member), path)
 
     def _inner(self, member: Member) -> str:
         return f"{self.source.path}/{member.name}"
@@ -141,6 +142,38 @@ class Archive:
         if ratio > self.limits.inflate_ratio:
             raise LimitExceeded("inflate_ratio", int(ratio), self.limits.inflate_ratio, path, at)
 
+    def _checked(self, member: Member) -> Iterator[bytes]:
+        """The deflated member's bytes, a piece at a time; raises Corrupt as `read_member` does."""
+        crc = 0
+        for piece in self._inflated(member):
+            deadline.check()
+            crc = zlib.crc32(piece, crc)
+            yield piece
+        if crc != member.crc32:
+            raise _wrong_crc(crc, member, self._inner(member))
+
+    def _inflated(self, member: Member) -> Iterator[bytes]:
+        path, at = self._inner(member), member.data_offset
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        done = read = 0
+        try:
+            while not engine.eof:
+                packed: bytes | memoryview = engine.unconsumed_tail
+                if not packed and read < member.compressed:
+                    packed = self.source.view(at + read, min(MIB, member.compressed - read))
+                    read += len(packed)
+                piece = engine.decompress(packed, MIB)
+                if not piece and not packed:
+                    break
+                done += len(piece)
+                if done > member.size:
+                    raise Corrupt(f"inflates past its declared {member.size:,} bytes", path, at)
+                yield piece
+        except zlib.error as error:
+            raise Corrupt(f"cannot be inflated ({error})", path, at) from None
+        if done < member.size or not engine.eof:
+            raise Corrupt(f"inflates to {done:,} of its declared {member.size:,} bytes", path, at)
+
     def _inflate(self, member: Member, packed: memoryview) -> bytes:
         path, at = self._inner(member), member.data_offset
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -157,6 +190,14 @@ class Archive:
                 f"inflates to {len(data):,} of its declared {member.size:,} bytes", path, at
             )
         return data
+
+
+def _wrong_crc(crc: int, member: Member, path: str) -> Corrupt:
+    return Corrupt(
+        f"crc is {crc:08x}, the archive declares {member.crc32:08x}: its bytes changed",
+        path,
+        member.data_offset,
+    )
 
 
 def read_archive(source: ByteSource, limits: Limits = DEFAULT) -> Archive:

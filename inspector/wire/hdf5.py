@@ -102,6 +102,7 @@ class Hdf5File:
         self.structure_bytes = 0
         self.superblock = _checked_superblock(source)
         self._nodes: dict[int, Group | Dataset] = {}
+        self._datasets = self._path_chars = self._links_seen = 0
         self._attributes = AttributeReader(source, limits, self.superblock.start, self.add_problem)
         with library_errors(source.path):
             access = h5p.create(h5p.FILE_ACCESS)
@@ -178,10 +179,11 @@ class Hdf5File:
         self._nodes[root.address] = root
         self._account(root_id, root, info)
         # Breadth first, so that the first path of an object is one of its shortest.
-        # Taken off the queue, a group's handle goes: libhdf5 keeps kilobytes for each.
-        pending = collections.deque([(root, root_id, 0)])
+        # A group is opened again when its turn comes: libhdf5 keeps kilobytes for each open one.
+        pending = collections.deque([(root, b".", 0)])
         while pending:
-            group, group_id, depth = pending.popleft()
+            group, place, depth = pending.popleft()
+            group_id = h5o.open(root_id, place)
             for raw, kind, address in self._links(group_id, group):
                 # Names that are no UTF-8 stay apart, and can be printed.
                 name = raw.decode("utf-8", "backslashreplace")
@@ -197,19 +199,18 @@ class Hdf5File:
                     opened = self._open(group_id, raw, _join(group.path, name), depth + 1)
                     if opened is None:
                         continue
-                    node, node_id = opened
-                    self._nodes[address] = node
+                    node = self._nodes[address] = opened
                     if isinstance(node, Group):
-                        pending.append((node, node_id, depth + 1))
+                        pending.append((node, place + b"/" + raw, depth + 1))
                 elif isinstance(node, Dataset):
                     node.links.append(_join(group.path, name))
                 group.links[name] = Link(name, "hard", node)
         return root
 
-    def _open(
-        self, group_id: Any, name: bytes, path: str, depth: int
-    ) -> tuple[Group | Dataset, Any] | None:
-        check_limit(self.limits, "nodes", len(self._nodes) + 1, self.source.path)
+    def _open(self, group_id: Any, name: bytes, path: str, depth: int) -> Group | Dataset | None:
+        check_limit(self.limits, "objects", len(self._nodes) + 1, self.source.path)
+        self._path_chars += len(path)
+        check_limit(self.limits, "keys_bytes", self._path_chars, self.source.path)
         check_limit(self.limits, "depth", depth, self.source.path)
         try:
             node_id = h5o.open(group_id, name)
@@ -218,6 +219,8 @@ class Hdf5File:
             if isinstance(node_id, h5g.GroupID):
                 node = Group(path, info.addr)
             elif isinstance(node_id, h5d.DatasetID):
+                self._datasets += 1
+                check_limit(self.limits, "tensors", self._datasets, self.source.path)
                 node = read_dataset(node_id, path, info.addr, self)
             else:
                 return None  # a named datatype: structure only
@@ -225,17 +228,20 @@ class Hdf5File:
         except LIBRARY_ERRORS as error:
             self.add_problem("unreadable-object", Severity.ERROR, f"{path}: {reason(error)}")
             return None
-        return node, node_id
+        return node
 
     def _links(self, group_id: Any, group: Group) -> list[tuple[bytes, str, int]]:
         try:
-            return _links(group_id)
+            found = _links(group_id, self.limits.nodes - self._links_seen + 1)
         except LIBRARY_ERRORS as error:
             if not group.path:
                 raise  # the root: there is nothing to read
             message = f"{group.path}: what it holds cannot be read: {reason(error)}"
             self.add_problem("unreadable-object", Severity.ERROR, message)
             return []
+        self._links_seen += len(found)
+        check_limit(self.limits, "nodes", self._links_seen, self.source.path)
+        return found
 
     def _account(self, node_id: Any, node: Group | Dataset, info: Any) -> None:
         """Read the attributes and add what the object's own structure takes."""
@@ -301,14 +307,16 @@ def _percent(part: int, whole: int) -> str:
     return f"{hundredths / 100:.2f} %"
 
 
-def _links(group_id: Any) -> list[tuple[bytes, str, int]]:
+def _links(group_id: Any, most: int) -> list[tuple[bytes, str, int]]:
+    """Name, kind and address of a group's links, the first `most` of them."""
     kinds = {h5l.TYPE_HARD: "hard", h5l.TYPE_SOFT: "soft", h5l.TYPE_EXTERNAL: "external"}
     found: list[tuple[bytes, str, int]] = []
 
-    def note(name: bytes, info: Any) -> None:
+    def note(name: bytes, info: Any) -> bool | None:
         kind = kinds.get(info.type)
         if kind is not None:
             found.append((name, kind, info.u))
+        return True if len(found) >= most else None  # anything but None ends it
 
     group_id.links.iterate(note, info=True)
     return found

@@ -51,7 +51,7 @@ class AttributeReader:
         self._limits = limits
         self._start = start
         self._note = note
-        self._text_bytes = 0
+        self._text_bytes = self._bytes = self._values = 0
         self._largest_heap: int | None = None
 
     def read(self, node_id: Any, index: int, path: str, address: int) -> Attribute | None:
@@ -64,8 +64,10 @@ class AttributeReader:
             name = handle.name.decode("utf-8", "backslashreplace")
             count = math.prod(handle.shape or ()) if handle.shape is not None else 0
             stored = handle.get_storage_size() if count else 0
-            check_limit(self._limits, "attribute_bytes", stored, self._source.path)
-            check_limit(self._limits, "nodes", count, self._source.path)
+            self._bytes += stored
+            self._values += count
+            check_limit(self._limits, "attribute_bytes", self._bytes, self._source.path)
+            check_limit(self._limits, "attribute_values", self._values, self._source.path)
             kind = handle.get_type()
             variable = _is_variable_length(kind)
             if kind.get_class() not in _PLAIN_CLASSES:
@@ -82,6 +84,8 @@ class AttributeReader:
         if not variable:
             return Attribute(name, value, stored, inline=True)
         self._text_bytes += text_bytes
+        self._bytes += text_bytes
+        check_limit(self._limits, "attribute_bytes", self._bytes, self._source.path)
         if self._text_bytes > self._source.size:
             raise Corrupt(
                 "its attributes claim more text than the file has bytes", self._source.path

@@ -12,7 +12,7 @@ import numpy as np
 from h5py import h5d, h5s, h5z
 
 from inspector.errors import Corrupt
-from inspector.limits import MIB, Limits
+from inspector.limits import MIB, Limits, remedy
 from inspector.model import Extent, Payload, Severity
 from inspector.storage import FilledPayload, RawPayload
 
@@ -37,7 +37,7 @@ FILTERS = {
     32026: "blosc2",
 }
 # A slab of a chunked dataset that is decompressed at a time.
-_SLAB_BYTES = 64 * MIB
+_SLAB_BYTES = 16 * MIB
 # Other files that a dataset's values are in: so many are named.
 _SAID = 20
 
@@ -247,7 +247,8 @@ def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
             "chunk-too-large",
             Severity.WARNING,
             f"{dataset.path} has chunks of {math.prod(chunk) * dataset.size:,} bytes, over the"
-            f" limit chunk_bytes of {file.limits.chunk_bytes:,}; its values are not measured",
+            f" limit chunk_bytes of {file.limits.chunk_bytes:,}; its values are not measured"
+            f" ({remedy('chunk_bytes', math.prod(chunk) * dataset.size, 0)})",
         )
     elif sound and _numeric(dataset.dtype):
         shape = dataset.shape or ()
