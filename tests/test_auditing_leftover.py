@@ -128,15 +128,15 @@ def test_state_of_training_in_a_checkpoint_is_a_warning():
     ]
 
 
-def test_a_compile_config_without_slots_is_a_warning(tmp_path):
+def test_a_compile_config_without_slots_is_information(tmp_path):
     path = cases.legacy(tmp_path / "m.h5", DENSE, CONFIG, training=cases.ADAM)
     assert found(path, "leftover-training-config") == [
-        ("how the model was compiled is stored: optimizer Adam, loss mse", "warning")
+        ("how the model was compiled is stored: optimizer Adam, loss mse", "info")
     ]
 
 
-def test_a_loss_that_is_a_function_has_its_name(tmp_path):
-    loss = {"class_name": "function", "config": "my_loss", "registered_name": "function"}
+def test_a_compile_config_that_names_what_is_registered_is_a_warning(tmp_path):
+    loss = {"class_name": "function", "config": "my_loss", "registered_name": "my_pkg>my_loss"}
     training = {"loss": loss, "optimizer_config": {"class_name": "Custom>Lion", "config": {}}}
     path = cases.legacy(tmp_path / "m.h5", DENSE, CONFIG, training=training)
     assert found(path, "leftover-training-config") == [

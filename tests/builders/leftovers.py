@@ -175,10 +175,12 @@ def _lora(folder: str) -> str:
     return c.legacy(os.path.join(folder, "w.h5"), weights)
 
 
+_LOSS = {"class_name": "function", "config": "loss", "registered_name": "mine>loss"}
+_OWN_LOSS = {**c.ADAM, "loss": _LOSS}
 _SLOTS = c.adam(dense__kernel=KERNEL, dense__bias=BIAS)
 _TRAINING = (
     Attack("optimizer", "", _dense(optimizer=_SLOTS, training=c.ADAM), (_OPTIMIZER, _COMPILED)),
-    Attack("compiled", "", _dense(training=c.ADAM), (_COMPILED,)),
+    Attack("compiled", "", _dense(training=_OWN_LOSS), (_COMPILED,)),
     Attack("copies", "", _copied, (_PRUNED, "leftover-copy")),
     Attack("deleted-values", "", _slack, ("leftover-slack",)),
     Attack("debug-info", "", _saved({"debug/x.pb": bytes(5000)}), ("leftover-file",)),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from inspector.auditing.looks import agree
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.rules.leftover_bytes import RULES as BYTES
+from inspector.keras.optimizer_tables import TF_KERAS
 from inspector.model import Layer, Role, Severity, Tensor
 from inspector.words import ROLE_WORDS, count, listing, percent, some
 
@@ -186,14 +187,38 @@ def _training(context: Context) -> Iterator[Found]:
         for what, keys in _COMPILED.items()
         if (name := next((_name(training[key]) for key in keys if training.get(key)), None))
     ]
-    resumes = bool(_tensors(context, Role.OPTIMIZER_SLOT))
+    severity = None
+    evidence = "with the optimizer's state beside it the artifact is one to train on"
+    if not _tensors(context, Role.OPTIMIZER_SLOT):
+        registered = sorted(set(_registered(training)))
+        severity = Severity.WARNING if registered else Severity.INFO
+        evidence = "no slot of an optimizer is stored with it"
+        if registered:
+            evidence += f"; to load it with its compilation takes {listing(registered)}"
     yield Found(
         f"how the model was compiled is stored: {', '.join(told) or 'without names'}",
-        evidence="with the optimizer's state beside it the artifact is one to train on"
-        if resumes
-        else "no slot of an optimizer is stored with it",
-        severity=None if resumes else Severity.WARNING,
+        evidence=evidence,
+        severity=severity,
     )
+
+
+def _registered(node: object) -> Iterator[str]:
+    """Names in a training config that somebody registered for what is not Keras' own."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            names = (one.get("class_name"), one.get("registered_name"))
+            yield from (name for name in names if isinstance(name, str) and _is_custom(name))
+            waiting += one.values()
+        elif isinstance(one, (list, tuple)):
+            waiting += one
+
+
+def _is_custom(name: str) -> bool:
+    package, _, own = name.rpartition(">")
+    # tf_keras registers its own optimizers as if somebody had made them.
+    return package not in ("", "Keras") and own not in TF_KERAS
 
 
 # What is told of a training config -> the keys that have it: of HDF5 and SavedModels, of .keras.
@@ -315,8 +340,8 @@ RULES: tuple[AuditRule, ...] = (
         summary="How the model was compiled is stored.",
         explanation="Optimizer, loss and metrics are for training. Loading builds them again, and"
         " fails where a loss or a metric is somebody's own and not at hand. With the optimizer's"
-        " slots beside it, the artifact was saved to train on, and not to ship; without any it is"
-        " a warning.",
+        " slots beside it, the artifact was saved to train on, and not to ship. Without any it is"
+        " information, and a warning where it names what somebody registered (Custom>Loss).",
         example="how the model was compiled is stored: optimizer Adam, loss mse.",
         fix="Save with include_optimizer=False, or load with compile=False and save again.",
         needs=Needs.ARTIFACT,
