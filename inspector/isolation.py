@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 # The worker imports what this process would: never from the folder that it happens to run in.
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[2:]; from inspector.worker import main; main(sys.argv[1])"
+    "import sys; sys.path[:] = sys.argv[3:]; from inspector.worker import main; "
+    "main(*sys.argv[1:3])"
 )
 # faulthandler says what a crash was in; with an arena for each thread of a large machine, glibc
 # reserves GiB of addresses, which are counted.
@@ -293,27 +294,32 @@ class _Steps:
 def _started() -> Iterator[_Worker]:
     """A worker that is gone, with all it started, when this is left."""
     ours, its = os.pipe()
+    # Nothing is ever written to it: it closes when this process is gone, however that went.
+    watched_end, held_end = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603 - the Python that runs this
-            [sys.executable, "-P", "-c", PROGRAM, str(its), *sys.path],
+            [sys.executable, "-P", "-c", PROGRAM, str(its), str(watched_end), *sys.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=(its,),
+            pass_fds=(its, watched_end),
             env={**os.environ, **_SETTINGS},
             start_new_session=True,
         )
     except OSError as error:
         os.close(ours)
+        os.close(held_end)
         raise NotIsolated(f"no process of its own to read in: {error.strerror}") from error
     finally:
         os.close(its)
+        os.close(watched_end)
     try:
         with watched(process) as words, _piped(process) as jobs:
             yield _Worker(process, jobs.fileno(), ours, words)
     finally:
         os.close(ours)
+        os.close(held_end)
 
 
 def _piped(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -88,19 +88,19 @@ class _Answers:
         self.send(b"p", encode(step))
 
 
-def main(pipe: str) -> None:
-    """Answer what is asked until nobody asks any more. pipe: number of the one to answer on."""
-    warm()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def main(pipe: str, parent: str) -> None:
+    """Answer what is asked until nobody asks any more.
+
+    pipe: number of the one to answer on; parent: of the one that closes when the parent is gone.
+    """
     answers = _Answers(int(pipe))
     with contextlib.suppress(BrokenPipeError):
+        _die_with(int(parent))
+        warm()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         answers.send(b"r")
         for line in iter(sys.stdin.buffer.readline, b""):
-            job = decode(line, Job)
-            with _dying_with_parent():
-                answer = answered(job, answers)
-            # Not before: the next job may come at once.
-            answers.send(*answer)
+            answers.send(*answered(decode(line, Job), answers))
 
 
 def warm() -> None:
@@ -164,24 +164,16 @@ def _addresses() -> int | None:
         return None
 
 
-@contextlib.contextmanager
-def _dying_with_parent() -> Iterator[None]:
-    """While this lasts the system ends this process when its parent is gone.
+def _die_with(parent: int) -> None:
+    """From now on the system ends this process when its parent is gone, when it hangs in C too.
 
-    stdin is a pipe that only the parent writes to, and not now: the one thing that can happen to
-    it is that it closes, and then SIGIO comes, which ends whatever runs, C too.
+    parent: a pipe that the parent holds the other end of and never writes to. The one thing that
+    can happen to it is that it closes, and then SIGIO comes, which ends whatever runs.
     """
-    stdin = sys.stdin.fileno()
-    flags = fcntl.fcntl(stdin, fcntl.F_GETFL)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(stdin, fcntl.F_SETFL, flags | os.O_ASYNC)
+    fcntl.fcntl(parent, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent, fcntl.F_SETFL, fcntl.fcntl(parent, fcntl.F_GETFL) | os.O_ASYNC)
     watch = select.poll()
-    watch.register(stdin, select.POLLHUP)
+    watch.register(parent, select.POLLHUP)
     if watch.poll(0):
         raise BrokenPipeError  # it was gone before
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGIO, signal.SIG_IGN)
-        fcntl.fcntl(stdin, fcntl.F_SETFL, flags)

@@ -24,14 +24,14 @@ from inspector.wire import hdf5
 # What the processes that it starts are called, so that none of them is overlooked.
 SLEEPER = "import time; time.sleep(600)  # left by a broken worker"
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[2:]; from tests.builders.broken_worker import main; "
-    "main(sys.argv[1])  # a broken worker"
+    "import sys; sys.path[:] = sys.argv[3:]; from tests.builders.broken_worker import main; "
+    "main(*sys.argv[1:3])  # a broken worker"
 )
 
 _pipe = -1
 
 
-def main(pipe: str) -> None:
+def main(pipe: str, parent: str) -> None:
     global _pipe  # noqa: PLW0603
     _pipe = int(pipe)
     read = api.open
@@ -43,7 +43,7 @@ def main(pipe: str) -> None:
         return read(path, **options)
 
     api.open = opened
-    worker.main(pipe)
+    worker.main(pipe, parent)
 
 
 def _dies_of(number: int) -> Callable[[], None]:
