@@ -46,12 +46,14 @@ class _Parts:
 
     def text(self, name: str, limits: Limits) -> bytes | None:
         """A small member whole; None, with a problem, where it cannot be read."""
+        cap = "config_bytes" if name == _CONFIG else "member_bytes"
+        most = getattr(limits, cap)
         try:
             found = self.source(name)
             if found is None:
                 return None
-            if found.size > limits.member_bytes:
-                error = LimitExceeded("member_bytes", found.size, limits.member_bytes, self.path)
+            if found.size > most:
+                error = LimitExceeded(cap, found.size, most, self.path)
                 self.note("member-too-large", Severity.ERROR, f"{name}: {error.message}")
                 return None
             return bytes(found.view(0, found.size))
