@@ -1,5 +1,6 @@
 """What training leaves in an artifact, and next to each what is like it and is none of it."""
 
+import shutil
 import zipfile
 
 import h5py
@@ -449,3 +450,35 @@ def test_every_rule_can_be_explained():
     for rule in RULES:
         assert rule.summary.endswith(".")
         assert all((rule.explanation, rule.example, rule.fix))
+
+
+def sharded(tmp_path):
+    for name in ("k3_sharded.weights.json", *(f"k3_sharded_0000{n}.weights.h5" for n in range(4))):
+        shutil.copy(stored.path(name), tmp_path / name)
+    return tmp_path / "k3_sharded.weights.json"
+
+
+def test_shards_that_their_map_does_not_name_are_found(tmp_path):
+    path = sharded(tmp_path)
+    assert found(path, "leftover-file") == []
+    shutil.copy(tmp_path / "k3_sharded_00000.weights.h5", tmp_path / "other_00004.weights.h5")
+    assert found(path, "leftover-file") == []
+    (tmp_path / "k3_sharded_00004.weights.h5").write_bytes(bytes(100))
+    assert found(path, "leftover-file") == [("1 file that no loader reads: 100 bytes", "info")]
+
+
+def test_shards_beside_weights_that_are_in_one_file_are_found(tmp_path):
+    path = tmp_path / "model"
+    shutil.copytree(stored.path("k3_dir"), path)
+    assert found(path, "leftover-file") == []
+    (path / "model_00000.weights.h5").write_bytes(bytes(100))
+    assert found(path, "leftover-file") == [("1 file that no loader reads: 100 bytes", "info")]
+
+
+def test_empty_folders_are_information_and_those_that_tensorflow_makes_are_none(tmp_path):
+    path = tmp_path / "model"
+    shutil.copytree(stored.path("saved_frozen"), path)
+    (path / "assets").mkdir(exist_ok=True)
+    assert found(path, "leftover-file") == []
+    (path / "variables").mkdir()
+    assert found(path, "leftover-file") == [("1 folder is empty", "info")]

@@ -15,7 +15,7 @@ import os
 import posixpath
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,7 @@ class _Looking:
     shards: list[str] = field(default_factory=list)
     addresses: dict[str, None] = field(default_factory=dict)
     unread: list[Unread] = field(default_factory=list)
+    empty: tuple[str, ...] = ()
     inflated: int = 0
 
     def contents(self) -> Contents:
@@ -111,6 +112,7 @@ class _Looking:
             shards=tuple(self.shards),
             addresses=tuple(self.addresses),
             unread=tuple(self.unread),
+            empty=self.empty,
         )
 
     def attempt(self, name: str, path: str, look: Callable[[], None]) -> None:
@@ -133,6 +135,7 @@ class _Looking:
         folder = list_folder(path, self.limits)
         for name, target in folder.links.items():
             self.links.append(Link(name, target, _leads_out(name, target), path))
+        self.empty = folder.empty
         for problem in folder.problems:
             if problem.code == "odd-file":
                 self.unread.append(Unread(path, problem.message, path))
@@ -291,7 +294,7 @@ class _Looking:
         self.shards += names
         if self.kind or len(self.items) > 1:
             return  # the map is not the artifact itself, whose shards lie beside it
-        for name in list(names)[: self.limits.shards]:
+        for name in [*names, *_strays(path, names)][: self.limits.shards]:
             full = os.path.join(os.path.dirname(path), name)
             if os.path.basename(name) != name:
                 continue
@@ -366,6 +369,14 @@ class _Looking:
             if len(self.addresses) >= self.limits.shards:
                 return
             self.addresses.setdefault(found[0].decode("utf-8", "replace"))
+
+
+def _strays(path: str, named: Container[str]) -> list[str]:
+    """Files beside a weight map that are called like its shards, and that it does not name."""
+    folder, name = os.path.split(path)
+    shard = re.compile(rf"{re.escape(name.removesuffix('.weights.json'))}_\d{{5}}\.weights\.h5")
+    found = sorted(os.listdir(folder or os.curdir))
+    return [one for one in found if shard.fullmatch(one) and one not in named]
 
 
 _INSIDE: dict[str, Callable[[_Looking, ByteSource, str, str, int], None]] = {

@@ -135,7 +135,11 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All of it, in the order found. kind: "folder", "zip", "hdf5", "graph", "saved-model" ..."""
+    """All of it, in the order found. kind: "folder", "zip", "hdf5", "graph", "saved-model" ...
+
+    items: shards that lie beside a weight map without standing in it, too. shards: names that a map
+    has, or a .tflite model. empty: folders that hold nothing.
+    """
 
     kind: str = ""
     items: tuple[Item, ...] = ()
@@ -151,3 +155,4 @@ class Contents:
     shards: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
+    empty: tuple[str, ...] = ()

@@ -16,13 +16,14 @@ class Folder:
     """sizes: bytes of each regular file by its path in the folder ("variables/variables.index").
 
     links: where each symbolic link leads, by its path in the folder. problems: links, and what
-    is neither a file nor a folder: both are left alone.
+    is neither a file nor a folder: both are left alone. empty: folders in it that hold nothing.
     """
 
     path: str
     sizes: Mapping[str, int]
     links: Mapping[str, str]
     problems: tuple[Problem, ...]
+    empty: tuple[str, ...] = ()
 
     def full(self, name: str) -> str:
         """The path of one of its files, as the folder's own path begins."""
@@ -37,6 +38,7 @@ def list_folder(path: str, limits: Limits) -> Folder:
     sizes: dict[str, int] = {}
     links: dict[str, str] = {}
     problems: list[Problem] = []
+    empty: list[str] = []
     seen = 0
     waiting = [""]
     while waiting:
@@ -44,7 +46,10 @@ def list_folder(path: str, limits: Limits) -> Folder:
         depth = inside.count("/")
         if depth > limits.depth:
             raise LimitExceeded("depth", depth, limits.depth, path)
-        for entry in _entries(os.path.join(path, inside)):
+        entries = _entries(os.path.join(path, inside))
+        if inside and not entries:
+            empty.append(inside.rstrip("/"))
+        for entry in entries:
             seen += 1
             if seen > limits.nodes:
                 raise LimitExceeded("nodes", seen, limits.nodes, path)
@@ -61,7 +66,7 @@ def list_folder(path: str, limits: Limits) -> Folder:
                 message = f"{name} is a device, a pipe or a socket; it is not opened"
                 problems.append(Problem("odd-file", Severity.ERROR, message, path))
     ordered = {name: sizes[name] for name in sorted(sizes)}
-    return Folder(path, ordered, links, tuple(problems))
+    return Folder(path, ordered, links, tuple(problems), tuple(sorted(empty)))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from inspector.auditing.looks import agree, named
@@ -30,6 +31,9 @@ _READ: Mapping[str, tuple[str, ...]] = {
 }
 _WHY = {"debug/": "debug info, which only error messages of the graph use"}
 _DATA, _OF = ".data-", "-of-"  # in the name of a checkpoint's file of values
+_SHARD = re.compile(r"[^/]+_\d{5}\.weights\.h5")  # of a weight map
+# Folders that TensorFlow makes whether or not something goes into them.
+_MAY_BE_EMPTY = frozenset({"assets", "assets.extra"})
 _LORA = "lora_"
 _LEARNED = frozenset({Role.WEIGHT, Role.STATISTIC})
 
@@ -80,6 +84,12 @@ def _files(context: Context) -> Iterator[Found]:
             evidence="; ".join([some(list(unread), 8), *why]),
             severity=_severity(context, nbytes),
         )
+    if empty := [one for one in context.contents.empty if one not in _MAY_BE_EMPTY]:
+        yield Found(
+            f"{count(len(empty), 'folder')} {agree(len(empty), 'is', 'are')} empty",
+            evidence=some(empty, 8),
+            severity=Severity.INFO,
+        )
     for problem in seen.report.problems:
         if problem.code == "other-checkpoints":
             yield Found(problem.message, severity=Severity.INFO)
@@ -94,7 +104,8 @@ def _unread_files(context: Context) -> Iterator[tuple[str, int]]:
     for item in context.contents.items:
         inside = around is not None and item.name.startswith(f"{around}/")  # of a zip in it
         strange = known is not None and not item.name.startswith(known)
-        if item.name and not inside and (strange or item.name in stale):
+        stray = _SHARD.fullmatch(item.name) and item.name not in context.contents.shards
+        if item.name and not inside and (strange or stray or item.name in stale):
             around = item.name
             yield item.name, item.nbytes
 
@@ -198,7 +209,8 @@ RULES: tuple[AuditRule, ...] = (
         summary="Files ship that no loader reads.",
         explanation="Files in the folder or archive of a model that are none of its format: debug"
         " info of a SavedModel, logs, backups, notes; data files of a checkpoint that its index"
-        " does not have; other checkpoints in the folder. fingerprint.pb, assets and assets.extra"
+        " does not have; shards of weights that their map does not name; other checkpoints in the"
+        " folder; empty folders. fingerprint.pb, assets and assets.extra"
         " are part of a SavedModel. It is a warning where they take a tenth of the artifact and"
         " 4 KiB, else information.",
         example="debug/saved_model_debug_info.pb: 1 file that no loader reads: 18,332 bytes.",
