@@ -100,6 +100,18 @@ def test_texts_and_booleans_are_compared_as_they_are():
     assert held(np.array([True, False]), np.array([True, True])).differing == 1
 
 
+def test_two_opaque_bytes_are_what_the_other_side_says_they_are():
+    """Keras 3 keeps bfloat16 in `.h5` as V2: 1.0, 0.0 and -2.5 are the same bytes either way."""
+    typed = np.array([1.0, 0.0, -2.5], ml_dtypes.bfloat16)
+    opaque = tensor(typed.view("V2"))
+    other = np.array([1.0, 0.0, -2.0], ml_dtypes.bfloat16)
+    for one, two in ((opaque, tensor(typed)), (tensor(typed), opaque)):
+        change = Change("cast", "")
+        assert held(one, two, change).same_values
+    found = held(opaque, tensor(other), Change("cast", ""))
+    assert (found.differing, found.largest) == (1, 0.5)
+
+
 def test_shapes_that_differ_do_not_agree():
     found = held(np.zeros((2, 3), "f4"), np.zeros((3, 2), "f4"))
     assert (found.agrees, found.largest) == (False, None)

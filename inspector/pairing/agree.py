@@ -14,7 +14,7 @@ from inspector.model import Tensor
 from inspector.pairing.changes import Seen, applied, target_dtype
 from inspector.pairing.nouns import Agreement, Change, Pair, Tolerance
 from inspector.pairing.tally import Tally
-from inspector.pairing.values import aligned, float_format
+from inspector.pairing.values import aligned, float_format, named
 from inspector.storage import numpy_dtype
 
 # What the arithmetic of a fold may lose: it is done in float32, in an order of its own.
@@ -113,15 +113,16 @@ def _seen(before: Tensor, after: Tensor, pair: Pair, limits: Limits) -> Iterator
     tensors = [before, after] if mask is None else [before, after, mask]
     at = 0
     for arrays, times in aligned([t.payload for t in tensors if t.payload is not None], limits):
+        expected, actual = named(arrays[0], arrays[1])
         yield Seen(
-            expected=arrays[0],
-            actual=arrays[1],
+            expected=expected,
+            actual=actual,
             mask=arrays[2] if len(arrays) > 2 else None,
             of_expected=pair.mask_of_a == _backwards(pair),
             at=at,
             times=times,
         )
-        at += arrays[0].size
+        at += expected.size
 
 
 def _result(tally: Tally, pair: Pair, after: Tensor, *, part: bool = False) -> Agreement:

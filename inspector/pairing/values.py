@@ -180,6 +180,19 @@ def is_narrower(one: str, other: str) -> bool:
     return float_format(numpy_dtype(one))[2] > float_format(numpy_dtype(other))[2]
 
 
+def named(x: Array, y: Array) -> tuple[Array, Array]:
+    """Bytes that no dtype is given of, as what the other side says that they are.
+
+    Keras 3 keeps bfloat16 in `.h5` as two opaque bytes.
+    """
+    if x.dtype.itemsize == y.dtype.itemsize:
+        if is_number(x.dtype) and not is_number(y.dtype) and y.dtype.kind == "V":
+            return x, y.view(x.dtype)
+        if is_number(y.dtype) and not is_number(x.dtype) and x.dtype.kind == "V":
+            return x.view(y.dtype), y
+    return x, y
+
+
 def nothing(values: Array) -> Array:
     """The layout of what is not moved."""
     return values
