@@ -73,7 +73,9 @@ class Group:
             return None
         joined: list[str] = []
         for part in parts:
-            joined += [part] if isinstance(part, str) else [str(one) for one in part or ()]
+            # A single name, or a number where names should be, is a list of one.
+            several = part if isinstance(part, tuple) else () if part is None else (part,)
+            joined += map(str, several)
         return joined
 
     def group(self, name: str) -> Group | None:

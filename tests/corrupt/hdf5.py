@@ -98,6 +98,22 @@ def end_before_the_start(path):
     return patch(whole_model(path), (40, struct.pack("<Q", 10)))
 
 
+def names_that_are_a_number(path):
+    """A layer's list of weights is one number."""
+    weights_file(path)
+    with h5py.File(path, "r+") as file:
+        file["dense"].attrs["weight_names"] = np.float64(0.5)
+    return str(path)
+
+
+def layers_that_are_a_number(path):
+    """The list of layers is one number."""
+    weights_file(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["layer_names"] = 7
+    return str(path)
+
+
 # Function -> what is said: a problem's code, an error's class, or nothing where it is no harm.
 SAID = {
     heap_that_never_ends: "unreadable-attribute",
@@ -110,4 +126,6 @@ SAID = {
     shape_of_four_terabytes: "declares-more-than-it-stores",
     group_inside_itself: None,
     end_before_the_start: "Corrupt",
+    names_that_are_a_number: "missing-tensor",
+    layers_that_are_a_number: "missing-layer",
 }
