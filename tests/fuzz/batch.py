@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tests.builders.checks import peak
 from tests.builders.samples import ROOT
 from tests.fuzz.changes import Share, changes
-from tests.fuzz.clock import bounded, deadline, hung
+from tests.fuzz.clock import bounded, hung
 from tests.fuzz.copies import Copy, copied
 from tests.fuzz.exercise import IN_TURN, LARGEST, SECONDS, exercise
 
@@ -72,8 +72,7 @@ def _fault(copy: Copy, share: Share, first: int, before: int) -> int:
         print(before + number, flush=True)
         copy.write(change.file, change.content(copy))
         try:
-            with deadline(SECONDS):
-                exercise(copy.path, copy.original, IN_TURN[number % len(IN_TURN)])
+            exercise(copy.path, copy.original, IN_TURN[number % len(IN_TURN)], SECONDS)
         except Exception:  # noqa: BLE001 - whatever it is, it is told
             traceback.print_exc()
             return 3

@@ -20,9 +20,12 @@ def bounded() -> None:
 
 
 @contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """End the process by SIGPROF where what is inside takes longer, in seconds of its processor."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+def deadline(seconds: float | None) -> Iterator[None]:
+    """End the process by SIGPROF where what is inside takes longer, in seconds of its processor.
+
+    None: as long as it takes.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds or 0)
     try:
         yield
     finally:

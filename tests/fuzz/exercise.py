@@ -14,6 +14,7 @@ from inspector.errors import InspectorError
 from inspector.render import RENDERERS, REPORTS, RenderOptions
 from inspector.report import Report
 from tests.builders.terminal import Result, call
+from tests.fuzz.clock import deadline
 
 SECONDS = 5  # for one input
 LARGEST = 512 << 10  # KiB, of the whole process
@@ -121,14 +122,17 @@ IN_TURN = (
 )  # fmt: skip
 
 
-def exercise(path: str, original: str, jobs: Iterable[str] = ALL) -> None:
+def exercise(
+    path: str, original: str, jobs: Iterable[str] = ALL, seconds: float | None = None
+) -> None:
     """Do the jobs with the artifact at `path`. original: the sound one that it was made from.
 
-    Raises whatever is no InspectorError.
+    seconds: for each job; longer, and the process is ended. Raises whatever is no InspectorError.
     """
     for job in jobs:
         try:
-            JOBS[job](path, original)
+            with deadline(seconds):
+                JOBS[job](path, original)
         except InspectorError as error:
             _clean(str(error), "an error's message")
             if "\n" in str(error) or not str(error):

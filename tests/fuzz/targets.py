@@ -24,6 +24,7 @@ from inspector.errors import InspectorError
 from inspector.render import RENDERERS, RenderOptions
 from tests.builders.samples import SAMPLES
 from tests.builders.terminal import call
+from tests.fuzz.clock import deadline
 from tests.fuzz.copies import MEMORY, Copy
 from tests.fuzz.exercise import ALL, Fault, exercise, held_clean
 
@@ -36,10 +37,6 @@ def _inspected(path: str, original: str, content: bytes) -> None:
     """One job, since time is short: rendering mostly, else another that the content chooses."""
     chosen = zlib.crc32(content) % (2 * len(ALL))
     exercise(path, original, (ALL[chosen] if chosen < len(ALL) else "render",))
-
-
-def _everything(path: str, original: str, content: bytes) -> None:
-    exercise(path, original)
 
 
 def _as_report(path: str, original: str, content: bytes) -> None:
@@ -160,17 +157,21 @@ class Case:
         inside = target.jobs is _inspected
         self._path = os.path.join(folder, target.host) if inside else self._file
 
-    def attempt(self, content: bytes, everything: bool = False) -> None:
-        """Run the jobs on an input. Raises what is a fault."""
+    def attempt(self, content: bytes, seconds: float | None = None) -> None:
+        """Run a job on an input; with `seconds` all of them, and none may take longer.
+
+        Raises what is a fault.
+        """
         with contextlib.suppress(FileNotFoundError):
             os.remove(self._file)
         with open(self._file, "wb") as opened:
             opened.write(content)
-        jobs = self._target.jobs
         try:
-            (_everything if everything and jobs is _inspected else jobs)(
-                self._path, self.original, content
-            )
+            if seconds and self._target.jobs is _inspected:
+                exercise(self._path, self.original, ALL, seconds)
+                return
+            with deadline(seconds):
+                self._target.jobs(self._path, self.original, content)
         except InspectorError as error:
             raise Fault(f"not caught by the command: {error}") from error
 

@@ -7,6 +7,7 @@ import os
 import pkgutil
 import random
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
@@ -23,9 +24,12 @@ with atheris.instrument_imports(include=["inspector"]):
 
 # Behind the above, for these import what is to be instrumented.
 from tests.fuzz.clock import bounded
+from tests.fuzz.exercise import SECONDS, Fault
 from tests.fuzz.lies import lie
 from tests.fuzz.replay import signature
 from tests.fuzz.targets import case
+
+SLOW = 2 * SECONDS  # of the processor: what is instrumented takes twice as long
 
 
 def mutate(data: bytes, largest: int, seed: int) -> bytes:
@@ -59,8 +63,11 @@ def _child(target: str, known: set[str], log: str, arguments: Sequence[str]) -> 
     with case(target) as held:
 
         def once(data: bytes) -> None:
+            began = time.process_time()
             try:
                 held.attempt(data)
+                if time.process_time() - began > SLOW:
+                    raise Fault("took longer than it may")
             except Exception:
                 if signature(traceback.format_exc(), 3) not in known:
                     raise
