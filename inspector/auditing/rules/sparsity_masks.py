@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from inspector.auditing.looks import agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Examined, Found, Needs
+from inspector.examine import is_binary
 from inspector.keras.tfmot import is_tfmot, variants
-from inspector.model import Layer, Measurement, Role, Severity
+from inspector.model import Layer, Role, Severity
 from inspector.words import count, keyless, percent
 
 _MASKS = frozenset({Role.MASK})
@@ -51,7 +52,7 @@ def _leak(context: Context) -> Iterator[Found]:
 def _values(context: Context) -> Iterator[Found]:
     for look in looks(context, _MASKS):
         measured = look.measured
-        if look.tensor.elements and not _is_binary(measured):
+        if look.tensor.elements and not is_binary(measured):
             many = "more than 256" if measured.distinct is None else f"{measured.distinct:,}"
             yield Found(
                 f"the mask {look.name} holds {many} different"
@@ -61,13 +62,6 @@ def _values(context: Context) -> Iterator[Found]:
                 tensor=look.tensor.name,
                 layer=look.tensor.layer,
             )
-
-
-def _is_binary(measured: Measurement) -> bool:
-    if measured.nan or measured.distinct is None:
-        return False
-    ends = {measured.minimum, measured.maximum}
-    return ends <= {0, 1} and measured.distinct == len(ends)
 
 
 def _incomplete(context: Context) -> Iterator[Found]:
