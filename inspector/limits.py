@@ -134,6 +134,15 @@ class Limits:
     block_bytes: int = _bytes(
         16 * MIB, "A block of a table is inflated whole; TensorFlow writes blocks of 256 KiB."
     )
+    blocks_bytes: int = _bytes(
+        128 * MIB,
+        "Inflated blocks of a checkpoint of TensorFlow 1, which are held: they have the values.",
+        so_far=True,
+    )
+    text_bytes: int = _bytes(
+        48 * MIB,
+        "A graph as text is held whole, and its binary form, which is smaller, beside it.",
+    )
     shards: int = _number(
         10_000, "Data files of one checkpoint: a shard a parameter server.", so_far=False
     )

@@ -220,7 +220,7 @@ def test_what_snappy_inflates_to_is_bounded():
         pack=lambda block: bytes(cramjam.snappy.compress_raw(block)),
     )
     with pytest.raises(LimitExceeded):
-        read(data, limits=Limits(inflated_bytes=1000))
+        read(data, limits=Limits(blocks_bytes=1000))
 
 
 def test_the_index_of_a_bundle_is_told_from_a_table_of_slices():

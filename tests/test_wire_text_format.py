@@ -369,12 +369,12 @@ def test_depth_is_bounded():
 
 
 def test_size_and_fields_are_bounded():
-    with pytest.raises(LimitExceeded, match="limit inflated_bytes"):
-        encoded('node { name: "aaaa" }', inflated_bytes=8)
+    with pytest.raises(LimitExceeded, match="limit text_bytes"):
+        encoded('node { name: "aaaa" }', text_bytes=8)
     # Two characters of text may be eight bytes.
     text = "all_model_checkpoint_timestamps: [" + ",".join("1" * 100) + "]"
-    with pytest.raises(LimitExceeded, match="limit inflated_bytes"):
-        encoded(text, "CheckpointState", inflated_bytes=300)
+    with pytest.raises(LimitExceeded, match="limit text_bytes"):
+        encoded(text, "CheckpointState", text_bytes=300)
     with pytest.raises(LimitExceeded, match="limit message_fields"):
         encoded("node { } " * 9, message_fields=8)
 

@@ -101,7 +101,7 @@ def read_saved_slices(sources: Sequence[ByteSource], limits: Limits = DEFAULT) -
     """The tensors of a checkpoint in these files, its shards. Reads no value.
 
     Raises what `read_table` raises, Corrupt (no list of tensors), Unsupported (a later version),
-    LimitExceeded (`tensors`, `inflated_bytes`). What is wrong with a tensor is a problem.
+    LimitExceeded (`tensors`, `blocks_bytes`). What is wrong with a tensor is a problem.
     """
     reader = _Reader(limits)
     for source in sources:
@@ -142,9 +142,9 @@ class _Reader:
             if record.source is not table.source and id(record.source) not in blocks:
                 blocks.add(id(record.source))
                 self.inflated += record.source.size
-                if self.inflated > self.limits.inflated_bytes:
-                    most = self.limits.inflated_bytes
-                    raise LimitExceeded("inflated_bytes", self.inflated, most, path)
+                if self.inflated > self.limits.blocks_bytes:
+                    most = self.limits.blocks_bytes
+                    raise LimitExceeded("blocks_bytes", self.inflated, most, path)
         meta = Message(head.source, head.offset, head.length, self.limits).find(_META)
         if meta is None:
             raise Corrupt("has no list of tensors", path, head.offset)

@@ -73,10 +73,10 @@ def to_binary(source: ByteSource, kind: str, limits: Limits = DEFAULT) -> Text:
     """The message that a text is. kind: "GraphDef", "SavedModel", "CheckpointState" ...
 
     Raises Corrupt (its message gives the line, its offset is the text's), Truncated, and
-    LimitExceeded (`inflated_bytes`: the text, or its binary form; `message_fields`, `depth`).
+    LimitExceeded (`text_bytes`: the text, or its binary form; `message_fields`, `depth`).
     """
-    if source.size > limits.inflated_bytes:
-        raise LimitExceeded("inflated_bytes", source.size, limits.inflated_bytes, source.path)
+    if source.size > limits.text_bytes:
+        raise LimitExceeded("text_bytes", source.size, limits.text_bytes, source.path)
     encoder = _Encoder(source, limits)
     encoder.message(kind, 0, b"", 0)
     return encoder.finish()
@@ -195,7 +195,7 @@ class _Encoder:
         self._fields += 1
         for name, spent in (
             ("message_fields", self._fields),
-            ("inflated_bytes", len(self._writer.body)),
+            ("text_bytes", len(self._writer.body)),
         ):
             limit = getattr(self._limits, name)
             if spent > limit:
