@@ -246,6 +246,17 @@ def test_paths_of_hdf5_objects_are_held_to_a_limit_all_together(tmp_path):
     api.open(path, limits=Limits(keys_bytes=22_000)).close()
 
 
+def test_paths_of_layers_are_held_to_a_limit_all_together(tmp_path):
+    inner = '{"class_name": "Dense", "config": {"name": "d"}}'
+    for _ in range(9):  # 9 models in one another, each path with the names of all above
+        name = '"name": "' + "n" * 1000 + '"'
+        inner = '{"class_name": "Sequential", "config": {' + name + ', "layers": [' + inner + "]}}"
+    path = keras(tmp_path / "a.keras", inner, h5_weights(tmp_path))
+    # 1,000 + 2,000 ... + 8,000 = 36,000 characters below the root, and the slashes.
+    assert any("--limit keys_bytes" in said for said in told(path, Limits(keys_bytes=36_000)))
+    assert not any("--limit" in said for said in told(path, Limits(keys_bytes=60_000)))
+
+
 def test_time_that_is_up_ends_the_reading_of_an_artifact(tmp_path, monkeypatch):
     path = datasets(tmp_path, 3)
     clock = iter(range(0, 10**6, 10))  # seconds: ten more each time that somebody looks

@@ -74,7 +74,8 @@ def parse_model(
     config's order gets "#2" after it, the next "#3", which no stored name is looked up by.
 
     Raises Corrupt where there is nothing to make a tree of, LimitExceeded where it is nested
-    deeper than `limits.depth`, or holds more than `limits.nodes` layers or far more than objects.
+    deeper than `limits.depth`, or holds more than `limits.nodes` layers or far more than objects,
+    or where their paths are longer than `limits.keys_bytes` all together.
     """
     depth, objects = extent(config)
     if depth > limits.depth:
@@ -83,7 +84,7 @@ def parse_model(
     if node is None:
         raise Corrupt("the model's config is no Keras config", path)
     most = min(limits.nodes, _MADE * (objects + 1))
-    return _Parser(flavor, path, most).layer(node, "", "layers", root=True)
+    return _Parser(flavor, path, most, limits.keys_bytes).layer(node, "", "layers", root=True)
 
 
 def shared_layers(root: Layer) -> Mapping[str, str]:
@@ -248,6 +249,8 @@ class _Parser:
     flavor: Flavor
     path: str
     most: int
+    most_chars: int
+    chars: int = 0
     taken: set[str] = field(default_factory=lambda: {""})
     repeats: dict[str, int] = field(default_factory=dict)
 
@@ -278,6 +281,9 @@ class _Parser:
             self.repeats[wanted] = self.repeats.get(wanted, 1) + 1
             path = f"{wanted}#{self.repeats[wanted]}"
         self.taken.add(path)
+        self.chars += len(path)  # each has the names of all above it
+        if self.chars > self.most_chars:
+            raise LimitExceeded("keys_bytes", self.chars, self.most_chars, self.path)
         if len(self.taken) > self.most:
             raise LimitExceeded("nodes", len(self.taken), self.most, self.path)
         return path

@@ -89,7 +89,8 @@ def read_config(
         training = content.get("compile_config")
     known = training_of(training, limits)
     try:
-        return Config(parse_model(content, flavor), flavor, optimizer_of(training), training=known)
+        model = parse_model(content, flavor, path, limits=limits)
+        return Config(model, flavor, optimizer_of(training), training=known)
     except ArtifactError as error:
         message = f"{where} makes no sense as a Keras model: {error.message}"
         problem = Problem("config-unreadable", Severity.ERROR, message, path)
