@@ -239,6 +239,13 @@ def test_clusters_without_one_of_zero_lose_all_zeros():
     ]
 
 
+def test_an_original_of_other_kernels_is_told_and_no_pass(tmp_path):
+    original = dense(tmp_path, cases.values(10, 10, zeros=80), name="a.h5")
+    path = dense(tmp_path, cases.values(6, 4), name="b.h5")
+    said = "no kernel of the original is found again, so its zeros were not looked for"
+    assert found(path, "sparsity-lost", against=original) == [(said, "error")]
+
+
 def test_stripping_loses_no_zeros():
     against = stored.path("pruned.h5")
     assert found(stored.path("stripped.h5"), "sparsity-lost", against) == []

@@ -218,7 +218,14 @@ def _lost(context: Context) -> Iterator[Found]:
     before, after = context.compared.measured, context.seen.measured
     if before is None or after is None:
         return
-    for layer, a, b in _pairs(context, before, after):
+    pairs = list(_pairs(context, before, after))
+    if not pairs:  # what held nothing against anything must not pass for having lost nothing
+        yield Found(
+            "no kernel of the original is found again, so its zeros were not looked for",
+            evidence=f"held against {context.compared.artifact.path}, by layer, shape and values",
+            fix="Name what the artifact was made from.",
+        )
+    for layer, a, b in pairs:
         if a.share - b.share > context.policy.sparsity.lost:
             yield Found(
                 f"{short(layer)}: {a.zeros:,} of {count(a.elements, 'weight')} were zero"
@@ -314,8 +321,8 @@ RULES: tuple[AuditRule, ...] = (
         explanation="With --against ORIGINAL the kernels of both are paired, by layer, through"
         " renaming, turning, folding and quantization, and their zeros counted. Training for"
         " quantization, clustering without a zero centroid, and fine-tuning lose them."
-        " sparsity.lost is how much smaller a layer's share of"
-        " zeros may be.",
+        " sparsity.lost is how much smaller a layer's share of zeros may be. Where no kernel at all"
+        " is found again, that is the finding.",
         example="A kernel of 80 zeros of 100 fine-tuned without masks: dense: 80 of 100 weights"
         " were zero (80 %), and 0 are (0 %).",
         fix="Use the sparsity-preserving variants (PQAT, PCQAT, preserve_sparsity=True), or keep"
