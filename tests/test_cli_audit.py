@@ -241,3 +241,24 @@ def test_formats_of_findings_are_not_for_other_commands(folder, command, format_
     result = call(command, "good.h5", "--format", format_)
     assert (result.code, result.out) == (2, "")
     assert f"'{format_}' is not one of" in result.err
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("ignore = ['safety']", True),
+        ("fail-on = 'never'", True),
+        ("[severity]\nsafety = 'info'", True),
+        ("ignore = ['leftover']", False),
+        ("select = ['safety', 'integrity']", False),
+    ],
+)
+def test_a_policy_that_came_with_the_models_and_spares_them_is_told(folder, policy, told):
+    (folder / "theirs").mkdir()
+    shutil.copy(folder / "good.h5", folder / "theirs" / "m.h5")
+    (folder / "theirs" / "inspector.toml").write_text(policy)
+    note = "note: theirs/inspector.toml came along with the models"
+    assert (note in call("audit", "theirs/m.h5").out) is told
+    assert note not in call("audit", "theirs/m.h5", "--policy", "theirs/inspector.toml").out
+    (folder / "inspector.toml").write_text(policy)
+    assert "came along" not in call("audit", "good.h5").out

@@ -98,6 +98,16 @@ class Policies:
         return None
 
 
+def came_along(path: str) -> bool:
+    """Whether a policy lies neither where the user is nor above: somebody else may have put it
+    beside the models.
+    """
+    if not path:
+        return False
+    folder, here = os.path.dirname(os.path.realpath(path)), os.path.realpath(os.curdir)
+    return not os.path.join(here, "").startswith(os.path.join(folder, ""))
+
+
 def read_policy(path: str, codes: Collection[str], limits: Limits = DEFAULT) -> PolicyFile | None:
     """The policy in a file; None for a pyproject.toml without one. Raises UsageError."""
     text = _text(path, limits)

@@ -128,10 +128,7 @@ def _lacking(rule: AuditRule, context: Context) -> Needs | None:
 
 
 def _finding(rule: AuditRule, found: Found, context: Context) -> Finding:
-    wanted = longest(rule.code, context.policy.severity)
-    severity = found.severity or rule.severity
-    if wanted is not None:
-        severity = Severity(context.policy.severity[wanted])
+    severity = _severity(rule, context.policy, found.severity)
     return Finding(
         code=rule.code,
         severity=severity,
@@ -151,6 +148,23 @@ def _finding(rule: AuditRule, found: Found, context: Context) -> Finding:
 def is_failing(severity: Severity, fail_on: FailOn) -> bool:
     """Whether a finding so severe fails an audit that fails from `fail_on` on."""
     return fail_on != "never" and _ORDER[severity] <= _ORDER[Severity(fail_on)]
+
+
+def milder_on_safety(policy: Policy, rules: Sequence[AuditRule]) -> tuple[str, ...]:
+    """Codes of rules of safety whose findings fail an audit, and do not by this policy."""
+    asked = {rule.code for rule in selected(rules, policy)}
+    return tuple(
+        rule.code
+        for rule in rules
+        if rule.family == "safety" and is_failing(rule.severity, "error")
+        if rule.code not in asked or not is_failing(_severity(rule, policy), policy.fail_on)
+    )
+
+
+def _severity(rule: AuditRule, policy: Policy, found: Severity | None = None) -> Severity:
+    """How severe a rule's findings are. found: what the rule said of one, None for its own."""
+    wanted = longest(rule.code, policy.severity)
+    return (found or rule.severity) if wanted is None else Severity(policy.severity[wanted])
 
 
 def conclude(

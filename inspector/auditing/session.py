@@ -15,15 +15,22 @@ from inspector.auditing.allow import allow
 from inspector.auditing.baseline import only_new, read_baseline
 from inspector.auditing.policy import FailOn, Policy
 from inspector.auditing.policy_check import unknown_code, unknown_codes
-from inspector.auditing.policy_file import Policies, PolicyFile
+from inspector.auditing.policy_file import Policies, PolicyFile, came_along
 from inspector.auditing.rule import AuditRule, Context
 from inspector.auditing.rules import RULES
-from inspector.auditing.run import Audited, audit, conclude, shown, strictest
+from inspector.auditing.run import (
+    Audited,
+    audit,
+    conclude,
+    milder_on_safety,
+    shown,
+    strictest,
+)
 from inspector.discover import discover, is_said_to_be_model
 from inspector.errors import UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.report import ArtifactReport, Finding, Report, report
-from inspector.words import count
+from inspector.words import count, some
 
 _NAMED = 5  # files that are no models in a note
 
@@ -64,13 +71,16 @@ def sum_up(context: Context, rules: Sequence[AuditRule], today: dt.date) -> Look
 
 @dataclass(slots=True)
 class _Gathered:
-    """What there is so far. policies: how many artifacts each was for, by its path."""
+    """What there is so far. policies: how many artifacts each was for, by its path; milder: which
+    rules of safety those take back that came along with artifacts.
+    """
 
     audited: list[Audited] = field(default_factory=list)
     policies: Counter[str] = field(default_factory=Counter)
     fail_ons: list[FailOn] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     no_models: list[str] = field(default_factory=list)
+    milder: dict[str, dict[str, None]] = field(default_factory=dict)
 
 
 class Session:
@@ -159,7 +169,11 @@ class Session:
     def _take(self, path: str, looked: Looked) -> None:
         so_far = self._so_far
         so_far.audited.append(looked.audited)
-        so_far.policies[shown(self._policy_file(path).path)] += 1
+        file = self._policy_file(path)
+        so_far.policies[shown(file.path)] += 1
+        if self._given is None and came_along(file.path):
+            milder = milder_on_safety(file.of(path), self._asked.rules)
+            so_far.milder.setdefault(shown(file.path), {}).update(dict.fromkeys(milder))
         so_far.fail_ons.append(self.policy_of(path).fail_on)
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
@@ -175,6 +189,12 @@ class Session:
             if not audited:
                 raise UsageError(said)
             notes.append(said)
+        for at, codes in so_far.milder.items():
+            if codes:
+                notes.append(
+                    f"{at} came along with the models, and what {some(list(codes))} would find does"
+                    " not fail by it; --no-policy goes by none"
+                )
         if self._baseline is not None:
             audited, gone = only_new(audited, self._baseline)
             notes += gone
