@@ -256,7 +256,7 @@ def test_names_that_utf8_cannot_spell_are_made_printable(tmp_path, weights):
 
 def test_a_member_over_the_limit_is_a_problem(tmp_path, weights):
     path = keras_zip(tmp_path / "m.keras", members(weights))
-    artifact = opened(path, Limits(member_bytes=100))
+    artifact = opened(path, Limits(config_bytes=100))
     assert "member-too-large" in codes(artifact)
 
 

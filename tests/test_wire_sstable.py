@@ -237,7 +237,7 @@ def test_without_the_package_a_compressed_block_says_what_to_install(monkeypatch
     ("pack", "error"),
     [
         (lambda data: varint(1 << 40) + snappy(data), LimitExceeded),
-        (lambda data: varint(60 << 20) + snappy(data)[2:], Corrupt),
+        (lambda data: varint(15 << 20) + snappy(data)[2:], Corrupt),
         (lambda data: snappy(data)[:-3], Corrupt),
         (lambda data: varint(len(data)) + b"\xff" * 40, Corrupt),
         (lambda data: b"", Truncated),
