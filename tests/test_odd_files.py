@@ -45,7 +45,7 @@ GIB = 1 << 30
 NAMES = (
     unicodedata.normalize("NFC", "modèle é"), unicodedata.normalize("NFD", "modèle é"),
     "model 1 (copy)", "it's \"quoted\"", "two\nlines", os.fsdecode(b"no \xff utf-8"),
-    "C:\\models\\m", "層🙂", "$HOME;`x`&|*?[a-z]", "-x", "m.h5.index", "~", "#", "a" * 240,
+    "C:\\models\\m", "層🙂", "$HOME;`x`&|*?[a-z]", "-x", "m.index.h5", "~", "#", "a" * 240,
 )  # fmt: skip
 
 
