@@ -25,7 +25,7 @@ from tests.fuzz.copies import copied, files_of
 from tests.fuzz.lies import hdf5, lie, tables
 from tests.fuzz.lies.protobuf import scan
 
-SHARE = Share(cuts=40, bytes=60, lies=20)
+SHARE = Share(cuts=60, bytes=110, lies=30)
 OF_HAND_MADE = Share(cuts=20, bytes=100, lies=150)
 GROUPS = 8
 SECONDS = 900  # by the clock; each input has its own deadline
