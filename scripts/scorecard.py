@@ -2,6 +2,8 @@
 
 python scripts/scorecard.py --scanners FOLDER    FOLDER/modelaudit and FOLDER/modelscan are
                                                  environments with one of them each
+python scripts/scorecard.py                      ask this audit alone; what the others said is kept
+                                                 in docs/scorecard.json
 
 Every artifact of tests/builders is made anew in a folder of its own and given to each scanner as a
 person would give it, by its command line. INSPECT_CORPUS may name a folder of real models as well.
@@ -10,6 +12,8 @@ person would give it, by its command line. INSPECT_CORPUS may name a folder of r
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import re
 import subprocess
@@ -21,12 +25,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from scanners import Made, Said, scan, scanners  # noqa: E402 - only there once the path is
+from scanners import Made, Said, Scanner, scan, scanners  # noqa: E402 - only there once the path is
 
 from tests.builders import attacks, leftovers  # noqa: E402
 from tests.builders.attacks_common import Attack  # noqa: E402
 
 PAGE = ROOT / "docs" / "scorecard.md"
+ANSWERS = PAGE.with_suffix(".json")
+OURS = "this audit"
 _TWINS, _PUBLIC = "twins of attacks", "public models"
 _LONGEST = 90  # characters of what a scanner said that are shown
 
@@ -54,7 +60,11 @@ def _corpus(folder: str) -> list[Made]:
             inner.clear()
         else:
             found += [os.path.join(place, one) for one in sorted(files) if named.fullmatch(one)]
-    return [Made(Attack(os.path.relpath(one, folder), "", str), one, one) for one in found]
+    return [_public(os.path.relpath(one, folder), one) for one in found]
+
+
+def _public(name: str, path: str = "") -> Made:
+    return Made(Attack(name, "", str), path, path)
 
 
 # --- what that comes to ---------------------------------------------------------------------------
@@ -148,9 +158,9 @@ How it is judged:
 - **caught** is, of modelaudit, any issue at warning or critical, and of modelscan any at medium or
   above, whatever it is about: both get the benefit of the doubt. Of this audit, every rule that the
   artifact was made for must fire at warning or error.
-- **false alarm** is the same of a twin or a sample that has nothing of the kind. Of twins of
-  attacks, this audit's alarms about safety count: many have a config without its weights, and other
-  rules say so.
+- **false alarm** is the same of a twin or a sample that has nothing of the kind.
+- Of attacks and their twins, this audit's alarms about safety are shown. Many have a config without
+  its weights, or are no model at all; that other rules say so is right, and beside the point.
 - Neither of the two looks for leftovers: those rows say what a gate with either alone lets through,
   not that the tool is worse at what it is for.
 - What the artifacts name is harmless: `math.sqrt` stands where an attacker has `os.system`. A
@@ -238,32 +248,85 @@ def families() -> dict[str, tuple[Attack, ...]]:
     return found
 
 
+Answers = dict[str, dict[str, dict[str, Said]]]  # group -> scanner -> artifact -> what was said
+
+
+def _ask(groups: Mapping[str, Sequence[Made]], chosen: Iterable[Scanner]) -> Answers:
+    """What scanners say of all artifacts. The public models lie elsewhere: what looks through a
+    folder does so twice.
+    """
+    answers: Answers = {title: {} for title in groups}
+    for scanner in chosen:
+        for titles in ([one for one in groups if one != _PUBLIC], [_PUBLIC][: _PUBLIC in groups]):
+            said = iter(scan(scanner, [one for title in titles for one in groups[title]]))
+            for title in titles:
+                found = {made.of.name: next(said) for made in groups[title]}
+                if (
+                    scanner.name == OURS
+                    and title.removeprefix("twins of ") not in leftovers.FAMILIES
+                ):
+                    found = {name: about_safety(one) for name, one in found.items()}
+                answers[title][scanner.name] = found
+    return answers
+
+
+def _stored() -> tuple[Answers, dict[str, str]]:
+    """What was said when all scanners were asked last, and their versions."""
+    told = json.loads(ANSWERS.read_text(encoding="utf-8"))
+    answers = {
+        title: {
+            scanner: {name: Said(tuple(one["alarms"]), one["failed"]) for name, one in each.items()}
+            for scanner, each in said.items()
+        }
+        for title, said in told["answers"].items()
+    }
+    return answers, told["versions"]
+
+
+def _store(answers: Answers, versions: Mapping[str, str]) -> None:
+    told = {"versions": versions, "answers": answers}
+    text = json.dumps(told, default=dataclasses.asdict, indent=1, ensure_ascii=False)
+    ANSWERS.write_text(text + "\n", encoding="utf-8")
+
+
+def _merged(kept: Answers, now: Answers) -> Answers:
+    """What is kept of the other scanners, and what ours says now; of public models all is kept."""
+    merged: Answers = {}
+    for title, said in now.items():
+        for scanner, each in kept[title].items():
+            answers = said.get(scanner, each)
+            if answers.keys() != said[OURS].keys():
+                raise SystemExit(f"{scanner} was never asked of all {title}: make scorecard")
+            merged.setdefault(title, {})[scanner] = answers
+    return {**merged, **{title: kept[title] for title in kept if title == _PUBLIC}}
+
+
 def main() -> int:
     """Scan, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--scanners", required=True, help="folder of the two environments")
-    folder = os.path.abspath(parser.parse_args().scanners)
-    corpus = os.environ.get("INSPECT_CORPUS")
+    parser.add_argument("--scanners", help="folder of the two environments")
+    folder = parser.parse_args().scanners
+    corpus = os.environ.get("INSPECT_CORPUS") if folder else None
     with tempfile.TemporaryDirectory() as made_in:
         groups: dict[str, Sequence[Made]] = {}
         for at, (title, artifacts) in enumerate(families().items()):
             groups[title] = _make(artifacts, os.path.join(made_in, str(at)))
         if corpus:
             groups[_PUBLIC] = _corpus(corpus)
-        results: dict[str, dict[str, Sequence[Said]]] = {title: {} for title in groups}
-        for scanner in scanners(folder):
-            # The public models lie elsewhere: what looks through a folder does so twice.
-            for titles in (groups.keys() - {_PUBLIC}, groups.keys() & {_PUBLIC}):
-                chosen = [title for title in groups if title in titles]
-                said = iter(scan(scanner, [one for title in chosen for one in groups[title]]))
-                for title in chosen:
-                    results[title][scanner.name] = [next(said) for _ in groups[title]]
-        for title in (_TWINS, _PUBLIC):
-            if title in groups:
-                results[title]["this audit"] = [
-                    about_safety(one) for one in results[title]["this audit"]
-                ]
-    PAGE.write_text(_page(groups, results, **_versions(folder)), encoding="utf-8")
+        if folder:
+            chosen = scanners(os.path.abspath(folder))
+            answers, versions = _ask(groups, chosen), _versions(os.path.abspath(folder))
+        else:
+            kept, versions = _stored()
+            answers = _merged(kept, _ask(groups, scanners("")[:1]))
+            if _PUBLIC in answers:
+                groups[_PUBLIC] = [_public(name) for name in answers[_PUBLIC][OURS]]
+    _store(answers, versions)
+    results = {
+        title: {scanner: list(each.values()) for scanner, each in said.items()}
+        for title, said in answers.items()
+    }
+    PAGE.write_text(_page(groups, results, **versions), encoding="utf-8")
     return 0
 
 

@@ -59,12 +59,18 @@ def in_saved(config: Any) -> Callable[[str], str]:
     """A SavedModel with what tf_keras keeps of a layer."""
 
     def make(folder: str) -> str:
-        node = number(2, 0) + chunk(3, b"root") + chunk(4, b"_tf_keras_layer")
-        node += chunk(5, json.dumps(config).encode())
-        path = os.path.join(folder, "saved")
-        return sm.module(path, files={"keras_metadata.pb": chunk(1, node)})
+        layers = config["config"]["layers"]
+        named = {"root": config, **{f"root.layer-{at}": one for at, one in enumerate(layers)}}
+        nodes = b"".join(_kept(at, *one) for at, one in enumerate(named.items()))
+        return sm.module(os.path.join(folder, "saved"), files={"keras_metadata.pb": nodes})
 
     return make
+
+
+def _kept(at: int, place: str, config: Any) -> bytes:
+    """A node of keras_metadata.pb: the model has one, and each of its layers."""
+    node = number(2, at) + chunk(3, place.encode()) + chunk(4, b"_tf_keras_layer")
+    return chunk(1, node + chunk(5, json.dumps(config).encode()))
 
 
 def in_early(config: Any) -> Callable[[str], str]:
