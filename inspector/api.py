@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from inspector import deadline
-from inspector.errors import ArtifactError, Changed, UnknownFormat, UsageError
+from inspector.allowance import in_time
+from inspector.errors import ArtifactError, UsageError
 from inspector.examine import (
     Progress,
     Silent,
@@ -28,7 +28,6 @@ from inspector.model import Artifact
 
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
-    from inspector.auditing.rule import Context, Examined
     from inspector.auditing.session import Looked
     from inspector.difference.nouns import Subject
     from inspector.live.runner import LiveCounts
@@ -94,7 +93,7 @@ def show(
     artifacts: list[ArtifactReport] = []
     for path in each:
         try:
-            with _in_time(limits, path), open(path, limits=limits) as opened:
+            with in_time(limits, path), open(path, limits=limits) as opened:
                 artifact = opened.artifact
                 watcher = progress or Silent()
                 shown = _show(artifact, measure, digest, limits, threads, watcher)
@@ -129,7 +128,7 @@ def explain(
         at = os.fspath(path)
         asked = {"path": at, "tensor": tensor, "measure": measure}
         return isolation.one("explain", Explanation, (at,), asked, limits)
-    with _in_time(limits, path), open(path, limits=limits) as opened:
+    with in_time(limits, path), open(path, limits=limits) as opened:
         artifact = opened.artifact
         found = find(artifact, tensor)
         classified = classify(artifact)
@@ -190,7 +189,7 @@ def reconcile(
         asked = {**dict(zip(("path", "other"), names, strict=False)), "measure": measure}
         return isolation.one("reconcile", Report, names, {**asked, "gzip": gzip}, limits, progress)
     waiting = 0 if live is None else live.timeout
-    with _in_time(limits, *paths, more=waiting), contextlib.ExitStack() as stack:
+    with in_time(limits, *paths, more=waiting), contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
         said = () if live is None else _ask(paths, opened, live)
@@ -253,7 +252,7 @@ def diff(
         }
         return isolation.one("diff", Report, names, asked, limits, progress)
     wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
-    with _in_time(limits, a, b), contextlib.ExitStack() as stack:
+    with in_time(limits, a, b), contextlib.ExitStack() as stack:
         subjects = [
             _subject(os.fspath(path), stack, measure, limits, progress or Silent())
             for path in (a, b)
@@ -285,17 +284,6 @@ def _subject(
     if empty:
         shown = replace(shown, format=None, answer=())
     return Subject(artifact, examined[1].verdicts, shown)
-
-
-@contextlib.contextmanager
-def _in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> Iterator[None]:
-    """Let what is done with these take as long as the limits allow, and `more` seconds."""
-    from inspector.isolation import artifact_bytes
-
-    each = [os.fspath(path) for path in paths]
-    seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
-    with deadline.within(seconds + more, each[0]):
-        yield
 
 
 def _is_empty(path: str) -> bool:
@@ -417,6 +405,8 @@ class _Looking(Protocol):
 @contextlib.contextmanager
 def _looking(isolate: bool, limits: Limits) -> Iterator[_Looking]:
     if not isolate:
+        from inspector.auditing.look import look
+
         yield functools.partial(look, limits=limits)
         return
     from inspector.isolation import Looker, Workers
@@ -425,112 +415,10 @@ def _looking(isolate: bool, limits: Limits) -> Iterator[_Looking]:
         yield Looker(workers, limits)
 
 
-def look(
-    path: str,
-    *,
-    policy: Policy,
-    today: dt.date,
-    may_be_no_model: bool = False,
-    against: str | None = None,
-    measure: bool = True,
-    limits: Limits = DEFAULT,
-    progress: Progress | None = None,
-) -> Looked | None:
-    """What all rules that the policy selects say of one artifact; None for a file that is no model
-    and `may_be_no_model`. The rest as for `audit`, whose part for one artifact it is.
-    """
-    from inspector.auditing.containers import contents
-    from inspector.auditing.rule import Context
-    from inspector.auditing.rules import RULES
-    from inspector.auditing.session import sum_up
-
-    try:
-        return _look(path, policy, today, may_be_no_model, against, measure, limits, progress)
-    except Changed as error:
-        # What was found in half of one file and half of another says nothing of either.
-        context = Context(path, policy, None, error, None, limits, contents(path, limits))
-        return sum_up(context, RULES, today)
-
-
-def _look(
-    path: str,
-    policy: Policy,
-    today: dt.date,
-    may_be_no_model: bool,
-    against: str | None,
-    measure: bool,
-    limits: Limits,
-    progress: Progress | None,
-) -> Looked | None:
-    from inspector.auditing.rules import RULES
-    from inspector.auditing.session import sum_up
-
-    with contextlib.ExitStack() as stack:
-        original = None
-        if against is not None:
-            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
-            origin = stack.enter_context(of_original)
-            if origin.error is not None:
-                raise origin.error
-            original = origin.examined
-        context = stack.enter_context(
-            audit_context(
-                path, policy, original=original, measure=measure, limits=limits, progress=progress
-            )
-        )
-        if may_be_no_model and isinstance(context.error, UnknownFormat):
-            return None
-        return sum_up(context, RULES, today)
-
-
 def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:
     if isinstance(paths, (str, os.PathLike)):
         return [os.fspath(paths)]
     return [os.fspath(path) for path in paths]
-
-
-@contextlib.contextmanager
-def audit_context(
-    path: str | os.PathLike[str],
-    policy: Policy | None = None,
-    *,
-    original: Examined | None = None,
-    measure: bool = True,
-    limits: Limits = DEFAULT,
-    progress: Progress | None = None,
-) -> Iterator[Context]:
-    """What audit rules see of an artifact, open as long as the context is.
-
-    policy: that of this path. original: of `audit_context` of what it was made from. Raises no
-    ArtifactError, as what cannot be read has its error in the context, but for Changed when it is
-    left.
-    """
-    from inspector.auditing.containers import contents
-    from inspector.auditing.policy import Policy
-    from inspector.auditing.rule import Context
-
-    at = os.fspath(path)
-    with contextlib.ExitStack() as stack:
-        examined, failed = None, None
-        try:
-            with _in_time(limits, at):
-                opened = stack.enter_context(open(at, limits=limits))
-                examined = _examined(opened.artifact, measure, limits, progress or Silent())
-        except ArtifactError as error:
-            failed = error
-        held = contents(at, limits)
-        yield Context(at, policy or Policy(), examined, failed, original, limits, held)
-
-
-def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progress) -> Examined:
-    from inspector.assemble import build_show
-    from inspector.auditing.rule import Examined
-
-    _, classified, counted, measured, problems = examine(
-        artifact, measure, limits, None, progress, thorough=True
-    )
-    shown = build_show(artifact, classified, counted, measured, problems)
-    return Examined(artifact, classified, counted, shown, measured)
 
 
 def _show(

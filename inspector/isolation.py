@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from inspector.allowance import artifact_bytes
 from inspector.errors import (
     ArtifactError,
     Crashed,
@@ -50,7 +51,6 @@ PROGRAM = (
 # reserves GiB of addresses, which are counted.
 _SETTINGS = {"PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "4", "PYTHONIOENCODING": "utf-8"}
 _HDF5 = os.path.join("inspector", "wire", "hdf5")  # in the path of what calls libhdf5
-_ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
 
 _START_SECONDS = 60.0  # to import what it needs, on a busy machine
 _GOING_SECONDS = 2.0  # that a worker gets to come to an end by itself
@@ -73,28 +73,6 @@ class _Late(Exception):
 def available() -> bool:
     """Whether this system has what keeps a process within limits (Windows has not)."""
     return os.name == "posix" and importlib.util.find_spec("resource") is not None
-
-
-def artifact_bytes(path: str) -> int:
-    """At most how many bytes it has: of a folder all in it, of an index the files named like it
-    too, for shards lie beside it.
-    """
-    if os.path.isdir(path):
-        return sum(_size(os.path.join(at, one)) for at, _, files in os.walk(path) for one in files)
-    if path.endswith(_ALONE):
-        return _size(path)
-    folder, name = os.path.split(path)
-    stem = name.partition(".")[0]
-    with contextlib.suppress(OSError), os.scandir(folder or os.curdir) as entries:
-        return sum(_size(one.path) for one in entries if one.name.startswith(stem))
-    return _size(path)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except (OSError, ValueError):
-        return 0
 
 
 class Workers:

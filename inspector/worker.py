@@ -33,9 +33,10 @@ _TOLD_BYTES = 1 << 20  # progress is told in steps so large
 
 
 def _look(*, policy: dict[str, Any], today: str, **arguments: Any) -> Looked | None:
+    from inspector.auditing.look import look
     from inspector.auditing.policy import Policy
 
-    return api.look(
+    return look(
         policy=msgspec.convert(policy, Policy), today=dt.date.fromisoformat(today), **arguments
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Policy, Runtime
 from inspector.auditing.rules.integrity import ELSEWHERE, HARMLESS, PROBLEMS, RULES
 from inspector.auditing.rules.integrity_versions import parse
@@ -23,13 +24,13 @@ DENSE = cases.sequential(cases.dense("dense", 3))
 
 def run(path, code, policy=None):
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def every(path, policy=None):
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return {rule.code for rule in RULES if list(rule.check(context))}
 
@@ -142,7 +143,7 @@ def test_an_index_past_the_end_is_out_of_bounds(tmp_path):
 def test_a_finding_has_the_problem_and_its_place(tmp_path):
     content = relu(reads=9)
     (tmp_path / "m.tflite").write_bytes(content)
-    with api.audit_context(tmp_path / "m.tflite") as context:
+    with audit_context(tmp_path / "m.tflite") as context:
         (rule,) = (one for one in RULES if one.code == "integrity-bounds")
         (found,) = rule.check(context)
     assert found.evidence == "problem no-such-tensor"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.rules.leftover import RULES
 from tests.builders import bundles, cases, saved_models, tflite
 from tests.builders import samples as stored
@@ -21,20 +22,20 @@ CONFIG = cases.sequential(cases.dense("dense", 3))
 def found(path, code):
     """What the rule of that code says of an artifact."""
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, measure=False) as context:
+    with audit_context(path, measure=False) as context:
         assert context.error is None
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def evidence(path, code):
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, measure=False) as context:
+    with audit_context(path, measure=False) as context:
         return [one.evidence for one in rule.check(context)]
 
 
 def every(path):
     """The codes of all rules of the family that find something."""
-    with api.audit_context(path, measure=False) as context:
+    with audit_context(path, measure=False) as context:
         return {rule.code for rule in RULES if list(rule.check(context))}
 
 

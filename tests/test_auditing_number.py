@@ -5,7 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Numbers, Policy
 from inspector.auditing.rules.number import RULES
 from tests.builders import cases, hdf5, tflite
@@ -18,14 +18,14 @@ ONES, ZEROS = np.ones(3, "f4"), np.zeros(3, "f4")
 def found(path, code, policy=None):
     """What the rule of that code says of a file."""
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def every(path):
     """The codes of all rules of the family that find something."""
-    with api.audit_context(path) as context:
+    with audit_context(path) as context:
         return {rule.code for rule in RULES if list(rule.check(context))}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Numbers, Policy
 from inspector.auditing.rules.quantization import RULES
 from tests.builders import cases
@@ -16,13 +16,13 @@ KERNEL = np.stack([np.roll(np.linspace(-127, 127, 32), k).round().astype("i1") f
 
 def run(path, code, policy=None):
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def every(path, policy=None):
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return {rule.code for rule in RULES if list(rule.check(context))}
 

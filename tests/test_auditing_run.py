@@ -4,6 +4,7 @@ import hashlib
 import pytest
 
 from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Override, Policy, overridden
 from inspector.auditing.rule import Found, Needs, longest, matches
 from inspector.auditing.rules import RULES
@@ -96,7 +97,7 @@ def test_rules_that_lack_what_they_need_are_not_asked_and_are_named():
         rule("a-nother", needs=Needs.ORIGINAL),
     ]
     policy = Policy(select=("all", "a-original"))
-    with api.audit_context(samples.path("stripped.h5"), policy, measure=False) as seen:
+    with audit_context(samples.path("stripped.h5"), policy, measure=False) as seen:
         audited = audit(seen, rules)
     assert codes(of(audited)) == ["a-file", "a-artifact"]
     assert audited.asked == {"a-file", "a-artifact"}
@@ -110,7 +111,7 @@ def test_rules_that_lack_what_they_need_are_not_asked_and_are_named():
 def test_of_what_cannot_be_read_only_rules_of_bytes_are_asked(tmp_path):
     path = tmp_path / "m.h5"
     path.write_bytes(b"")
-    with api.audit_context(path) as seen:
+    with audit_context(path) as seen:
         audited = audit(seen, [rule("a-file"), rule("a-artifact", needs=Needs.ARTIFACT)])
     assert codes(of(audited)) == ["a-file"]
     assert audited.notes == (f"{path}: it could not be read, so 1 rule could not be asked of it",)
@@ -319,7 +320,7 @@ def test_a_finding_knows_its_artifact_and_whether_it_fails_by_its_policy():
 
 def test_a_report_says_which_rules_were_asked_and_of_which_artifact_some_were_not():
     rules = [rule("b-file", needs=Needs.FILE), rule("a-artifact", needs=Needs.ARTIFACT)]
-    with api.audit_context(samples.path("stripped.h5"), measure=False) as seen:
+    with audit_context(samples.path("stripped.h5"), measure=False) as seen:
         readable = audit(seen, rules)
     unreadable = audit(context("broken.h5"), rules)
     _, summary = conclude([readable, unreadable], fail_on="error", policies={}, rules=rules)

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from inspector.api import audit_context
 from inspector.auditing.containers import contents
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Context, Needs
 from inspector.auditing.rules.safety import RULES
@@ -285,7 +285,7 @@ def watch(event, arguments):
         said = [one if isinstance(one, int) else str(one) for one in arguments[:3]]
         touched.append((event, said))
 
-from inspector.api import audit_context
+from inspector.auditing.look import audit_context
 from inspector.auditing.rules.safety import RULES
 
 def look():

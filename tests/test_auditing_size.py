@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Budgets, Policy
 from inspector.auditing.rules.size import RULES
 from tests.builders import cases, tflite
@@ -15,13 +16,13 @@ from tests.builders import samples as stored
 def found(path, code, *, measure=True, **budgets):
     """What the rule of that code says, with budgets of the policy."""
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, Policy(budgets=Budgets(**budgets)), measure=measure) as context:
+    with audit_context(path, Policy(budgets=Budgets(**budgets)), measure=measure) as context:
         assert context.error is None
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def every(path, **budgets):
-    with api.audit_context(path, Policy(budgets=Budgets(**budgets))) as context:
+    with audit_context(path, Policy(budgets=Budgets(**budgets))) as context:
         return {rule.code for rule in RULES if list(rule.check(context))}
 
 
@@ -134,7 +135,7 @@ def test_the_largest_layer_is_held_against_the_budget(tmp_path):
     assert found(path, "size-layer-params", layer_params=26) == [
         ("27 elements of one layer, and the budget is 26", "error")
     ]
-    with api.audit_context(path, Policy(budgets=Budgets(layer_params=1))) as context:
+    with audit_context(path, Policy(budgets=Budgets(layer_params=1))) as context:
         (rule,) = (one for one in RULES if one.code == "size-layer-params")
         (one,) = rule.check(context)
     assert one.layer == "b"

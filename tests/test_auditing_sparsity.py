@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inspector import api
+from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Policy, Sparsity
 from inspector.auditing.rules.sparsity import RULES
 from tests.builders import cases, tflite
@@ -15,26 +15,26 @@ def found(path, code, against=None, **claims):
     (rule,) = (one for one in RULES if one.code == code)
     policy = Policy(sparsity=Sparsity(**claims))
     if against is None:
-        with api.audit_context(path, policy) as context:
+        with audit_context(path, policy) as context:
             assert context.error is None
             return [
                 (one.message, str(one.severity or rule.severity)) for one in rule.check(context)
             ]
     with (
-        api.audit_context(against) as original,
-        api.audit_context(path, policy, original=original.examined) as context,
+        audit_context(against) as original,
+        audit_context(path, policy, original=original.examined) as context,
     ):
         return [(one.message, str(one.severity or rule.severity)) for one in rule.check(context)]
 
 
 def evidence(path, code, **claims):
     (rule,) = (one for one in RULES if one.code == code)
-    with api.audit_context(path, Policy(sparsity=Sparsity(**claims))) as context:
+    with audit_context(path, Policy(sparsity=Sparsity(**claims))) as context:
         return [one.evidence for one in rule.check(context)]
 
 
 def every(path):
-    with api.audit_context(path) as context:
+    with audit_context(path) as context:
         return {
             rule.code
             for rule in RULES

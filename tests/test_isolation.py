@@ -13,6 +13,7 @@ import pytest
 
 import inspector
 from inspector import api, errors, isolation
+from inspector.allowance import artifact_bytes
 from inspector.auditing.policy import Policy
 from inspector.errors import Crashed, LimitExceeded, NotFound, OutOfMemory, TimedOut, UsageError
 from inspector.exchange import Raised, decode, encode, rebuilt, told
@@ -358,10 +359,10 @@ def test_the_bytes_of_an_artifact_are_those_of_all_its_files(tmp_path):
     for name, size in (("m.index", 3), ("m.data-00000-of-00001", 100), ("other.h5", 5000)):
         (tmp_path / name).write_bytes(bytes(size))
     for name in ("m", "m.index"):
-        assert isolation.artifact_bytes(os.path.join(tmp_path, name)) == 103
-    assert isolation.artifact_bytes(os.path.join(tmp_path, "other.h5")) == 5000
-    assert isolation.artifact_bytes(str(tmp_path)) == 5103
-    assert isolation.artifact_bytes(os.path.join(tmp_path, "nix", "nix")) == 0
+        assert artifact_bytes(os.path.join(tmp_path, name)) == 103
+    assert artifact_bytes(os.path.join(tmp_path, "other.h5")) == 5000
+    assert artifact_bytes(str(tmp_path)) == 5103
+    assert artifact_bytes(os.path.join(tmp_path, "nix", "nix")) == 0
 
 
 # --- what is sent -------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from inspector import api, worker
+from inspector import read, worker
 from inspector.exchange import frame
+from inspector.limits import Limits
 from inspector.storage import ByteSource, SourceReader
 from inspector.wire import hdf5
 
@@ -34,15 +35,15 @@ _pipe = -1
 def main(pipe: str, parent: str) -> None:
     global _pipe  # noqa: PLW0603
     _pipe = int(pipe)
-    read = api.open
+    reads = read.read
 
-    def opened(path: str, **options: Any) -> Any:
+    def opened(path: str, limits: Limits) -> Any:
         deed = DEEDS.get(os.path.basename(path).split("-")[0])
         if deed is not None:
             deed()
-        return read(path, **options)
+        return reads(path, limits)
 
-    api.open = opened
+    read.read = opened
     worker.main(pipe, parent)
 
 

@@ -8,7 +8,7 @@ keras = pytest.importorskip("keras")
 tf_keras = pytest.importorskip("tf_keras")
 tfmot = pytest.importorskip("tensorflow_model_optimization")
 
-from inspector import api  # noqa: E402
+from inspector.auditing.look import audit_context  # noqa: E402
 from inspector.auditing.policy import Policy, Runtime  # noqa: E402
 from inspector.auditing.rules import integrity, quantization  # noqa: E402
 from inspector.model import Severity  # noqa: E402
@@ -25,7 +25,7 @@ NAMES = (
 
 def severities(path, rules, policy):
     """How severe what each rule finds is: [(code, severity)]."""
-    with api.audit_context(path, policy) as context:
+    with audit_context(path, policy) as context:
         assert context.error is None
         return [
             (rule.code, found.severity or rule.severity)

@@ -1,0 +1,43 @@
+"""How long artifacts may take, by how many bytes they have."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from inspector import deadline
+from inspector.limits import Limits
+
+_ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
+
+
+@contextlib.contextmanager
+def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> Iterator[None]:
+    """Let what is done with these take as long as the limits allow, and `more` seconds."""
+    each = [os.fspath(path) for path in paths]
+    seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
+    with deadline.within(seconds + more, each[0]):
+        yield
+
+
+def artifact_bytes(path: str) -> int:
+    """At most how many bytes it has: of a folder all in it, of an index the files named like it
+    too, for shards lie beside it.
+    """
+    if os.path.isdir(path):
+        return sum(_size(os.path.join(at, one)) for at, _, files in os.walk(path) for one in files)
+    if path.endswith(_ALONE):
+        return _size(path)
+    folder, name = os.path.split(path)
+    stem = name.partition(".")[0]
+    with contextlib.suppress(OSError), os.scandir(folder or os.curdir) as entries:
+        return sum(_size(one.path) for one in entries if one.name.startswith(stem))
+    return _size(path)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,108 @@
+"""One artifact, opened and shown to the rules."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+from collections.abc import Iterator
+
+from inspector.allowance import in_time
+from inspector.assemble import build_show
+from inspector.auditing.containers import contents
+from inspector.auditing.policy import Policy
+from inspector.auditing.rule import Context, Examined
+from inspector.auditing.rules import RULES
+from inspector.auditing.session import Looked, sum_up
+from inspector.errors import ArtifactError, Changed, UnknownFormat
+from inspector.examine import Progress, Silent, examine
+from inspector.limits import DEFAULT, Limits
+from inspector.model import Artifact
+from inspector.read import read
+
+
+def look(
+    path: str,
+    *,
+    policy: Policy,
+    today: dt.date,
+    may_be_no_model: bool = False,
+    against: str | None = None,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Looked | None:
+    """What all rules that the policy selects say of one artifact; None for a file that is no model
+    and `may_be_no_model`. The rest as for `audit`, whose part for one artifact it is.
+    """
+    try:
+        return _look(path, policy, today, may_be_no_model, against, measure, limits, progress)
+    except Changed as error:
+        # What was found in half of one file and half of another says nothing of either.
+        context = Context(path, policy, None, error, None, limits, contents(path, limits))
+        return sum_up(context, RULES, today)
+
+
+def _look(
+    path: str,
+    policy: Policy,
+    today: dt.date,
+    may_be_no_model: bool,
+    against: str | None,
+    measure: bool,
+    limits: Limits,
+    progress: Progress | None,
+) -> Looked | None:
+    with contextlib.ExitStack() as stack:
+        original = None
+        if against is not None:
+            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
+            origin = stack.enter_context(of_original)
+            if origin.error is not None:
+                raise origin.error
+            original = origin.examined
+        context = stack.enter_context(
+            audit_context(
+                path, policy, original=original, measure=measure, limits=limits, progress=progress
+            )
+        )
+        if may_be_no_model and isinstance(context.error, UnknownFormat):
+            return None
+        return sum_up(context, RULES, today)
+
+
+@contextlib.contextmanager
+def audit_context(
+    path: str | os.PathLike[str],
+    policy: Policy | None = None,
+    *,
+    original: Examined | None = None,
+    measure: bool = True,
+    limits: Limits = DEFAULT,
+    progress: Progress | None = None,
+) -> Iterator[Context]:
+    """What audit rules see of an artifact, open as long as the context is.
+
+    policy: that of this path. original: of `audit_context` of what it was made from. Raises no
+    ArtifactError, as what cannot be read has its error in the context, but for Changed when it is
+    left.
+    """
+    at = os.fspath(path)
+    with contextlib.ExitStack() as stack:
+        examined, failed = None, None
+        try:
+            with in_time(limits, at):
+                opened = stack.enter_context(read(at, limits))
+                examined = _examined(opened.artifact, measure, limits, progress or Silent())
+        except ArtifactError as error:
+            failed = error
+        held = contents(at, limits)
+        yield Context(at, policy or Policy(), examined, failed, original, limits, held)
+
+
+def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progress) -> Examined:
+    _, classified, counted, measured, problems = examine(
+        artifact, measure, limits, None, progress, thorough=True
+    )
+    shown = build_show(artifact, classified, counted, measured, problems)
+    return Examined(artifact, classified, counted, shown, measured)
