@@ -262,3 +262,11 @@ def test_a_policy_that_came_with_the_models_and_spares_them_is_told(folder, poli
     assert note not in call("audit", "theirs/m.h5", "--policy", "theirs/inspector.toml").out
     (folder / "inspector.toml").write_text(policy)
     assert "came along" not in call("audit", "good.h5").out
+
+
+def test_rules_of_a_family_are_listed_by_its_name():
+    listed = call("rules", "safety").out
+    assert "safety-lambda" in listed
+    assert "leftover-copy" not in listed
+    assert call("rules", "safety-zip").out.count("safety-zip-") == listed.count("safety-zip-")
+    assert call("rules", "saf").code == 2

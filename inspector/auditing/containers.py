@@ -12,10 +12,9 @@ import functools
 import glob
 import json
 import os
-import posixpath
 import re
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +32,7 @@ from inspector.auditing.contents import (
     Zipped,
 )
 from inspector.auditing.graphs import Looked, look_at_graph
+from inspector.auditing.names import leads_out, strays
 from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, ends_in_zip, sniff
 from inspector.errors import ArtifactError, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
@@ -127,14 +127,14 @@ class _Looking:
     def link(self, path: str) -> None:
         """Note a symbolic link beside the artifact's other files."""
         name, target = os.path.basename(path), os.readlink(path)
-        self.links.append(Link(name, target, _leads_out(name, target), path))
+        self.links.append(Link(name, target, leads_out(name, target), path))
 
     # --- folders ---
 
     def folder(self, path: str) -> None:
         folder = list_folder(path, self.limits)
         for name, target in folder.links.items():
-            self.links.append(Link(name, target, _leads_out(name, target), path))
+            self.links.append(Link(name, target, leads_out(name, target), path))
         self.empty = folder.empty
         for problem in folder.problems:
             if problem.code == "odd-file":
@@ -251,7 +251,7 @@ class _Looking:
         except ArtifactError:
             raw = b"what cannot be told"
         target = raw.decode("utf-8", "backslashreplace")
-        self.links.append(Link(place, target, _leads_out(place, target), path, zipped=True))
+        self.links.append(Link(place, target, leads_out(place, target), path, zipped=True))
 
     def hdf5(self, source: ByteSource, name: str, path: str, depth: int) -> None:  # noqa: ARG002
         from inspector.auditing.hdf5 import look_at_hdf5
@@ -294,7 +294,7 @@ class _Looking:
         self.shards += names
         if self.kind or len(self.items) > 1:
             return  # the map is not the artifact itself, whose shards lie beside it
-        for name in [*names, *_strays(path, names)][: self.limits.shards]:
+        for name in [*names, *strays(path, names)][: self.limits.shards]:
             full = os.path.join(os.path.dirname(path), name)
             if os.path.basename(name) != name:
                 continue
@@ -371,14 +371,6 @@ class _Looking:
             self.addresses.setdefault(found[0].decode("utf-8", "replace"))
 
 
-def _strays(path: str, named: Container[str]) -> list[str]:
-    """Files beside a weight map that are called like its shards, and that it does not name."""
-    folder, name = os.path.split(path)
-    shard = re.compile(rf"{re.escape(name.removesuffix('.weights.json'))}_\d{{5}}\.weights\.h5")
-    found = sorted(os.listdir(folder or os.curdir))
-    return [one for one in found if shard.fullmatch(one) and one not in named]
-
-
 _INSIDE: dict[str, Callable[[_Looking, ByteSource, str, str, int], None]] = {
     "hdf5": _Looking.hdf5,
     "zip": _Looking.zip,
@@ -400,12 +392,3 @@ def _head(archive: Archive, member: Member) -> bytes:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, HEAD)
     except zlib.error:
         return b""
-
-
-def _leads_out(name: str, target: str) -> bool:
-    """Whether a link at `name` of a folder leads out of that, by the letter of it."""
-    target = target.replace("\\", "/")
-    if target.startswith("/") or re.match(r"[A-Za-z]:", target):
-        return True
-    place = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-    return place == ".." or place.startswith("../")

@@ -33,8 +33,9 @@ class _Rule(Protocol):
 @click.pass_obj
 def command(env: Environment, code: str | None) -> ExitCode:
     """List the rules that give a tensor its role, and those of `inspect audit`, or explain the one
-    called CODE.
+    called CODE. Of an audit, those whose code begins with CODE ("safety") are listed, too.
     """
+    from inspector.auditing.rule import matches
     from inspector.auditing.rules import RULES as AUDIT
     from inspector.classify import RULES as ROLES
 
@@ -42,6 +43,10 @@ def command(env: Environment, code: str | None) -> ExitCode:
     if code is not None:
         everything: tuple[_Rule, ...] = (*ROLES, *AUDIT)
         found = next((one for one in everything if one.code.casefold() == code.casefold()), None)
+        family = [one for one in AUDIT if matches(one.code, code.casefold())]
+        if found is None and family:
+            env.write("\n".join(_listed("Rules of an audit:", family, width)) + "\n")
+            return ExitCode.CLEAN
         if found is None:
             raise click.UsageError(f"no rule is called {code!r}; `inspect rules` lists them")
         env.write("\n".join(_explained(found, width)) + "\n")
