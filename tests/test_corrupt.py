@@ -16,7 +16,7 @@ SCRIPT = """
 import sys
 from inspector.errors import ArtifactError
 from inspector.read import read
-from tests.builders.checks import peak
+from tests.fuzz.clock import peak
 try:
     read(sys.argv[1])
 except ArtifactError:

@@ -48,13 +48,6 @@ def refused(path, kind: type[ArtifactError] = ArtifactError) -> str:
     return message
 
 
-def peak() -> int:
-    """KiB of memory that this process took at its largest; a parent's are not among them."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        (line,) = (line for line in status if line.startswith("VmHWM:"))
-    return int(line.split()[1])
-
-
 def codes(artifact: Artifact) -> list[str]:
     return [problem.code for problem in artifact.problems]
 

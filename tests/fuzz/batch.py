@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tests.builders.checks import peak
 from tests.builders.samples import ROOT
 from tests.fuzz.changes import Share, changes
-from tests.fuzz.clock import bounded, hung
+from tests.fuzz.clock import bounded, hung, peak
 from tests.fuzz.copies import Copy, copied
 from tests.fuzz.exercise import IN_TURN, LARGEST, SECONDS, exercise
 

@@ -1,4 +1,7 @@
-"""A deadline that holds in C too, and counts the process' own time: others may be busy here."""
+"""What a process may take: a deadline that holds in C too, addresses; and how much it took.
+
+Time is the process' own: others may be busy on the same machine.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,13 @@ def deadline(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def peak() -> int:
+    """KiB of memory that this process took at its largest; a parent's are not among them."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM:"))
+    return int(line.split()[1])
 
 
 def hung(code: int) -> bool:

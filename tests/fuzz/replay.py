@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import sys
 import traceback
 
 from tests.builders.samples import ROOT
-from tests.fuzz.clock import bounded, hung
+from tests.fuzz.clock import bounded, hung, peak
 from tests.fuzz.exercise import LARGEST, SECONDS
 from tests.fuzz.targets import case
 
@@ -54,9 +53,8 @@ def main(target: str, file: str) -> int:
         except Exception:  # noqa: BLE001 - whatever it is, it is told
             traceback.print_exc()
             return 3
-    took = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if took > LARGEST:
-        print(f"Fault: took more memory than it may: {took} KiB", file=sys.stderr)
+    if peak() > LARGEST:
+        print(f"Fault: took more memory than it may: {peak()} KiB", file=sys.stderr)
         return 4
     return 0
 
