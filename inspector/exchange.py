@@ -6,10 +6,9 @@ no more than that.
 
 from __future__ import annotations
 
-import json
 import os
 import traceback
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,11 +16,10 @@ from inspector import errors
 from inspector.errors import ArtifactError, InspectorError, LimitExceeded
 from inspector.limits import GIB, Limits
 from inspector.render.printable import safe
+from inspector.typed_json import encode
 
 HEADER = 9  # bytes: a letter, and the size of what follows, the least significant byte first
 _TRACE = 8000  # characters of a traceback, and of a message
-
-Answer = TypeVar("Answer")
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -64,24 +62,6 @@ class Raised(msgspec.Struct, frozen=True):
 def frame(letter: bytes, body: bytes) -> bytes:
     """What a worker sends: "r" ready, "p" a Step, "e" a Raised, "a" an answer."""
     return letter + len(body).to_bytes(HEADER - 1, "little") + body
-
-
-def encode(value: Any) -> bytes:
-    """JSON of what msgspec knows; names that are no Unicode, and huge numbers, too."""
-    try:
-        return msgspec.json.encode(value)
-    except (UnicodeEncodeError, OverflowError):
-        return json.dumps(msgspec.to_builtins(value), allow_nan=False).encode()
-
-
-def decode(text: bytes | bytearray, kind: type[Answer]) -> Answer:
-    """What `encode` made, held against its type. Raises ValueError, RecursionError."""
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:  # a lone surrogate is no JSON to it
-        return msgspec.convert(json.loads(text), kind)
 
 
 def told(error: Exception) -> bytes:

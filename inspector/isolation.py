@@ -30,9 +30,10 @@ from inspector.errors import (
     TimedOut,
     UsageError,
 )
-from inspector.exchange import HEADER, Answer, Job, Raised, Step, decode, encode, rebuilt, too_large
+from inspector.exchange import HEADER, Job, Raised, Step, rebuilt, too_large
 from inspector.limits import Limits
 from inspector.process import LastWords, end, how_it_ended, is_starved, reason, watched
+from inspector.typed_json import Answer, decode, encode
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -23,8 +23,9 @@ import msgspec
 from inspector import api
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
-from inspector.exchange import Job, Step, decode, encode, frame, told, too_large
+from inspector.exchange import Job, Step, frame, told, too_large
 from inspector.limits import Limits
+from inspector.typed_json import decode, encode
 
 if TYPE_CHECKING:
     from inspector.auditing.session import Looked

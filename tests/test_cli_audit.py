@@ -270,3 +270,11 @@ def test_rules_of_a_family_are_listed_by_its_name():
     assert "leftover-copy" not in listed
     assert call("rules", "safety-zip").out.count("safety-zip-") == listed.count("safety-zip-")
     assert call("rules", "saf").code == 2
+
+
+def test_a_report_that_has_a_name_of_no_unicode_is_a_baseline(folder):
+    os.rename(folder / "bad.h5", os.fsencode(folder) + b"/\xff.h5")
+    assert call("audit", ".", "--format", "json", "-o", "known.json").code == 1
+    again = call("audit", ".", "--baseline", "known.json")
+    assert again.code == 0
+    assert "in the baseline" in again.out

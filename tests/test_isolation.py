@@ -16,9 +16,10 @@ from inspector import api, errors, isolation
 from inspector.allowance import artifact_bytes
 from inspector.auditing.policy import Policy
 from inspector.errors import Crashed, LimitExceeded, NotFound, OutOfMemory, TimedOut, UsageError
-from inspector.exchange import Raised, decode, encode, rebuilt, told
+from inspector.exchange import Raised, rebuilt, told
 from inspector.limits import DEFAULT, MIB
 from inspector.report import ArtifactReport
+from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.terminal import call
 from tests.corrupt import hdf5 as broken

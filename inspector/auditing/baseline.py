@@ -14,6 +14,7 @@ from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.report import AuditReport, Finding, Suppressed
 from inspector.storage import LocalFile
+from inspector.typed_json import decode
 from inspector.words import count
 
 _WHY = "baseline"
@@ -37,10 +38,10 @@ def read_baseline(path: str, limits: Limits = DEFAULT) -> tuple[Finding, ...]:
         with LocalFile(path) as source:
             if source.size > limits.report_bytes:
                 raise UsageError(f"{path}: a baseline of {source.size:,} bytes is too large")
-            saved = msgspec.json.decode(bytes(source.view(0, source.size)), type=_Saved)
+            saved = decode(bytes(source.view(0, source.size)), _Saved)
     except ArtifactError as error:
         raise UsageError(f"--baseline {error}") from error
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise UsageError(f"{path}: no saved report: {error}; {_HOW}") from error
     if saved.findings is UNSET or saved.audit is UNSET:
         raise UsageError(f"{path}: a report of `inspect {saved.command}`, not of an audit; {_HOW}")

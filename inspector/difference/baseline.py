@@ -14,6 +14,7 @@ from inspector.difference.rebuilt import rebuilt, verdicts_of
 from inspector.errors import Corrupt, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource, LocalFile
+from inspector.typed_json import decode
 
 _HEAD_BYTES = 512
 # What our JSON begins with; sorted by key, as other tools write it back, it is the artifacts.
@@ -78,18 +79,18 @@ def _text(source: ByteSource, limits: Limits) -> bytes:
 def _report(text: bytes, path: str) -> r.Report | None:
     """The report; None where it is another program's."""
     try:
-        head = msgspec.json.decode(text, type=_Head)
+        head = decode(text, _Head)
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         message = f"a saved report that is broken JSON ({error}): save it again with {_HOW} {path}"
         raise Corrupt(message, path) from None
     if head.tool.name != "inspect":
         return None
     _check(head, path)
     try:
-        return msgspec.json.decode(text, type=r.Report)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode(text, r.Report)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         message = f"no report of {_HOW}, or one that was changed: {error}"
         raise Corrupt(message, path) from None
 
