@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tests.builders.samples import ROOT
 from tests.fuzz.changes import Share, changes
 from tests.fuzz.clock import bounded, hung, peak
-from tests.fuzz.copies import Copy, copied
+from tests.fuzz.copies import Copy, copied, room
 from tests.fuzz.exercise import IN_TURN, LARGEST, SECONDS, exercise
 
 _MOST_FAULTS = 20
@@ -47,9 +47,11 @@ def run(paths: Sequence[str], share: Share, seconds: float) -> Outcome:
     faults: list[Fault] = []
     while first < each * len(paths) and len(faults) < _MOST_FAULTS:
         command = [sys.executable, "-m", "tests.fuzz.batch", *map(str, (*share, first)), *paths]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=seconds
-        )
+        with room() as variables:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=ROOT, env=variables,
+                timeout=seconds,
+            )  # fmt: skip
         lines = done.stdout.split()
         if done.returncode == 0:
             largest = int(lines[-1])

@@ -64,6 +64,13 @@ class Copy:
 
 
 @contextlib.contextmanager
-def copied(original: str) -> Iterator[Copy]:
+def room() -> Iterator[dict[str, str]]:
+    """The variables of a process that may die, whose folders are then taken away all the same."""
     with tempfile.TemporaryDirectory(prefix="inspect-fuzz-", dir=MEMORY) as folder:
+        yield {**os.environ, "TMPDIR": folder}
+
+
+@contextlib.contextmanager
+def copied(original: str) -> Iterator[Copy]:
+    with tempfile.TemporaryDirectory(prefix="inspect-fuzz-") as folder:
         yield Copy(original, folder)

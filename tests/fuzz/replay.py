@@ -13,6 +13,7 @@ import traceback
 
 from tests.builders.samples import ROOT
 from tests.fuzz.clock import bounded, hung, peak
+from tests.fuzz.copies import room
 from tests.fuzz.exercise import LARGEST, SECONDS
 from tests.fuzz.targets import case
 
@@ -39,7 +40,10 @@ def signature(told: str, code: int) -> str:
 def tried(target: str, file: str) -> str | None:
     """The signature of what is wrong with the input; None where nothing is."""
     command = [sys.executable, "-m", "tests.fuzz.replay", target, file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    with room() as variables:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=ROOT, env=variables
+        )
     return None if done.returncode == 0 else signature(done.stderr, done.returncode)
 
 

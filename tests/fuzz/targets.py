@@ -25,7 +25,7 @@ from inspector.render import RENDERERS, RenderOptions
 from tests.builders.samples import SAMPLES
 from tests.builders.terminal import call
 from tests.fuzz.clock import deadline
-from tests.fuzz.copies import MEMORY, Copy
+from tests.fuzz.copies import Copy
 from tests.fuzz.exercise import ALL, Fault, exercise, held_clean
 
 LARGEST_SEED = 64 << 10
@@ -183,7 +183,7 @@ def _unpacked(archive: str, folder: str) -> None:
 
 @contextlib.contextmanager
 def case(name: str) -> Iterator[Case]:
-    folder = tempfile.mkdtemp(prefix="inspect-fuzz-", dir=MEMORY)
+    folder = tempfile.mkdtemp(prefix="inspect-fuzz-")
     try:
         yield Case(TARGETS[name], folder)
     finally:

@@ -27,7 +27,7 @@ from tests.fuzz.clock import bounded
 from tests.fuzz.exercise import SECONDS, Fault
 from tests.fuzz.lies import lie
 from tests.fuzz.replay import signature
-from tests.fuzz.targets import case
+from tests.fuzz.targets import Case, case
 
 SLOW = 2 * SECONDS  # of the processor: what is instrumented takes twice as long
 
@@ -48,31 +48,32 @@ def fuzz(target: str, known: set[str], log: str, arguments: Sequence[str]) -> in
 
     known: faults that do not stop it; log: the file that takes what it says; arguments: its own.
     """
-    child = os.fork()
-    if not child:
-        _child(target, known, log, arguments)
-    _, status = os.waitpid(child, 0)
+    # libFuzzer leaves without a word: what is to be taken away is ours.
+    with case(target) as held:
+        child = os.fork()
+        if not child:
+            _child(held, known, log, [target, *arguments])
+        _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
 
-def _child(target: str, known: set[str], log: str, arguments: Sequence[str]) -> NoReturn:
+def _child(held: Case, known: set[str], log: str, arguments: Sequence[str]) -> NoReturn:
     with open(log, "wb", buffering=0) as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     bounded()
-    with case(target) as held:
 
-        def once(data: bytes) -> None:
-            began = time.process_time()
-            try:
-                held.attempt(data)
-                if time.process_time() - began > SLOW:
-                    raise Fault("took longer than it may")
-            except Exception:
-                if signature(traceback.format_exc(), 3) not in known:
-                    raise
+    def once(data: bytes) -> None:
+        began = time.process_time()
+        try:
+            held.attempt(data)
+            if time.process_time() - began > SLOW:
+                raise Fault("took longer than it may")
+        except Exception:
+            if signature(traceback.format_exc(), 3) not in known:
+                raise
 
-        atheris.Setup([target, *arguments], once, custom_mutator=mutate)
-        atheris.Fuzz()
+    atheris.Setup([*arguments], once, custom_mutator=mutate)
+    atheris.Fuzz()
     sys.stdout.flush()
     os._exit(0)
