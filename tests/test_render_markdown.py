@@ -47,9 +47,7 @@ def test_markup_in_prose_means_itself():
 def test_nobody_is_mentioned_and_nothing_linked_by_a_name():
     # GitHub links what is left once escapes and entities are read; an empty comment parts it.
     shown = prose("@all #1 http://x WWW.x.org a@b")
-    assert shown == (
-        r"\@<!-- -->all \#<!-- -->1 http:<!-- -->//x WWW<!-- -->.x.org a\@<!-- -->b"
-    )
+    assert shown == (r"\@<!-- -->all \#<!-- -->1 http:<!-- -->//x WWW<!-- -->.x.org a\@<!-- -->b")
 
 
 def test_an_unreadable_artifact_is_shown_in_its_place():
