@@ -13,7 +13,7 @@ import time
 import pytest
 
 import inspector
-from inspector.errors import Changed, CodeRefused, LiveError, LiveUnavailable, NotFound
+from inspector.errors import CodeRefused, LiveError, LiveUnavailable, NotFound
 from inspector.live.process import find_python
 from inspector.live.runner import LayerCounts, LiveTensor, run_live, run_live_many
 from tests.builders import cases as c
@@ -237,11 +237,11 @@ def test_a_file_with_another_suffix_is_handed_over_under_the_usual_one(tmp_path)
 def test_a_file_that_is_gone_is_not_found(tmp_path):
     other = str(tmp_path / "model.h5")
     shutil.copy(samples.path("pruned.h5"), other)
-    # On leaving, opened says that the file is gone, too.
-    with pytest.raises(Changed), inspector.open(other) as opened:
-        os.unlink(other)
-        with pytest.raises(NotFound):
-            run_live(other, opened.artifact, python=answering(tmp_path, {}))
+    opened = inspector.open(other)
+    os.unlink(other)
+    with pytest.raises(NotFound):
+        run_live(other, opened.artifact, python=answering(tmp_path, {}))
+    opened.close()
 
 
 # --- code ---------------------------------------------------------------------------------------
