@@ -13,6 +13,7 @@ from inspector.difference.told import shape
 from inspector.difference.values import Values, comparable
 from inspector.model import GROUP_OF, Group, Role
 from inspector.pairing import Agreement, Pair
+from inspector.pairing.values import same_dtype
 from inspector.words import count, number
 
 # What each format keeps, or makes, in its own way: it says something only of two of one format.
@@ -339,7 +340,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("folded", _is_step("folded"), _said),
     Kind("scaled", _is_step("scaled"), _said),
     Kind("values", lambda one: one.values.differ is True, _differing),
-    Kind("retyped", lambda one: one.a.dtype != one.b.dtype, _dtypes),
+    Kind("retyped", lambda one: not same_dtype(one.a.dtype, one.b.dtype), _dtypes),
     Kind("sparsity", _is_sparse_otherwise, _sparsity),
     Kind("quantization", _is_quantized_otherwise, _quantization),
     Kind("role", _is_of_other_role, lambda one: f"{one.a.role} -> {one.b.role}"),

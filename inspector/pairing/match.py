@@ -11,7 +11,7 @@ from inspector.pairing import content
 from inspector.pairing.layers import Match, match_layers, units_of
 from inspector.pairing.names import Names, bare, is_weight, variable_of
 from inspector.pairing.nouns import Change, Pair, Pairing, Side, in_order
-from inspector.pairing.values import digest, is_narrower
+from inspector.pairing.values import digest, is_narrower, same_dtype
 
 # Roles that have no partner: copies of what is paired, and what a graph computes or needs itself.
 _LEFT_OUT = frozenset({Role.ALIAS, Role.ACTIVATION})
@@ -158,7 +158,7 @@ class _Pairs:
 
 def retyped(a: Tensor, b: Tensor) -> Change | None:
     """The change of dtype; None where there is none."""
-    if a.dtype == b.dtype:
+    if same_dtype(a.dtype, b.dtype):
         return None
     # Floats are made integers, and wide ones narrow; the way back would be lossless.
     back = (a.real is not None and b.real is None) or is_narrower(a.dtype, b.dtype)

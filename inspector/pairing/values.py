@@ -180,11 +180,17 @@ def is_narrower(one: str, other: str) -> bool:
     return float_format(numpy_dtype(one))[2] > float_format(numpy_dtype(other))[2]
 
 
-def named(x: Array, y: Array) -> tuple[Array, Array]:
-    """Bytes that no dtype is given of, as what the other side says that they are.
+# Keras 3 keeps bfloat16 in `.h5` as two opaque bytes, and no attribute there says what they are.
+_OPAQUE = frozenset({"V2", "bfloat16"})
 
-    Keras 3 keeps bfloat16 in `.h5` as two opaque bytes.
-    """
+
+def same_dtype(one: str, other: str) -> bool:
+    """Whether values of two dtypes are stored alike: the same, or bfloat16 and its bytes."""
+    return one == other or {one, other} == _OPAQUE
+
+
+def named(x: Array, y: Array) -> tuple[Array, Array]:
+    """Bytes that no dtype is given of, as what the other side says that they are."""
     if x.dtype.itemsize == y.dtype.itemsize:
         if is_number(x.dtype) and not is_number(y.dtype) and y.dtype.kind == "V":
             return x, y.view(x.dtype)
