@@ -5,6 +5,7 @@ import os
 import shutil
 
 import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -431,3 +432,23 @@ def test_both_subjects_may_be_given_as_they_are():
         found = compare(one, one, Wanted())
     assert found.same
     assert json.loads(json.dumps(found.answer))
+
+
+def test_bfloat16_is_its_opaque_bytes(tmp_path):
+    """Keras 3 says what they are in `.weights.h5` alone; 1.5 and -2.0 are the same in both."""
+    values = np.array([1.5, -2.0], ml_dtypes.bfloat16).view("V2")
+
+    def opaque(group, name):
+        group.create_dataset(name, data=values)
+
+    def said(group, name):
+        group.create_dataset(name, data=values).attrs["dtype"] = "bfloat16"
+
+    paths = [
+        whole_model(tmp_path / name, {"dense": {"dense/bias:0": made}})
+        for name, made in (("opaque.h5", opaque), ("said.h5", said))
+    ]
+    for a, b in (paths, paths[::-1]):
+        found = api.diff(a, b).diff
+        assert found.same
+        assert found.summary.unchanged == 1
