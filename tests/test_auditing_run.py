@@ -1,5 +1,8 @@
 import dataclasses
+import glob
 import hashlib
+import os
+import shutil
 
 import pytest
 
@@ -10,7 +13,7 @@ from inspector.auditing.rule import Found, Needs, longest, matches
 from inspector.auditing.rules import RULES
 from inspector.auditing.run import audit, conclude, selected, strictest
 from inspector.errors import ArtifactError, Truncated
-from inspector.limits import DEFAULT
+from inspector.limits import DEFAULT, Limits
 from inspector.model import Severity
 from tests.builders import samples
 from tests.builders.audits import context, rule
@@ -271,6 +274,49 @@ def test_a_truncated_file_is_said_to_be(tmp_path):
         file.truncate(1000)
     (finding,) = api.audit(path, policy=Policy(select=("number",))).findings
     assert (finding.code, finding.path) == ("integrity-truncated", path)
+
+
+def without_index(folder):
+    for index in glob.glob(os.path.join(folder, "*.index")):
+        os.unlink(index)
+
+
+def with_directory_elsewhere(path):
+    """The end record of a zip has the offset of the central directory at its byte 16."""
+    with open(path, "r+b") as file:
+        end = file.read().rindex(b"PK\x05\x06")
+        file.seek(end + 16)
+        file.write((5).to_bytes(4, "little"))
+
+
+def in_chunks(folder):
+    os.rename(os.path.join(folder, "saved_model.pb"), os.path.join(folder, "saved_model.cpb"))
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "code"),
+    [
+        ("ckpt_manager", without_index, "integrity-missing-file"),
+        ("stripped.keras", with_directory_elsewhere, "integrity-corrupt"),
+        ("saved_stripped", in_chunks, "integrity-unsupported"),
+    ],
+)
+def test_a_sound_artifact_has_a_finding_once_it_is_broken(tmp_path, name, broken, code):
+    path = str(tmp_path / name)
+    sound = samples.path(name)
+    (shutil.copytree if os.path.isdir(sound) else shutil.copy)(sound, path)
+    policy = Policy(select=("number",))
+    assert not api.audit(path, policy=policy).findings
+    broken(path)
+    assert codes(api.audit(path, policy=policy).findings) == [code]
+
+
+def test_an_artifact_past_a_limit_has_a_finding_and_one_at_it_has_none():
+    path, policy = samples.path("stripped.h5"), Policy(select=("number",))  # 4 tensors
+    assert codes(api.audit(path, policy=policy, limits=Limits(tensors=3)).findings) == [
+        "integrity-limit"
+    ]
+    assert not api.audit(path, policy=policy, limits=Limits(tensors=4)).findings
 
 
 def test_an_ignored_code_lets_what_cannot_be_read_pass(tmp_path):

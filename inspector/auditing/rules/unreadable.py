@@ -68,8 +68,8 @@ RULES: tuple[AuditRule, ...] = (
         "integrity-missing-file",
         NotFound,
         "A file that the artifact is made of is not there.",
-        "A checkpoint is an index and its shards, and a link may lead to nothing.",
-        "A shard model.data-00000-of-00001 whose model.index was not copied.",
+        "A checkpoint is an index and its shards, and in a folder a `checkpoint` file names it.",
+        "A folder whose `checkpoint` file names ckpt-3, without ckpt-3.index.",
         "Copy all files of the artifact together.",
     ),
     _rule(
