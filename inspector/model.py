@@ -113,8 +113,8 @@ class Payload(Protocol):
     """A tensor's values, read when asked for and never whole.
 
     `blocks` yields one-dimensional arrays of the tensor's own dtype in C order, together all
-    `elements` values; none is larger than about `max_bytes`. Arrays may be read-only views of a
-    memory map. Raises ArtifactError when the bytes cannot be read.
+    `elements` values; none is larger than about `max_bytes`. Arrays may be read-only.
+    Raises ArtifactError when the bytes cannot be read.
     """
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]: ...
