@@ -11,10 +11,9 @@ Everything is loaded when first asked for: `import inspector` imports nothing he
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from inspector._version import __version__
+
+TYPE_CHECKING = False  # `typing` would take longer than all else here
 
 if TYPE_CHECKING:
     from inspector.api import audit, diff, explain, open, reconcile, show
@@ -118,11 +117,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    import importlib
+
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(module), name)
+    found: object = getattr(importlib.import_module(module), name)
     globals()[name] = found
     return found
 

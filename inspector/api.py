@@ -81,7 +81,6 @@ def show(
     processors.
     """
     from inspector.assemble import build_unreadable
-    from inspector.assemble_digests import with_configs, with_file
     from inspector.report import report
 
     each = _each(paths)
@@ -97,10 +96,18 @@ def show(
                 artifact = opened.artifact
                 watcher = progress or Silent()
                 shown = _show(artifact, measure, digest, limits, threads, watcher)
-            artifacts.append(with_configs(shown, artifact) if configs else shown)
+            if configs:
+                from inspector.assemble_digests import with_configs
+
+                shown = with_configs(shown, artifact)
+            artifacts.append(shown)
         except ArtifactError as error:
             failed = build_unreadable(path, error)
-            artifacts.append(with_file(failed) if digest else failed)
+            if digest:
+                from inspector.assemble_digests import with_file
+
+                failed = with_file(failed)
+            artifacts.append(failed)
     return report("show", tuple(artifacts))
 
 
@@ -431,13 +438,14 @@ def _show(
 ) -> ArtifactReport:
     """The report of an artifact that is open."""
     from inspector.assemble import build_show
-    from inspector.assemble_digests import with_digests
 
     _, classified, counted, measured, problems = examine(
         artifact, measure, limits, threads, progress
     )
     if not digest:
         return build_show(artifact, classified, counted, measured, problems)
+    from inspector.assemble_digests import with_digests
+
     found, unread = take_digests(artifact, classified.verdicts, limits, progress)
     # What could not be measured has been told of.
     problems += [] if measure else unread

@@ -6,7 +6,6 @@ Everything that is known and not read gets one sentence that says what it is.
 from __future__ import annotations
 
 import codecs
-import difflib
 import os
 import re
 from collections.abc import Callable
@@ -74,6 +73,8 @@ def _meant(error: NotFound) -> NotFound:
         beside = sorted(os.listdir(folder or os.curdir))[:_BESIDE]
     except (OSError, ValueError):
         return error
+    import difflib
+
     near = difflib.get_close_matches(name, [one.removesuffix(".index") for one in beside], 1, 0.8)
     if not near or name in beside:
         return error

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from inspector.limits import DEFAULT, KIB, Limits
-from inspector.measure import compare
 from inspector.model import Artifact, Measurement, Role, Section, Store, Tensor, Verdict
 
 # Rules that gave a role without knowing the class.
@@ -60,6 +59,8 @@ def _equal(
     measured: Mapping[str, Measurement] | None,
     limits: Limits,
 ) -> Iterator[Tie]:
+    from inspector.measure import compare
+
     alike: dict[object, list[Tensor]] = {}
     for tensor in group:
         sign = _sign(tensor, measured)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
@@ -36,6 +34,8 @@ class Environment:
         if columns.isdecimal() and int(columns):
             return max(int(columns), NARROWEST)
         if self.is_terminal and not to_file:
+            import shutil
+
             return max(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, NARROWEST)
         return PIPED_WIDTH
 
@@ -112,6 +112,8 @@ def write_whole(path: str, parts: Iterable[str]) -> None:
         return
     # A link stays a link: what it points at is replaced.
     target = os.path.realpath(path)
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
     try:
         with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:

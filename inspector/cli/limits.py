@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,6 +34,8 @@ def limits_of(given: Sequence[str]) -> Limits:
 
 
 def _nearest(name: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name.strip(), _CAPS, 1, 0.4)
     meant = f"; did you mean {near[0]}?" if near else ""
     return f"{meant} (inspect formats --limits lists them)"

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,6 +141,8 @@ def _usage(error: click.ClickException, env: Environment, arguments: Sequence[st
 
 
 def _bug(error: Exception, env: Environment) -> ExitCode:
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"
     env.complain(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
 from inspector.keras.layers import Variable, made_on_load, own_variables, trainable_on_load
-from inspector.keras.objects_wrappers import wrapper_variable
 from inspector.keras.order import Slot, effective_trainable, legacy_order, stored_layers
 from inspector.keras.shapes import disagreement
 from inspector.model import Flavor, Layer, Section, Store, Tensor
@@ -89,6 +88,8 @@ def _by_names(
     gates: Mapping[str, bool],
 ) -> dict[str, Spec]:
     """Specs where an object graph tells which layer has the variable, and its name: no order."""
+    from inspector.keras.objects_wrappers import wrapper_variable
+
     lists: dict[str, Mapping[str, Variable]] = {}
     found: dict[str, Spec] = {}
     for tensor in tensors:

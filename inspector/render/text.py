@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from inspector.render import difference, findings, reconciliation
 from inspector.render.blocks import LONGEST, PROSE, header, paragraphs, table_lines, wrap
 from inspector.render.calls import calls
-from inspector.render.explanation import explain
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe, shorten
 from inspector.render.rows import layer_table, tensor_table
@@ -36,16 +34,31 @@ def _show(report: Report, options: RenderOptions, style: Style) -> str:
     return "\n\n\n".join(parts)
 
 
+# The parts that other commands have are imported by those alone.
+
+
 def _explain(report: Report, options: RenderOptions, style: Style) -> str:
+    from inspector.render.explanation import explain
+
     return explain(report.explanation, options, style) if report.explanation else ""
 
 
 def _reconcile(report: Report, options: RenderOptions, style: Style) -> str:
+    from inspector.render import reconciliation
+
     return reconciliation.text(report, options, style)
 
 
 def _diff(report: Report, options: RenderOptions, style: Style) -> str:
+    from inspector.render import difference
+
     return difference.text(report, options, style)
+
+
+def _audit(report: Report, options: RenderOptions, style: Style) -> str:
+    from inspector.render import findings
+
+    return findings.text(report, options, style)
 
 
 _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
@@ -53,7 +66,7 @@ _COMMANDS: Mapping[str, Callable[[Report, RenderOptions, Style], str]] = {
     "explain": _explain,
     "reconcile": _reconcile,
     "diff": _diff,
-    "audit": findings.text,
+    "audit": _audit,
 }
 
 
