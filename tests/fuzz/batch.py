@@ -1,7 +1,7 @@
 """The changed inputs of artifacts in a process of their own, started again behind what ended it.
 
-As a program: `python -m tests.fuzz.batch CUTS BYTES LIES FIRST PATH...` prints the number of each
-input before it is tried, all artifacts' in one row, and at last the KiB that it took at most.
+As a program: `python -m tests.fuzz.batch CUTS BYTES LIES EVERY FIRST PATH...` prints the number of
+each input before it is tried, all artifacts' in one row, and at last the KiB that it took at most.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.builders.samples import ROOT
 from tests.fuzz.changes import Share, changes
 from tests.fuzz.clock import bounded, hung, peak
 from tests.fuzz.copies import Copy, copied, room
-from tests.fuzz.exercise import IN_TURN, LARGEST, SECONDS, exercise
+from tests.fuzz.exercise import LARGEST, SECONDS, exercise, in_turn
 
 _MOST_FAULTS = 20
 
@@ -41,12 +41,16 @@ class Outcome(NamedTuple):
     faults: tuple[Fault, ...]
 
 
-def run(paths: Sequence[str], share: Share, seconds: float) -> Outcome:
-    """Try all inputs of some artifacts, for so many seconds by the clock at most."""
+def run(paths: Sequence[str], share: Share, seconds: float, every: int = 2) -> Outcome:
+    """Try all inputs of some artifacts, for so many seconds by the clock at most.
+
+    every: one input in so many gets another job than `show`.
+    """
     each, first, largest = sum(share), 0, 0
     faults: list[Fault] = []
     while first < each * len(paths) and len(faults) < _MOST_FAULTS:
-        command = [sys.executable, "-m", "tests.fuzz.batch", *map(str, (*share, first)), *paths]
+        numbers = map(str, (*share, every, first))
+        command = [sys.executable, "-m", "tests.fuzz.batch", *numbers, *paths]
         with room() as variables:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, cwd=ROOT, env=variables,
@@ -64,7 +68,7 @@ def run(paths: Sequence[str], share: Share, seconds: float) -> Outcome:
     return Outcome(each * len(paths), largest, tuple(faults))
 
 
-def _fault(copy: Copy, share: Share, first: int, before: int) -> int:
+def _fault(copy: Copy, share: Share, every: int, first: int, before: int) -> int:
     """Try the inputs of an artifact from the `first` on; an exit code, 0 where nothing is wrong."""
     exercise(copy.path, copy.original, ("render", "audit"))  # imports are nobody's fault
     for number, change in enumerate(changes(copy, share)):
@@ -73,7 +77,7 @@ def _fault(copy: Copy, share: Share, first: int, before: int) -> int:
         print(before + number, flush=True)
         copy.write(change.file, change.content(copy))
         try:
-            exercise(copy.path, copy.original, IN_TURN[number % len(IN_TURN)], SECONDS)
+            exercise(copy.path, copy.original, (in_turn(number, every),), SECONDS)
         except Exception:  # noqa: BLE001 - whatever it is, it is told
             traceback.print_exc()
             return 3
@@ -84,14 +88,14 @@ def _fault(copy: Copy, share: Share, first: int, before: int) -> int:
     return 0
 
 
-def main(cuts: str, single: str, lies: str, start: str, *paths: str) -> int:
+def main(cuts: str, single: str, lies: str, nth: str, start: str, *paths: str) -> int:
     bounded()
-    share, first = Share(int(cuts), int(single), int(lies)), int(start)
+    share, every, first = Share(int(cuts), int(single), int(lies)), int(nth), int(start)
     for before, path in zip(range(0, sys.maxsize, sum(share)), paths, strict=False):
         if before + sum(share) <= first:
             continue
         with copied(path) as copy:
-            code = _fault(copy, share, first - before, before)
+            code = _fault(copy, share, every, first - before, before)
         if code:
             return code
     print(peak())

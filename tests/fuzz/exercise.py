@@ -113,13 +113,16 @@ JOBS: Mapping[str, Callable[[str, str], None]] = {
     one.__name__: one
     for one in (show, render, explain, command, stable, audit, reconcile, diff, itself, between)
 }
-# For an input of a corpus; for one of many, all of which are shown.
+# For an input of a corpus.
 ALL = ("render", "explain", "command", "stable", "audit", "reconcile", "diff", "itself", "between")
-IN_TURN = (
-    ("show",), ("show",), ("command",), ("show",), ("audit",), ("show",), ("render",), ("show",),
-    ("diff",), ("show",), ("explain",), ("show",), ("reconcile",), ("show",), ("audit",), ("show",),
-    ("stable",),
-)  # fmt: skip
+# For one of many, all of which are shown but these.
+OTHERS = ("command", "audit", "render", "diff", "explain", "reconcile", "stable")
+
+
+def in_turn(number: int, every: int) -> str:
+    """The job for an input of many: one of the others for one in `every`, `show` for the rest."""
+    turn, place = divmod(number, every)
+    return "show" if place else OTHERS[turn % len(OTHERS)]
 
 
 def exercise(
