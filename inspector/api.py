@@ -28,7 +28,7 @@ from inspector.model import Artifact
 
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
-    from inspector.auditing.session import Looked
+    from inspector.auditing.session import Looked, Wanted
     from inspector.difference.nouns import Subject
     from inspector.live.runner import LiveCounts
     from inspector.read import Opened
@@ -325,6 +325,7 @@ def audit(
     fail_on: FailOn | None = None,
     today: dt.date | None = None,
     isolate: bool = False,
+    jobs: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Report:
@@ -335,14 +336,15 @@ def audit(
     what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
     one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
     found. measure: read the values; fail_on: in place of the policy's. today: the day that the
-    allow-list is held against. isolate: read in a process of its own, so that what crashes the HDF5
-    library, or hangs in it, is one finding too, and the rest go on.
+    allow-list is held against. isolate: read in processes of their own, so that what crashes the
+    HDF5 library, or hangs in it, is one finding too, and the rest go on; jobs: how many of them
+    there are at once, None for one a processor. The report is the same whatever there are.
 
     An artifact that cannot be read is a finding. Raises NotFound for a path where there is nothing,
     UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
     read.
     """
-    with _looking(isolate, limits) as looking:
+    with _looking(isolate, jobs, limits) as looking:
         # Not before a worker is started: it imports what it needs while this does.
         from inspector.auditing.session import Asked, Session
 
@@ -372,6 +374,7 @@ def suggest_policy(
     measure: bool = True,
     recursive: bool = False,
     isolate: bool = False,
+    jobs: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> tuple[str, str]:
@@ -385,7 +388,7 @@ def suggest_policy(
     from inspector.auditing.suggest import Subject, place, suggest
 
     session = Session(Asked(policy=Policy(), limits=limits))
-    with _looking(isolate, limits) as looking:
+    with _looking(isolate, jobs, limits) as looking:
         discovered = session.discover(_each(paths), recursive)
         at = place(discovered, None if output is None else os.fspath(output), session.policies)
         look_at = functools.partial(looking, against=None, measure=measure, progress=progress)
@@ -394,32 +397,56 @@ def suggest_policy(
 
 
 class _Looking(Protocol):
-    """`look`, here or in a process of its own."""
+    """`look` at several artifacts, here or in processes of their own."""
 
     def __call__(
         self,
-        path: str,
+        wanted: Sequence[Wanted],
         *,
-        policy: Policy,
-        today: dt.date,
-        may_be_no_model: bool,
         against: str | None,
         measure: bool,
         progress: Progress | None,
-    ) -> Looked | None: ...
+    ) -> Iterator[Looked | None]: ...
 
 
 @contextlib.contextmanager
-def _looking(isolate: bool, limits: Limits) -> Iterator[_Looking]:
+def _looking(isolate: bool, jobs: int | None, limits: Limits) -> Iterator[_Looking]:
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} artifacts at once are none")
     if not isolate:
-        from inspector.auditing.look import look
-
-        yield functools.partial(look, limits=limits)
+        if jobs is not None and jobs > 1:
+            raise UsageError(
+                "several jobs are for processes of their own: nothing is isolated here"
+            )
+        yield functools.partial(_look_here, limits=limits)
         return
     from inspector.isolation import Looker, Workers
 
     with Workers(limits) as workers:
-        yield Looker(workers, limits)
+        yield functools.partial(Looker(workers, limits), jobs=jobs)
+
+
+def _look_here(
+    wanted: Sequence[Wanted],
+    *,
+    against: str | None,
+    measure: bool,
+    limits: Limits,
+    progress: Progress | None,
+) -> Iterator[Looked | None]:
+    from inspector.auditing.look import look
+
+    for one in wanted:
+        yield look(
+            one.path,
+            policy=one.policy,
+            today=one.today,
+            may_be_no_model=one.may_be_no_model,
+            against=against,
+            measure=measure,
+            limits=limits,
+            progress=progress,
+        )
 
 
 def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:

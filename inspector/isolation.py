@@ -1,4 +1,4 @@
-"""Artifacts read in a process of their own: what kills it, or hangs in it, is one error here.
+"""Artifacts read in processes of their own: what kills one, or hangs in it, is one error here.
 
 libhdf5 is C, and a file can make it crash, hang, or ask for memory without end. A worker
 (`worker.py`) does a whole call of the API under limits of the system's; it serves many artifacts in
@@ -13,58 +13,41 @@ import dataclasses
 import importlib.util
 import os
 import select
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
 from inspector.allowance import artifact_bytes
+from inspector.asking import GOING_SECONDS, Task, Unreadable, Worker, decoded
 from inspector.errors import (
     ArtifactError,
     Crashed,
     OutOfMemory,
     Stopped,
     TimedOut,
-    UsageError,
 )
-from inspector.exchange import HEADER, Job, Raised, Step, rebuilt, too_large
+from inspector.examine import Progress, Silent
+from inspector.exchange import Job, Raised, rebuilt, too_large
 from inspector.limits import Limits
-from inspector.process import LastWords, end, how_it_ended, is_starved, reason, watched
-from inspector.typed_json import Answer, decode, encode
+from inspector.process import how_it_ended, is_starved, processors, reason
+from inspector.template import NotIsolated, Template, started
+from inspector.together import Part, together
+from inspector.typed_json import Answer
 
 if TYPE_CHECKING:
-    import datetime as dt
-
-    from inspector.auditing.policy import Policy
-    from inspector.auditing.session import Looked
-    from inspector.examine import Progress
+    from inspector.auditing.session import Looked, Wanted
     from inspector.report import ArtifactReport
 
 # The worker imports what this process would: never from the folder that it happens to run in.
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3:]; from inspector.worker import main; "
-    "main(*sys.argv[1:3])"
+    "import sys; sys.path[:] = sys.argv[2:]; from inspector.worker import main; main(sys.argv[1])"
 )
-# faulthandler says what a crash was in; with an arena for each thread of a large machine, glibc
-# reserves GiB of addresses, which are counted.
-_SETTINGS = {"PYTHONFAULTHANDLER": "1", "MALLOC_ARENA_MAX": "4", "PYTHONIOENCODING": "utf-8"}
 _HDF5 = os.path.join("inspector", "wire", "hdf5")  # in the path of what calls libhdf5
 
-_START_SECONDS = 60.0  # to import what it needs, on a busy machine
-_GOING_SECONDS = 2.0  # that a worker gets to come to an end by itself
-_READ_BYTES = 1 << 20
-_SMALL = 1 << 20  # all frames but an answer
-
-
-class NotIsolated(UsageError):
-    """There can be no process of its own here."""
-
-
-class _Unreadable(Exception):
-    """The worker sent what is none of the above, or nothing more."""
+_AHEAD = 1000  # results that may wait for one that takes longer
+_NOTHING = object()  # what has come of a task that is not done
 
 
 class _Late(Exception):
@@ -76,33 +59,36 @@ def available() -> bool:
     return os.name == "posix" and importlib.util.find_spec("resource") is not None
 
 
-class Workers:
-    """One worker after another, each until it dies. A context manager that leaves none behind.
+class _Doing(NamedTuple):
+    """What a worker does. number: of the task among all; seconds: that it gets."""
 
-    One call at a time. The first is started at once, so that it is ready when it is needed.
+    number: int
+    task: Task
+    seconds: float
+
+
+class Workers:
+    """Workers, each until it dies. A context manager that leaves none behind.
+
+    What they are forked from is started at once, so that it is ready when they are needed.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stack = contextlib.ExitStack()
-        self._worker: _Worker | None = None
+        self._template: Template | None = None
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, _Doing] = {}
 
     def __enter__(self) -> Self:
         if not available():
             raise NotIsolated("this system keeps no process within limits: nothing is isolated")
-        self._start()
+        self._template = self._stack.enter_context(started(PROGRAM))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _start(self) -> _Worker:
-        self._worker = self._stack.enter_context(_started())
-        return self._worker
-
-    def _end(self) -> None:
-        self._worker = None
-        self._stack.close()
+        with self._stack:
+            self._end(self._idle)
 
     def call(
         self,
@@ -117,202 +103,114 @@ class Workers:
         paths: the artifacts, the first of which is blamed. Raises what the call raises, Crashed,
         TimedOut or OutOfMemory where it ended the worker, NotIsolated where there can be none.
         """
-        nbytes = sum(map(artifact_bytes, paths))
+        (found,) = self.each([Task(name, kind, paths, dict(arguments), progress)])
+        if isinstance(found, Exception):
+            raise found
+        answer: Answer = found
+        return answer
+
+    def each(self, tasks: Iterable[Task], jobs: int = 1) -> Iterator[Any]:
+        """What comes of each task, in their order: as of `call`, whose errors are given, too.
+
+        jobs: how many are done at once. Raises NotIsolated.
+        """
+        coming = iter(tasks)
+        done: dict[int, Any] = {}
+        begun = given = 0
+        try:
+            while True:
+                while len(self._busy) < jobs and begun < given + _AHEAD:
+                    task = next(coming, None)
+                    if task is None:
+                        break
+                    self._begin(begun, task)
+                    begun += 1
+                if given == begun:
+                    return
+                done.update(self._heard(wait=given not in done))
+                if given in done:
+                    yield done.pop(given)
+                    given += 1
+        finally:
+            self._end(self._busy)
+
+    def _begin(self, number: int, task: Task) -> None:
+        nbytes = sum(map(artifact_bytes, task.paths))
         seconds = self._limits.seconds_for(nbytes)
+        if self._template is None:
+            raise NotIsolated("workers are a context manager")
+        worker = self._idle.pop() if self._idle else Worker(self._template)
+        self._busy[worker] = _Doing(number, task, seconds)
         job = Job(
-            name,
-            paths[0],
-            dict(arguments),
+            task.name,
+            task.paths[0],
+            task.arguments,
             dataclasses.asdict(self._limits),
             nbytes,
             seconds,
-            progress is not None,
+            task.progress is not None,
         )
-        worker = self._worker or self._start()
-        try:
-            worker.wait_until_ready()
-            letter, body = worker.ask(job, self._limits.report_bytes, progress)
-            if letter == b"a":
-                return _decoded(body, kind)
-            error = rebuilt(_decoded(body, Raised), paths[0])
-        except BaseException as failure:
-            ended = self._ended(worker, failure, paths[0], seconds)
-            if ended is failure:
-                raise
-            raise ended from None
-        if isinstance(error, (Stopped, RuntimeError)):
-            self._end()  # whatever state it is in now
-        raise error
+        worker.ask(job, self._limits.report_bytes, task.progress)
 
-    def _ended(
-        self, worker: _Worker, error: BaseException, path: str, seconds: float
-    ) -> BaseException:
-        """What to raise in place of an error that ended the worker; the worker is gone then."""
-        code = worker.code() if isinstance(error, _Unreadable) else None
-        self._end()
-        if isinstance(error, _Late):
-            return _too_slow(path, seconds, self._limits)
-        if not isinstance(error, _Unreadable):
-            return error
-        return _blamed(code, worker.words.text(), path, seconds, self._limits)
-
-
-class _Worker:
-    """A worker that runs: what it is sent, and what it sends."""
-
-    def __init__(
-        self, process: subprocess.Popen[bytes], jobs: int, answers: int, words: LastWords
-    ) -> None:
-        self._process = process
-        self._jobs = jobs
-        self._answers = answers
-        self.words = words
-        self._ready = False
-
-    def wait_until_ready(self) -> None:
-        """Wait for its imports. Raises NotIsolated where it dies of them."""
-        if self._ready:
-            return
-        try:
-            letter, _ = self._receive(time.monotonic() + _START_SECONDS, 0)
-        except (_Late, _Unreadable):
-            code = self.code()
-            why = "it does not start" if code is None else reason(code, self.words.text())
-            raise NotIsolated(
-                f"no process of its own to read in: {why}; --no-isolate does without"
-            ) from None
-        self._ready = letter == b"r"
-
-    def ask(self, job: Job, most: int, progress: Progress | None) -> tuple[bytes, bytearray]:
-        """The frame that answers. most: bytes of an answer."""
-        # Where it looks at the clock itself, it is the first to say what took so long.
-        until = time.monotonic() + job.seconds + _GOING_SECONDS
-        self._write(encode(job) + b"\n", until)
-        steps = _Steps(progress)
-        try:
-            while True:
-                letter, body = self._receive(until, most)
-                if letter in (b"a", b"e"):
-                    return letter, body
-                steps.take(_decoded(body, Step))
-        finally:
-            steps.close()
-
-    def code(self) -> int | None:
-        """How it ended by itself; None where it does not."""
-        try:
-            code = self._process.wait(_GOING_SECONDS)
-        except subprocess.TimeoutExpired:
-            return None
-        end(self._process)  # whatever it started, and that may hold on to its stderr
-        self.words.finish()
-        return code
-
-    def _receive(self, until: float, most: int) -> tuple[bytes, bytearray]:
-        """A frame's letter and body. most: bytes of an answer. Raises _Late, _Unreadable."""
-        header = self._read(HEADER, until)
-        letter, size = bytes(header[:1]), int.from_bytes(header[1:], "little")
-        if letter not in (b"r", b"p", b"e", b"a") or size > (most if letter == b"a" else _SMALL):
-            raise _Unreadable
-        return letter, self._read(size, until)
-
-    def _read(self, size: int, until: float) -> bytearray:
-        read = bytearray()  # no more than has come, whatever size is claimed
-        while len(read) < size:
-            _wait(self._answers, select.POLLIN, until)
-            part = os.read(self._answers, min(size - len(read), _READ_BYTES))
-            if not part:
-                raise _Unreadable
-            read += part
-        return read
-
-    def _write(self, text: bytes, until: float) -> None:
-        rest = memoryview(text)
-        while rest:
-            _wait(self._jobs, select.POLLOUT, until)
+    def _heard(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
+        """What came of tasks, by their numbers. wait: until something happens."""
+        ready = select.poll()
+        for worker in self._busy:
+            ready.register(worker.answers, select.POLLIN)
+            if worker.is_telling:
+                ready.register(worker.jobs, select.POLLOUT)
+        first = min((worker.until for worker in self._busy), default=0)
+        left = max(first - time.monotonic(), 0) if wait else 0
+        seen = {pipe for pipe, _ in ready.poll(left * 1000)}
+        for worker, doing in list(self._busy.items()):
             try:
-                rest = rest[os.write(self._jobs, rest) :]
-            except OSError:
-                raise _Unreadable from None
+                found = self._answer(worker, doing.task, seen)
+            except (Unreadable, _Late) as failure:
+                found = self._ended(worker, doing, failure)
+            if found is not _NOTHING:
+                self._busy.pop(worker, None)
+                yield doing.number, found
 
+    def _answer(self, worker: Worker, task: Task, seen: Collection[int]) -> Any:
+        """What the worker says, `_NOTHING` where it has not said it all. Raises Unreadable, _Late.
 
-def _wait(pipe: int, what: int, until: float) -> None:
-    """Wait for a pipe to be ready. Raises _Late."""
-    ready = select.poll()
-    ready.register(pipe, what)
-    left = until - time.monotonic()
-    if left <= 0 or not ready.poll(left * 1000):
-        raise _Late
+        seen: the pipes at which something can be done.
+        """
+        if worker.jobs in seen:
+            worker.tell()
+        frame = worker.hear() if worker.answers in seen else None
+        if frame is None:
+            if time.monotonic() > worker.until:
+                raise _Late
+            return _NOTHING
+        letter, body = frame
+        if letter == b"a":
+            found = decoded(body, task.kind)
+        else:
+            found = rebuilt(decoded(body, Raised), task.paths[0])
+        if worker.is_sound and not isinstance(found, (Stopped, RuntimeError)):
+            self._idle.append(worker)
+        else:
+            worker.end()  # whatever state it is in now
+        return found
 
+    def _ended(self, worker: Worker, doing: _Doing, failure: Exception) -> ArtifactError:
+        """What is to be said where a worker ended, or is ended now. Raises NotIsolated."""
+        del self._busy[worker]
+        code = worker.end(GOING_SECONDS if isinstance(failure, Unreadable) else 0)
+        said, path = worker.words.text(), doing.task.paths[0]
+        if not worker.is_ready:
+            why = "it does not start" if code is None else reason(code, said)
+            raise NotIsolated(f"no process of its own to read in: {why}; --no-isolate does without")
+        if isinstance(failure, _Late):
+            return _too_slow(path, doing.seconds, self._limits)
+        return _blamed(code, said, path, doing.seconds, self._limits)
 
-class _Steps:
-    """Tells a progress what a worker says, in an order that makes sense whatever it says."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._is_open = False
-
-    def take(self, step: Step) -> None:
-        if self._progress is None:
-            return
-        if step.step == "start" and not self._is_open:
-            self._progress.start(max(step.nbytes, 0))
-            self._is_open = True
-        elif step.step == "advance" and self._is_open:
-            self._progress.advance(max(step.nbytes, 0))
-        elif step.step == "finish":
-            self.close()
-
-    def close(self) -> None:
-        if self._progress is not None and self._is_open:
-            self._progress.finish()
-        self._is_open = False
-
-
-@contextlib.contextmanager
-def _started() -> Iterator[_Worker]:
-    """A worker that is gone, with all it started, when this is left."""
-    ours, its = os.pipe()
-    # Nothing is ever written to it: it closes when this process is gone, however that went.
-    watched_end, held_end = os.pipe()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the Python that runs this
-            [sys.executable, "-P", "-c", PROGRAM, str(its), str(watched_end), *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=(its, watched_end),
-            env={**os.environ, **_SETTINGS},
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(ours)
-        os.close(held_end)
-        raise NotIsolated(f"no process of its own to read in: {error.strerror}") from error
-    finally:
-        os.close(its)
-        os.close(watched_end)
-    try:
-        with watched(process) as words, _piped(process) as jobs:
-            yield _Worker(process, jobs.fileno(), ours, words)
-    finally:
-        os.close(ours)
-        os.close(held_end)
-
-
-def _piped(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    if process.stdin is None:
-        raise ValueError("stdin must be a pipe")
-    os.set_blocking(process.stdin.fileno(), False)
-    return process.stdin
-
-
-def _decoded(body: bytearray, kind: type[Answer]) -> Answer:
-    try:
-        return decode(body, kind)
-    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        raise _Unreadable from None
+    @staticmethod
+    def _end(workers: list[Worker] | dict[Worker, _Doing]) -> None:
+        for worker in tuple(workers):
+            worker.end()
+        workers.clear()
 
 
 def _too_slow(path: str, seconds: float, limits: Limits) -> TimedOut:
@@ -352,14 +250,15 @@ def show(
     from inspector.assemble import build_unreadable
     from inspector.report import Report
 
+    tasks = (Task("show", Report, (path,), {"paths": path, **options}, progress) for path in paths)
     with Workers(limits) as workers:
-        for path in paths:
-            try:
-                asked = {"paths": path, **options}
-                (shown,) = workers.call("show", Report, (path,), asked, progress).artifacts
-            except ArtifactError as error:
-                shown = build_unreadable(path, error)
-            yield shown
+        for path, found in zip(paths, workers.each(tasks), strict=True):
+            if isinstance(found, ArtifactError):
+                yield build_unreadable(path, found)
+            elif isinstance(found, Exception):
+                raise found
+            else:
+                yield from found.artifacts
 
 
 def one(
@@ -384,35 +283,64 @@ class Looker:
 
     def __call__(
         self,
-        path: str,
+        wanted: Sequence[Wanted],
         *,
-        policy: Policy,
-        today: dt.date,
-        may_be_no_model: bool,
         against: str | None,
         measure: bool,
+        jobs: int | None,
         progress: Progress | None,
-    ) -> Looked | None:
-        """What the rules say of the artifact, that it ended its worker too."""
+    ) -> Iterator[Looked | None]:
+        """What the rules say of each artifact, that it ended its worker too.
+
+        jobs: how many are looked at side by side, None for one a processor.
+        """
         from inspector.auditing.rule import Context
         from inspector.auditing.rules import RULES
-        from inspector.auditing.session import Looked, sum_up
+        from inspector.auditing.session import sum_up
 
-        arguments = {
-            "path": path,
-            "policy": msgspec.to_builtins(policy),
-            "today": today.isoformat(),
-            "may_be_no_model": may_be_no_model,
-            "against": against,
-            "measure": measure,
-        }
-        paths = (path,) if against is None else (path, against)
-        kind: Any = Looked | None
-        try:
-            found: Looked | None = self._workers.call("look", kind, paths, arguments, progress)
-        except ArtifactError as error:
-            if against is not None and not isinstance(error, Stopped):
-                raise  # of the original
-            context = Context(path, policy, error=error, limits=self._limits)
-            return sum_up(context, RULES, today)
-        return found
+        # What several threads measure of one is measured of several by as many in all.
+        jobs = min(jobs or processors(), len(wanted))
+        threads = None if jobs == 1 else max(processors() // jobs, 1)
+        how = {"against": against, "measure": measure, "threads": threads}
+        with _watching(progress, [one.path for one in wanted]) as watches:
+            tasks = (_look_at(one, how, at) for one, at in zip(wanted, watches, strict=True))
+            found = self._workers.each(tasks, jobs)
+            for one, looked, at in zip(wanted, found, watches, strict=True):
+                if isinstance(at, Part):
+                    at.close()
+                if not isinstance(looked, Exception):
+                    yield looked
+                elif isinstance(looked, ArtifactError if against is None else Stopped):
+                    context = Context(one.path, one.policy, error=looked, limits=self._limits)
+                    yield sum_up(context, RULES, one.today)
+                else:
+                    raise looked  # of the original, or a bug
+
+
+def _look_at(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None) -> Task:
+    from inspector.auditing.session import Looked
+
+    arguments = {
+        "path": wanted.path,
+        "policy": msgspec.to_builtins(wanted.policy),
+        "today": wanted.today.isoformat(),
+        "may_be_no_model": wanted.may_be_no_model,
+        **how,
+    }
+    against = how["against"]
+    paths = (wanted.path,) if against is None else (wanted.path, against)
+    return Task("look", Looked | None, paths, arguments, progress)
+
+
+@contextlib.contextmanager
+def _watching(
+    progress: Progress | None, paths: Sequence[str]
+) -> Iterator[Sequence[Progress | None]]:
+    """A progress for each of the paths, as far as anybody watches."""
+    if progress is None or isinstance(progress, Silent):
+        yield [None] * len(paths)
+    elif len(paths) == 1:
+        yield [progress]
+    else:
+        with together(progress, list(map(artifact_bytes, paths))) as parts:
+            yield parts

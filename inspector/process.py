@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _KEPT = 64 << 10  # of stderr: the last words of a process
-_PATIENCE = 5.0  # seconds that a process gets to go once it is killed
+PATIENCE = 5.0  # seconds that a process gets to go once it is killed
 
 _TELLING = re.compile(
     r"terminate called|what\(\):|Fatal Python error|Check failed|\w*(?:Error|Exception)\b|error:"
@@ -43,9 +43,16 @@ class LastWords:
 
     def finish(self) -> None:
         """Wait until all is read, for a while."""
-        self._thread.join(_PATIENCE)
+        self._thread.join(PATIENCE)
         if not self._thread.is_alive():
             self._stream.close()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -69,7 +76,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         else:
             process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
+        process.wait(PATIENCE)
 
 
 def how_it_ended(code: int) -> str:

@@ -1,7 +1,8 @@
-"""The process that `isolation` reads artifacts in: asked on stdin, answering on a pipe.
+"""The processes that `isolation` reads artifacts in: asked on stdin, answering on a pipe.
 
 Nothing is written to stdout, where C libraries may write, and what comes on stderr is kept by the
-parent for its last words. It dies with its parent, also when it hangs in C.
+parent for its last words. They die with the parent, also when they hang in C. Each is forked from
+one that reads nothing (`template.py`), which costs a hundredth of starting it anew.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import gc
 import os
 import resource
 import select
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -25,12 +30,15 @@ from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
 from inspector.exchange import Job, Step, frame, told, too_large
 from inspector.limits import Limits
+from inspector.process import PATIENCE
+from inspector.template import BURY, ENDED, FORK, MESSAGE, STREAMS, message, number_of
 from inspector.typed_json import decode, encode
 
 if TYPE_CHECKING:
     from inspector.auditing.session import Looked
 
 _TOLD_BYTES = 1 << 20  # progress is told in steps so large
+_LOOK_SECONDS = 0.005  # between two looks whether a worker has ended
 
 
 def _look(*, policy: dict[str, Any], today: str, **arguments: Any) -> Looked | None:
@@ -90,26 +98,100 @@ class _Answers:
         self.send(b"p", encode(step))
 
 
-def main(pipe: str, parent: str) -> None:
-    """Answer what is asked until nobody asks any more.
+def main(control: str) -> None:
+    """Fork a worker whenever one is asked for, until nobody asks any more.
 
-    pipe: number of the one to answer on; parent: of the one that closes when the parent is gone.
+    control: number of the socket that `template.Template` asks on.
     """
-    answers = _Answers(int(pipe))
-    with contextlib.suppress(BrokenPipeError):
-        _die_with(int(parent))
+    with socket.socket(fileno=int(control)) as asked, contextlib.suppress(ConnectionError):
+        if sys.platform != "darwin":  # whose own libraries cannot be forked once they are loaded
+            warm()
+        gc.collect()
+        gc.freeze()  # workers share what is there, as long as nobody touches it
+        while True:
+            said, streams, *_ = socket.recv_fds(asked, MESSAGE, STREAMS)
+            if len(said) < MESSAGE:
+                return
+            if said[:1] == FORK:
+                asked.sendall(message(FORK, _forked(asked, streams)))
+            else:
+                seconds = number_of(asked.recv(MESSAGE)) / 1000
+                asked.sendall(_buried(number_of(said), seconds))
+
+
+def _forked(asked: socket.socket, streams: Sequence[int]) -> int:
+    """The number of a new worker."""
+    worker = os.fork()
+    if worker == 0:
+        asked.close()
+        _work(*streams)
+    for stream in streams:
+        os.close(stream)
+    return worker
+
+
+def _buried(worker: int, seconds: float) -> bytes:
+    """What is answered of a worker that ended, or is ended now, and of all that it started."""
+    code = _code(worker, seconds)
+    for kill in (os.killpg, os.kill):  # it may not lead a group yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if kill is os.killpg or code is None:
+                kill(worker, signal.SIGKILL)
+    if code is not None:
+        return message(BURY, code)
+    _code(worker, PATIENCE)
+    return message(ENDED, 0)
+
+
+def _code(worker: int, seconds: float) -> int | None:
+    """How a worker ended, as `Popen.returncode` has it; None where it does not for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(ChildProcessError):
+            which, status = os.waitpid(worker, os.WNOHANG)
+            if which:
+                return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _work(jobs: int, answers: int, errors: int, parent: int) -> NoReturn:
+    """Be a worker until nobody asks any more."""
+    code = 1
+    try:
+        os.setsid()  # what it starts can be ended with it
+        for stream, place in ((jobs, 0), (errors, 2)):
+            os.dup2(stream, place)
+            os.close(stream)
+        for stream in (answers, parent):
+            os.set_inheritable(stream, False)
+        serve(answers, parent)
+        code = 0
+    except BaseException:  # noqa: BLE001 - whatever it is: what forked it has work of its own
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def serve(pipe: int, parent: int) -> None:
+    """Answer what is asked on stdin. pipe: to answer on; parent: closes when the parent is gone."""
+    answers = _Answers(pipe)
+    with contextlib.suppress(BrokenPipeError), open(0, "rb", closefd=False) as jobs:
+        _die_with(parent)
         warm()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         answers.send(b"r")
-        for line in iter(sys.stdin.buffer.readline, b""):
+        for line in iter(jobs.readline, b""):
             answers.send(*answered(decode(line, Job), answers))
 
 
 def warm() -> None:
-    """Import what every artifact needs, while the parent does something else."""
+    """Import what every artifact needs."""
     import h5py  # noqa: F401
     import ml_dtypes  # noqa: F401
 
+    import inspector.auditing.look
     import inspector.measure
     import inspector.read
     import inspector.ties  # noqa: F401

@@ -14,17 +14,19 @@ import pytest
 import inspector
 from inspector import api, errors, isolation
 from inspector.allowance import artifact_bytes
+from inspector.asking import Task
 from inspector.auditing.policy import Policy
 from inspector.errors import Crashed, LimitExceeded, NotFound, OutOfMemory, TimedOut, UsageError
 from inspector.exchange import Raised, rebuilt, told
 from inspector.limits import DEFAULT, MIB
-from inspector.report import ArtifactReport
+from inspector.report import ArtifactReport, Report
 from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.terminal import call
 from tests.corrupt import hdf5 as broken
 
 # Quick to give up, and small enough to be filled soon.
+SOON = replace(DEFAULT, seconds=1, gib_seconds=0)
 QUICK = replace(DEFAULT, seconds=3, gib_seconds=0, worker_bytes=512 * MIB)
 PATHS = [samples.path(name) for name in samples.NAMES]
 
@@ -94,10 +96,7 @@ def test_the_end_of_a_worker_is_an_error_of_the_artifact(deed, tmp_path, broken_
 
 
 def test_a_worker_that_does_not_listen_is_not_waited_for(monkeypatch):
-    deaf = (
-        "import os, sys, time; os.write(int(sys.argv[1]), b'r' + bytes(8)); "
-        "time.sleep(600)  # a broken worker"
-    )
+    deaf = broken_worker.PROGRAM.replace("main", "deaf")
     monkeypatch.setattr(isolation, "PROGRAM", deaf)
     with pytest.raises(TimedOut):  # more than a pipe holds
         api.explain(PATHS[0], "x" * MIB, isolate=True, limits=QUICK)
@@ -199,10 +198,81 @@ def test_of_twenty_artifacts_three_that_break_workers_are_findings_and_the_rest_
     assert apart.audit.failed
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_however_many_are_at_work_the_report_is_the_same(jobs, tmp_path, broken_workers):
+    names = ["a-0.h5", "segv-1.h5", "b-2.h5", "grows-3.h5", "c-4.h5", "exits-5.h5", "d-6.h5"]
+    paths = [copy(tmp_path, name, "pruned.h5") for name in names]
+    codes = {1: "integrity-crash", 3: "integrity-memory", 5: "integrity-crash"}
+    report = api.audit(paths, policy=Policy(), isolate=True, jobs=jobs, limits=QUICK)
+    assert [one.path for one in report.artifacts] == paths
+    assert {paths.index(one.path): one.code for one in integrity(report)} == codes
+    sound = [path for at, path in enumerate(paths) if at not in codes]
+    here = api.audit(sound, policy=Policy())
+    assert tuple(one for one in report.artifacts if one.readable) == here.artifacts
+    assert [one for one in report.findings if one.path in sound] == list(here.findings)
+
+
+def test_results_come_in_the_order_of_what_was_asked(tmp_path, broken_workers):
+    # The first takes until its time is up, and the others are done long before.
+    names = ["hangs-0.h5", *(f"m-{at}.h5" for at in range(1, 9))]
+    paths = [copy(tmp_path, name) for name in names]
+    report = api.audit(paths, policy=Policy(), isolate=True, jobs=2, limits=SOON)
+    assert [one.path for one in report.artifacts] == paths
+    assert [one.readable for one in report.artifacts] == [False, *[True] * 8]
+
+
+def test_only_so_many_results_wait_for_one_that_takes_longer(tmp_path, broken_workers, monkeypatch):
+    monkeypatch.setattr(isolation, "_AHEAD", 3)
+    paths = [copy(tmp_path, name) for name in ("hangs-0.h5", *(f"m-{at}.h5" for at in range(6)))]
+    begun = []
+
+    def tasks():
+        for path in paths:
+            begun.append(path)
+            yield Task("show", Report, (path,), {"paths": path})
+
+    with isolation.Workers(SOON) as workers:
+        found = workers.each(tasks(), jobs=2)
+        assert isinstance(next(found), TimedOut)
+        assert begun == paths[:3]
+        assert [one.artifacts[0].path for one in found] == paths[1:]
+
+
+def test_workers_that_are_not_waited_for_are_gone(tmp_path, broken_workers):
+    paths = [copy(tmp_path, name) for name in ("m-0.h5", "hangs-1.h5", "hangs-2.h5")]
+    tasks = [Task("show", Report, (path,), {"paths": path}) for path in paths]
+    with isolation.Workers(DEFAULT) as workers:
+        next(workers.each(tasks, jobs=3))
+
+
+def test_no_more_workers_are_forked_than_there_are_artifacts(tmp_path, monkeypatch):
+    started = []
+    start = isolation.Worker
+    monkeypatch.setattr(isolation, "Worker", lambda *how: started.append(1) or start(*how))
+    paths = [copy(tmp_path, name) for name in ("a.h5", "b.h5")]
+    api.audit(paths, policy=Policy(), isolate=True, jobs=64)
+    assert len(started) <= 2
+
+
+def test_what_workers_are_forked_from_runs_one_thread(tmp_path):
+    path = copy(tmp_path, "a.h5")
+    with isolation.Workers(DEFAULT) as workers:
+        workers.call("show", Report, (path,), {"paths": path})
+        number = workers._template._process.pid
+        assert len(os.listdir(f"/proc/{number}/task")) == 1
+
+
+def test_several_at_once_are_for_processes_of_their_own():
+    with pytest.raises(UsageError, match="nothing is isolated"):
+        api.audit(PATHS[0], jobs=2)
+    with pytest.raises(UsageError, match="are none"):
+        api.audit(PATHS[0], isolate=True, jobs=0)
+
+
 def test_one_worker_serves_all_artifacts_until_one_ends_it(tmp_path, broken_workers, monkeypatch):
     started = []
-    start = isolation._started
-    monkeypatch.setattr(isolation, "_started", lambda: started.append(1) or start())
+    start = isolation.Worker
+    monkeypatch.setattr(isolation, "Worker", lambda *how: started.append(1) or start(*how))
     names = ["a-1.h5", "b-2.h5", "segv-3.h5", "c-4.h5", "d-5.h5"]
     report = api.show([copy(tmp_path, name) for name in names], isolate=True, limits=QUICK)
     assert [one.readable for one in report.artifacts] == [True, True, False, True, True]
@@ -326,6 +396,16 @@ def test_progress_of_a_worker_is_passed_on():
     assert not apart.is_open
 
 
+def test_one_progress_is_over_the_bytes_of_all_that_is_read_side_by_side(tmp_path, broken_workers):
+    names = ("a-0.h5", "segv-1.h5", "steps-2.h5", "b-3.h5")
+    paths = [copy(tmp_path, name, "pruned.h5") for name in names]
+    watched = Watched()
+    api.audit(paths, policy=Policy(), isolate=True, jobs=2, limits=QUICK, progress=watched)
+    assert watched.is_sound
+    assert not watched.is_open
+    assert watched.done == watched.total == sum(map(os.path.getsize, paths))
+
+
 def test_nothing_is_imported_from_the_folder_that_a_worker_runs_in(tmp_path, monkeypatch):
     (tmp_path / "h5py.py").write_text("raise SystemExit(9)")
     (tmp_path / "inspector").mkdir()
@@ -399,11 +479,12 @@ MAIN = (
 
 
 @contextlib.contextmanager
-def audit_that_hangs(folder):
-    """The command line as a process, once a worker of it hangs in C."""
-    path, mark = copy(folder, "marks-1.h5"), os.path.join(folder, "mark")
+def audit_that_hangs(folder, several=1):
+    """The command line as a process, once workers of it hang in C."""
+    paths = [copy(folder, f"marks-{at}.h5") for at in range(several)]
+    mark = os.path.join(folder, "mark")
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "audit", "--no-policy", path],
+        [sys.executable, "-c", MAIN, "audit", "--no-policy", "--jobs", str(several), *paths],
         cwd=samples.ROOT,
         env={**os.environ, "BROKEN_WORKER_MARK": mark},
         stdout=subprocess.PIPE,
@@ -412,7 +493,7 @@ def audit_that_hangs(folder):
         start_new_session=True,
     )
     try:
-        wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark))
+        wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark) == several)
         yield process
     finally:
         process.kill()
@@ -426,16 +507,18 @@ def wait_for(it):
         time.sleep(0.05)
 
 
-def test_control_c_ends_all_with_130(tmp_path):
-    with audit_that_hangs(tmp_path) as process:
+@pytest.mark.parametrize("several", [1, 3])
+def test_control_c_ends_all_with_130(several, tmp_path):
+    with audit_that_hangs(tmp_path, several) as process:
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out, err.strip()) == (130, "", "inspect: interrupted")
         assert workers_left() == []
 
 
-def test_a_worker_that_hangs_dies_with_its_parent(tmp_path):
-    with audit_that_hangs(tmp_path) as process:
-        process.kill()
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_that_hang_die_with_their_parent(signal_, tmp_path):
+    with audit_that_hangs(tmp_path, 3) as process:
+        process.send_signal(signal_)
         process.wait()
         wait_for(lambda: not workers_left())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import os
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from inspector.auditing.session import Looked, sum_up
 from inspector.errors import ArtifactError, Changed, UnknownFormat
 from inspector.examine import Progress, Silent, examine
 from inspector.limits import DEFAULT, Limits
+from inspector.measure import WORTH_THREADS
 from inspector.model import Artifact
 from inspector.read import read
 
@@ -29,14 +31,18 @@ def look(
     may_be_no_model: bool = False,
     against: str | None = None,
     measure: bool = True,
+    threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Looked | None:
     """What all rules that the policy selects say of one artifact; None for a file that is no model
-    and `may_be_no_model`. The rest as for `audit`, whose part for one artifact it is.
+    and `may_be_no_model`. threads: how many measure a large one, None for as many as there are
+    processors. The rest as for `audit`, whose part for one artifact it is.
     """
     try:
-        return _look(path, policy, today, may_be_no_model, against, measure, limits, progress)
+        return _look(
+            path, policy, today, may_be_no_model, against, measure, threads, limits, progress
+        )
     except Changed as error:
         # What was found in half of one file and half of another says nothing of either.
         context = Context(path, policy, None, error, None, limits, contents(path, limits))
@@ -50,22 +56,21 @@ def _look(
     may_be_no_model: bool,
     against: str | None,
     measure: bool,
+    threads: int | None,
     limits: Limits,
     progress: Progress | None,
 ) -> Looked | None:
+    seen = functools.partial(
+        audit_context, measure=measure, threads=threads, limits=limits, progress=progress
+    )
     with contextlib.ExitStack() as stack:
         original = None
         if against is not None:
-            of_original = audit_context(against, measure=measure, limits=limits, progress=progress)
-            origin = stack.enter_context(of_original)
+            origin = stack.enter_context(seen(against))
             if origin.error is not None:
                 raise origin.error
             original = origin.examined
-        context = stack.enter_context(
-            audit_context(
-                path, policy, original=original, measure=measure, limits=limits, progress=progress
-            )
-        )
+        context = stack.enter_context(seen(path, policy, original=original))
         if may_be_no_model and isinstance(context.error, UnknownFormat):
             return None
         return sum_up(context, RULES, today)
@@ -78,6 +83,7 @@ def audit_context(
     *,
     original: Examined | None = None,
     measure: bool = True,
+    threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Iterator[Context]:
@@ -93,16 +99,21 @@ def audit_context(
         try:
             with in_time(limits, at):
                 opened = stack.enter_context(read(at, limits))
-                examined = _examined(opened.artifact, measure, limits, progress or Silent())
+                watcher = progress or Silent()
+                examined = _examined(opened.artifact, measure, threads, limits, watcher)
         except ArtifactError as error:
             failed = error
         held = contents(at, limits)
         yield Context(at, policy or Policy(), examined, failed, original, limits, held)
 
 
-def _examined(artifact: Artifact, measure: bool, limits: Limits, progress: Progress) -> Examined:
+def _examined(
+    artifact: Artifact, measure: bool, threads: int | None, limits: Limits, progress: Progress
+) -> Examined:
+    if sum(tensor.nbytes for tensor in artifact.tensors) < WORTH_THREADS:
+        threads = None
     _, classified, counted, measured, problems = examine(
-        artifact, measure, limits, None, progress, thorough=True
+        artifact, measure, limits, threads, progress, thorough=True
     )
     shown = build_show(artifact, classified, counted, measured, problems)
     return Examined(artifact, classified, counted, shown, measured)

@@ -61,6 +61,21 @@ class Looked:
     report: ArtifactReport
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An artifact to look at. policy: that of its path; today: what the allow-list is held against;
+    may_be_no_model: nobody said that it is one, its name neither.
+    """
+
+    path: str
+    policy: Policy
+    today: dt.date
+    may_be_no_model: bool
+
+
+Look = Callable[[Sequence[Wanted]], Iterator[Looked | None]]
+
+
 def sum_up(context: Context, rules: Sequence[AuditRule], today: dt.date) -> Looked:
     """Ask the rules of an artifact while it is open. today: what the allow-list is held against."""
     said = allow(audit(context, rules), context, today)
@@ -143,38 +158,34 @@ class Session:
             fail_on=self._asked.fail_on or policy.fail_on,
         )
 
-    def ask(
-        self, paths: Iterable[str], look: Callable[..., Looked | None]
-    ) -> Iterator[ArtifactReport]:
+    def ask(self, paths: Iterable[str], look: Look) -> Iterator[ArtifactReport]:
         """What `show` says of each artifact, once its rules were asked: `last` is of the same.
 
-        look: called with a path and its `policy`, `today` for the allow-list, and
-        `may_be_no_model`: whether nobody said that it is one, its name neither. It gives None for a
-        file that is none, and that is left out.
+        look: gives what there is to say of each in their order, and None for a file that is no
+        model, which is left out.
         """
         today = self._asked.today or dt.datetime.now().astimezone().date()
-        for path in paths:
-            looked = look(
-                path,
-                policy=self.policy_of(path),
-                today=today,
-                may_be_no_model=path in self._found and not is_said_to_be_model(path),
-            )
+        wanted = [self._wanted(path, today) for path in paths]
+        for one, looked in zip(wanted, look(wanted), strict=True):
             if looked is None:
-                self._so_far.no_models.append(path)
+                self._so_far.no_models.append(one.path)
                 continue
-            self._take(path, looked)
+            self._take(one, looked)
             yield looked.report
 
-    def _take(self, path: str, looked: Looked) -> None:
+    def _wanted(self, path: str, today: dt.date) -> Wanted:
+        may_be_no_model = path in self._found and not is_said_to_be_model(path)
+        return Wanted(path, self.policy_of(path), today, may_be_no_model)
+
+    def _take(self, wanted: Wanted, looked: Looked) -> None:
         so_far = self._so_far
         so_far.audited.append(looked.audited)
-        file = self._policy_file(path)
+        file = self._policy_file(wanted.path)
         so_far.policies[shown(file.path)] += 1
         if self._given is None and came_along(file.path):
-            milder = milder_on_safety(file.of(path), self._asked.rules)
+            milder = milder_on_safety(file.of(wanted.path), self._asked.rules)
             so_far.milder.setdefault(shown(file.path), {}).update(dict.fromkeys(milder))
-        so_far.fail_ons.append(self.policy_of(path).fail_on)
+        so_far.fail_ons.append(wanted.policy.fail_on)
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
         """The report of all of them. artifacts: what `show` says of each. Raises UsageError where

@@ -69,6 +69,13 @@ where there is nothing at a path, or the policy is wrong.
     "--init", is_flag=True, help="Write an inspector.toml (or -o FILE) from what is there today."
 )
 @options.not_isolating
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read so many artifacts side by side. Default: one a processor.",
+)
 @options.limiting
 @options.measuring
 @options.audit_output
@@ -87,6 +94,7 @@ def command(
     recursive: bool,
     init: bool,
     isolate: bool,
+    jobs: int | None,
     limits: Limits,
     measure: bool,
     out: options.Output,
@@ -99,7 +107,10 @@ def command(
     if policy is not None and no_policy:
         raise UsageError("--policy and --no-policy exclude each other")
     out.spare(paths)
+    if jobs is not None and jobs > 1 and not isolate:
+        raise UsageError("--jobs needs processes of their own, which --no-isolate does without")
     isolate = options.isolated(env, isolate)
+    jobs = jobs if isolate else None
     if init:
         at, text = api.suggest_policy(
             paths,
@@ -107,6 +118,7 @@ def command(
             measure=measure,
             recursive=recursive,
             isolate=isolate,
+            jobs=jobs,
             limits=limits,
             progress=progress(env, out.quiet),
         )
@@ -124,6 +136,7 @@ def command(
         recursive=recursive,
         fail_on=fail_on,
         isolate=isolate,
+        jobs=jobs,
         limits=limits,
         progress=progress(env, out.quiet),
     )

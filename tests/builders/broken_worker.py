@@ -25,17 +25,20 @@ from inspector.wire import hdf5
 # What the processes that it starts are called, so that none of them is overlooked.
 SLEEPER = "import time; time.sleep(600)  # left by a broken worker"
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3:]; from tests.builders.broken_worker import main; "
-    "main(*sys.argv[1:3])  # a broken worker"
+    "import sys; sys.path[:] = sys.argv[2:]; from tests.builders.broken_worker import main; "
+    "main(sys.argv[1])  # a broken worker"
 )
 
 _pipe = -1
 
 
-def main(pipe: str, parent: str) -> None:
-    global _pipe  # noqa: PLW0603
-    _pipe = int(pipe)
-    reads = read.read
+def main(control: str) -> None:
+    serve, reads = worker.serve, read.read
+
+    def serves(pipe: int, parent: int) -> None:
+        global _pipe  # noqa: PLW0603
+        _pipe = pipe
+        serve(pipe, parent)
 
     def opened(path: str, limits: Limits) -> Any:
         deed = DEEDS.get(os.path.basename(path).split("-")[0])
@@ -43,8 +46,19 @@ def main(pipe: str, parent: str) -> None:
             deed()
         return reads(path, limits)
 
-    read.read = opened
-    worker.main(pipe, parent)
+    worker.serve, read.read = serves, opened
+    worker.main(control)
+
+
+def deaf(control: str) -> None:
+    """Workers that say they are ready, and never look at what they are asked."""
+
+    def serves(pipe: int, _parent: int) -> None:
+        os.write(pipe, frame(b"r", b""))
+        time.sleep(600)
+
+    worker.serve = serves
+    worker.main(control)
 
 
 def _dies_of(number: int) -> Callable[[], None]:
@@ -89,8 +103,8 @@ def _chatters() -> None:
 
 
 def _marks() -> None:
-    with open(os.environ["BROKEN_WORKER_MARK"], "w", encoding="utf-8") as file:
-        file.write(str(os.getpid()))
+    with open(os.environ["BROKEN_WORKER_MARK"], "a", encoding="utf-8") as file:
+        file.write("x")  # of each of several
     _hangs()
 
 
