@@ -172,6 +172,11 @@ class Limits:
         " lead to one vector.",
         so_far=True,
     )
+    fingerprints: int = _number(
+        1_000_000,
+        "Slices that are told apart by a number each where weights may have been reordered, split"
+        " or fused: some 100 bytes each while they are sorted. More are not looked through.",
+    )
     report_bytes: int = _bytes(
         96 * MIB, "A saved report is held whole: a tensor takes about a kilobyte of it."
     )

@@ -252,3 +252,33 @@ def test_what_is_larger_than_may_be_looked_through_is_not():
     small = Limits(inflated_bytes=100)
     found = paired({"d": {"kernel": values}}, {"d": {"kernel": values[::-1]}}, small)
     assert found.pairs[0].change is None
+
+
+@pytest.mark.parametrize(("fingerprints", "kinds"), [(12, {"reordered"}), (11, {None})])
+def test_axes_of_more_slices_than_may_be_told_apart_are_not_looked_through(fingerprints, kinds):
+    values = random(6, 40)  # six rows, of either: 12 numbers
+    found = paired(
+        {"d": {"kernel": values}},
+        {"d": {"kernel": values[::-1]}},
+        Limits(slice_bytes=64, fingerprints=fingerprints),
+    )
+    assert {one.change and one.change.kind for one in found.pairs} == kinds
+
+
+@pytest.mark.parametrize(("fingerprints", "count"), [(18, 2), (17, 1)])
+def test_orders_that_are_kept_count_as_what_is_told_apart(fingerprints, count):
+    # The first order of 6 is kept, and leaves room for 12 numbers, or one too few.
+    a = {name: {"kernel": random(6, 40, seed=seed)} for seed, name in enumerate("de")}
+    b = {name: {"kernel": held["kernel"][::-1]} for name, held in a.items()}
+    found = paired(a, b, Limits(slice_bytes=64, fingerprints=fingerprints))
+    assert sum(one.change is not None for one in found.pairs) == count
+
+
+@pytest.mark.parametrize(("fingerprints", "kinds"), [(6, {"split"}), (5, set())])
+def test_parts_of_more_slices_than_may_be_told_apart_are_no_split(fingerprints, kinds):
+    values = random(6, 40)
+    parts = {"x": {"kernel": values[:2]}, "y": {"kernel": values[2:]}}
+    found = paired(
+        {"d": {"kernel": values}}, parts, Limits(slice_bytes=64, fingerprints=fingerprints)
+    )
+    assert {one.change.kind for one in found.pairs if one.change} == kinds

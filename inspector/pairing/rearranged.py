@@ -31,12 +31,13 @@ def rearranged(a: Side, b: Side, found: Pairing, limits: Limits) -> Pairing:
     """The pairing with what was reordered, split or fused named."""
     for kind in _MIRROR:
         found = _parted(a, b, found, kind, limits)
-    pairs = (
-        replace(pair, change=_reordered(pair.a, pair.b, limits))
-        if pair.change is None and is_weight(a.verdicts[pair.a.name].role)
-        else pair
-        for pair in found.pairs
-    )
+    pairs, room = [], limits.fingerprints
+    for pair in found.pairs:
+        change = pair.change
+        if change is None and is_weight(a.verdicts[pair.a.name].role):
+            change = _reordered(pair.a, pair.b, room, limits)
+            room -= len(change.order.places) if change and change.order else 0
+        pairs.append(replace(pair, change=change))
     return replace(found, pairs=tuple(pairs))
 
 
@@ -58,8 +59,11 @@ def _is_readable(tensor: Tensor, limits: Limits) -> bool:
 # --- reordered -----------------------------------------------------------------------------------
 
 
-def _reordered(a: Tensor, b: Tensor, limits: Limits) -> Change | None:
-    """`b` has the values of `a` with the indices of one axis in another order."""
+def _reordered(a: Tensor, b: Tensor, room: int, limits: Limits) -> Change | None:
+    """`b` has the values of `a` with the indices of one axis in another order.
+
+    room: for so many fingerprints, of both; an order, once found, is kept.
+    """
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         return None
     if not (_is_readable(a, limits) and _is_readable(b, limits)):
@@ -67,7 +71,9 @@ def _reordered(a: Tensor, b: Tensor, limits: Limits) -> Change | None:
     try:
         if compare(a, b, limits) or unordered(a, limits) != unordered(b, limits):
             return None
-        for axis in range(len(a.shape or ())):
+        for axis, size in enumerate(a.shape or ()):
+            if 2 * size > room:
+                continue
             order = _order(along(a, axis, limits), along(b, axis, limits))
             if order is not None:
                 words = f"its {_indices(a, axis)} are in another order"
@@ -177,7 +183,8 @@ class _Search:
     def _along(self, whole: Tensor, axis: int) -> list[tuple[Tensor, Part]]:
         fits = self._fits(whole, axis)
         size = (whole.shape or ())[axis]
-        enough = len(fits) > 1 and sum(sides[axis] for _, sides in fits) >= size
+        total = sum(sides[axis] for _, sides in fits)
+        enough = len(fits) > 1 and size <= total <= self.limits.fingerprints
         if not enough or not self.tries or not _is_readable(whole, self.limits):
             return []
         self.tries -= 1
