@@ -7,7 +7,7 @@ flag for each position of each side.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -21,8 +21,6 @@ from inspector.values import Array, declared_dtype
 LONGEST_SIDE = 1 << 20
 # Integers of more bits are sums (biases, counters): they have no ends to speak of.
 MOST_BITS = 16
-
-Where = Callable[[Array], Array]
 
 
 class Closer:
@@ -47,8 +45,11 @@ class Closer:
             if 0 <= axis < len(shape) and shape[axis] == scaled.count:
                 self.spans = Spans(shape, axis)
 
-    def add(self, values: Array, times: int, nonzero: Where) -> None:
-        """Take in a slice of at least one value, each of which stands for `times` of them."""
+    def add(self, values: Array, flags: Array, times: int) -> None:
+        """Take in a slice of at least one value, each of which stands for `times` of them.
+
+        flags: where they are not zero.
+        """
         small = denormal(values)
         if small is not None:
             self.floating = True
@@ -61,7 +62,6 @@ class Closer:
             if self.spans is not None:
                 self.spans.add(exact if times == 1 else self._spread(exact, times))
         if self.slices is not None and not self.centred:
-            flags = nonzero(values)
             if self.filled:
                 self.slices.fill(bool(flags.all()))
             else:

@@ -1,4 +1,4 @@
-"""Step 4: one bounded look at a tensor's values, or at those of two tensors side by side."""
+"""Step 4: the values of tensors, each looked at once, or those of two tensors side by side."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector import deadline
-from inspector.closer import Closer
-from inspector.errors import ArtifactError, ChecksumMismatch, LimitExceeded, UsageError
+from inspector.errors import ArtifactError, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
-from inspector.model import Detail, Measurement, Payload, Tensor, Watched
-from inspector.patterns import find_patterns
+from inspector.look import Look, Part
+from inspector.model import Measurement, Tensor
 from inspector.storage import FilledPayload
 from inspector.values import (
-    DISTINCT,
     Array,
-    Family,
     Tally,
     declared_dtype,
     family_of,
@@ -31,6 +28,10 @@ from inspector.values import (
 NONE_YET = np.empty(0)
 # Less than this in all, bytes, is measured faster without threads.
 WORTH_THREADS = 8 * MIB
+# A thread takes so many small tensors at once.
+JOB_BYTES = MIB
+
+Job = list[tuple[int, Part]]  # (which tensor, a part of it)
 
 
 def measure(
@@ -45,13 +46,13 @@ def measure(
 
     Zeros are values equal to zero (-0.0 is one), or to their zero point where the tensor has one
     (then `centred` tells); infinities are in the range, NaN is not; all NaN are one distinct value.
-    Of complex values only zeros, nan (either part) and inf are known. Patterns (see
-    `find_patterns`) take a second look, and only where there are zeros.
+    Of complex values only zeros, nan (either part) and inf are known. Patterns: see
+    `patterns.Search`. Everything is taken from the same slices, but for zero points and for very
+    wide matrices, which have a second look.
 
-    on_bytes: told how many more bytes of values are done: half of them in the first look, the other
-    half once the patterns are known. outputs_first: a kernel's first dimension is its outputs
-    (TFLite), not the last one (Keras); it names the patterns' axes. thorough: fill in `detail`, in
-    the same looks.
+    on_bytes: told how many more bytes of values are done. outputs_first: a kernel's first dimension
+    is its outputs (TFLite), not the last one (Keras); it names the patterns' axes. thorough: fill
+    in `detail`, in the same looks.
 
     Where the file has a checksum of the bytes it is held against them, in the first look where it
     can be.
@@ -59,87 +60,9 @@ def measure(
     Memory is a few slices (limits.slice_bytes). Raises ArtifactError when bytes cannot be read, and
     ChecksumMismatch.
     """
-    payload, dtype = tensor.payload, declared_dtype(tensor)
-    if payload is None or dtype is None or family_of(dtype) is None:
-        _check(tensor, None)
-        return None
-    family: Family | None = None
-    closer = Closer(tensor) if thorough else None
-    owed = 0
-    watched = None if tensor.check is None else tensor.check.watch()
-    # NaN is looked for: NumPy's warning about it would say nothing new.
-    with np.errstate(invalid="ignore"):
-        for values, times in slices(watched or payload, limits):
-            # Values may come wider than the tensor's own dtype (int4 as int8).
-            family = family or family_of(values.dtype)
-            if family is None:
-                return None
-            family.add(values, times)
-            if closer is not None:
-                closer.add(values, times, family.nonzero)
-            if on_bytes is not None:
-                half = times * values.nbytes // 2
-                owed += times * values.nbytes - half
-                on_bytes(half)
-    _check(tensor, watched)
-    if family is None:
-        return Measurement(0, None, None, 0, 0, 0, detail=Detail() if thorough else None)
-    seen, nonzero = family.tally(), family.nonzero
-    zeros = seen.zeros
-    if tensor.centred is not None:
-        payload = tensor.centred
-        zeros = _centred_zeros(payload, closer, limits)
-    patterns = find_patterns(
-        payload,
-        tensor.shape or (),
-        zeros,
-        lambda values: nonzero(native(values)),
-        limits.slice_bytes,
-        outputs_first=outputs_first or tensor.outputs_first,
-    )
-    if on_bytes is not None:
-        on_bytes(owed)
-    distinct = None if seen.values is None else int(seen.values.size) + (seen.nan > 0)
-    if distinct is not None and distinct > DISTINCT:
-        distinct = None
-    return Measurement(
-        zeros,
-        seen.minimum,
-        seen.maximum,
-        seen.nan,
-        seen.inf,
-        distinct,
-        patterns,
-        None if closer is None else closer.detail(),
-    )
-
-
-def _check(tensor: Tensor, watched: Watched | None) -> None:
-    """Raise ChecksumMismatch unless the bytes are those that the file's checksum was made of.
-
-    watched: the payload as it was read to its end, where that summed the bytes up.
-    """
-    if tensor.check is None:
-        return
-    if not (tensor.check.holds() if watched is None else watched.held):
-        place = tensor.extents[0] if tensor.extents else None
-        raise ChecksumMismatch(
-            "its bytes do not have the checksum that the file gives: they were changed after"
-            " saving, and TensorFlow would refuse to load them",
-            place.file if place else "",
-            place.offset if place else None,
-        )
-
-
-def _centred_zeros(payload: Payload, closer: Closer | None, limits: Limits) -> int:
-    """How many values are their zero point, a slice at a time."""
-    zeros = 0
-    for values in payload.blocks(limits.slice_bytes):
-        filled = values != 0
-        zeros += int(values.size - np.count_nonzero(filled))
-        if closer is not None:
-            closer.add_centred(filled)
-    return zeros
+    look = Look(tensor, limits, on_bytes, outputs_first=outputs_first, thorough=thorough)
+    look.take(look.whole)
+    return look.result()
 
 
 def measure_all(
@@ -163,37 +86,66 @@ def measure_all(
             with lock:
                 on_bytes(nbytes)
 
-    def one(tensor: Tensor) -> Measurement | ArtifactError | None:
-        try:
-            return measure(tensor, limits, report, thorough=thorough)
-        except ArtifactError as error:
-            if isinstance(error, LimitExceeded) and error.name == "seconds":
-                raise  # there is no time for the others either
-            return error
+    looks = [Look(tensor, limits, report, thorough=thorough) for tensor in tensors]
+    errors: list[tuple[int, int, ArtifactError]] = []
 
-    # The largest first: a large one that starts last would keep a single thread busy at the end.
-    order = sorted(range(len(tensors)), key=lambda at: -tensors[at].elements)
+    def work(job: Job) -> None:
+        for at, part in job:
+            try:
+                looks[at].take(part)
+            except ArtifactError as error:
+                if isinstance(error, LimitExceeded) and error.name == "seconds":
+                    raise  # there is no time for the others either
+                errors.append((at, part.start, error))
+
     if threads is None:
         threads = 1 if sum(t.nbytes for t in tensors) < WORTH_THREADS else os.cpu_count() or 1
-    found: dict[int, Measurement | ArtifactError | None]
     if threads == 1:
-        found = {at: one(tensors[at]) for at in order}
+        work([(at, look.whole) for at, look in enumerate(looks)])
     else:
-        stop = threading.Event()
-        with ThreadPoolExecutor(
-            threads, initializer=deadline.resume, initargs=(deadline.current(), stop)
-        ) as pool:
-            try:
-                results = pool.map(one, [tensors[at] for at in order])
-                found = dict(zip(order, results, strict=True))
-            except BaseException:
-                stop.set()  # else an interrupt would wait for all that is being measured
-                raise
-    named = [(tensors[at].name, found[at]) for at in range(len(tensors))]
-    return (
-        {name: result for name, result in named if isinstance(result, Measurement)},
-        {name: result for name, result in named if isinstance(result, ArtifactError)},
+        # The largest first: a large one last would keep one thread busy at the end.
+        run(work, sorted(jobs(looks), key=job_bytes, reverse=True), threads)
+    # Of several errors of a tensor the first in its bytes is told.
+    failed = {at: error for at, _, error in sorted(errors, key=lambda one: one[:2], reverse=True)}
+    problems = {tensors[at].name: failed[at] for at in sorted(failed)}
+    results = (
+        (look.tensor.name, look.result()) for at, look in enumerate(looks) if at not in failed
     )
+    return {name: result for name, result in results if result is not None}, problems
+
+
+def run(work: Callable[[Job], None], todo: Sequence[Job], threads: int) -> None:
+    """Have the jobs done by threads, which share this one's deadline. Raises what one raises."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(
+        threads, initializer=deadline.resume, initargs=(deadline.current(), stop)
+    ) as pool:
+        try:
+            for _ in pool.map(work, todo):
+                pass
+        except BaseException:
+            stop.set()  # else an interrupt would wait for all that is being measured
+            raise
+
+
+def jobs(looks: Sequence[Look]) -> Iterator[Job]:
+    """What threads do at a time: a part of a large tensor, or many small ones."""
+    few: Job = []
+    held = 0
+    for at, look in enumerate(looks):
+        for part in look.parts():
+            few.append((at, part))
+            held += part.nbytes
+            if held >= JOB_BYTES:
+                yield few
+                few, held = [], 0
+    if few:
+        yield few
+
+
+def job_bytes(job: Job) -> int:
+    """Bytes of values that a job has to look at."""
+    return sum(part.nbytes for _, part in job)
 
 
 @dataclass(frozen=True, slots=True)

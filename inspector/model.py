@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,11 +113,31 @@ class Payload(Protocol):
     """A tensor's values, read when asked for and never whole.
 
     `blocks` yields one-dimensional arrays of the tensor's own dtype in C order, together all
-    `elements` values; none is larger than about `max_bytes`. Arrays may be read-only.
+    `elements` values; none is larger than about `max_bytes`. Arrays may be read-only, and each is
+    good only until the next one is asked for: its memory may be used again, so whoever keeps one
+    copies it. Every call of `blocks` has memory of its own.
     Raises ArtifactError when the bytes cannot be read.
     """
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]: ...
+
+
+@runtime_checkable
+class Divisible(Payload, Protocol):
+    """A payload that several threads can read parts of.
+
+    count: how many values it has. part: `count` values from the `start`-th on in C order, as a
+    payload of their own. grain: where it is cut at a multiple of so many values, nothing is read or
+    decoded twice.
+    """
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def grain(self) -> int: ...
+
+    def part(self, start: int, count: int) -> Payload: ...
 
 
 class Check(Protocol):

@@ -1,4 +1,4 @@
-"""Structured sparsity of one tensor, in one pass over its zeros: N:M along two axes, and blocks.
+"""Structured sparsity of one tensor, in the pass that counts it: N:M along two axes, and blocks.
 
 The tensor is a matrix of `rows` x `columns`: for a Keras kernel the last dimension (outputs) gives
 the columns, all others (HWI of a convolution) the rows.
@@ -7,16 +7,17 @@ the columns, all others (HWI of a convolution) the rows.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from inspector.model import Pattern, Payload
+from inspector.model import Pattern
 
 Array = np.ndarray[Any, Any]
-Window = Callable[[int, int], Array]  # (first value, number of values) -> 1-D array
+Window = Callable[[int, int], Array]  # (first value, number of values) -> 1-D array of booleans
 
 # By M, the Ns: at most N non-zeros among M consecutive values. The pruning toolkit's
 # sparsity_m_by_n=(m, n) gives the opposite number: m ZEROS among n, so its (2, 4) is 2:4 here, and
@@ -30,9 +31,11 @@ ALIGN = 16
 NEAR_MISS = 0.1
 # ... and fewer than this share of those that zeros strewn at random would break.
 BETTER_THAN_CHANCE = 0.5
-# Slabs of rows are held as one byte a value. Payloads that can only be read in order are not
+# Bands of rows are held as one byte a value. Payloads that can only be read in order are not
 # looked at when ALIGN rows take more than this, bytes.
-SLAB_BYTES = 32 << 20
+BAND_BYTES = 32 << 20
+# Those that can be read at any place have a second look, in strips, past so many slices.
+BAND_SLICES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,38 @@ class Layout:
             return cls(shape[0], total // shape[0], shape[0], shape[-1], "output", "input")
         return cls(total // shape[-1], shape[-1], shape[-2], shape[-1], "input", "output")
 
+    @property
+    def unit(self) -> int:
+        """Values after which groups and tiles begin anew, whatever came before them."""
+        whole = self.span % max(N_OF_M) == 0 or self.rows == self.span
+        return self.columns * (ALIGN if whole else math.lcm(ALIGN, self.span))
 
-class Check(Protocol):
-    """Patterns being counted. `add` takes a tile of the matrix and says if it is worth going on.
 
-    A tile is True where a value is not zero; it begins at `row`. Tiles of the same columns come
-    from the top down.
+class Tile(NamedTuple):
+    """A part of the matrix: whole rows or a strip of them, from `row` on.
+
+    flags: True where a value is not zero. filled: how many are. carried: by M, what the tile above
+    it saw of groups that it cut; tiles of the same columns come from the top down.
     """
 
-    def add(self, tile: Array, row: int) -> bool: ...
+    flags: Array
+    row: int
+    filled: int
+    carried: dict[int, Array]
 
-    def results(self) -> list[Pattern]: ...
+
+class Check(Protocol):
+    """Patterns being counted, whose tiles may come from several threads.
+
+    look: what a tile has of them. take: add that up, one thread at a time; whether it is worth
+    going on.
+    """
+
+    def look(self, tile: Tile) -> list[int]: ...
+
+    def take(self, found: list[int]) -> bool: ...
+
+    def results(self, density: float) -> list[Pattern]: ...
 
 
 @dataclass(slots=True)
@@ -82,28 +106,33 @@ class GroupCheck:
     """N:M for one M and some N: groups of `m` values, of which at most N are not zero.
 
     A group cut short by the end of its axis counts as a group (tfmot pads it with zeros).
-    counts: (tile, row, m) -> non-zeros of each group. allowed: by N, how many groups may break it.
+    counts: (tile, m) -> non-zeros of each group. broken: by N, how many groups break it; an N that
+    is no near miss any more is left out.
     """
 
     m: int
     axis: str
     groups: int
-    counts: Callable[[Array, int, int], Array]
-    allowed: dict[int, int]
+    counts: Callable[[Tile, int], Array]
     broken: dict[int, int]
 
-    def add(self, tile: Array, row: int) -> bool:
-        counts = self.counts(tile, row, self.m)
-        for n in tuple(self.broken):
-            self.broken[n] += int(np.count_nonzero(counts > n))
-            if self.broken[n] > self.allowed[n]:
-                del self.broken[n]
+    def look(self, tile: Tile) -> list[int]:
+        counts = self.counts(tile, self.m)
+        return [int(np.count_nonzero(counts > n)) for n in N_OF_M[self.m]]
+
+    def take(self, found: list[int]) -> bool:
+        for n, broken in zip(N_OF_M[self.m], found, strict=True):
+            if n in self.broken:
+                self.broken[n] += broken
+                if self.broken[n] > int(self.groups * NEAR_MISS):
+                    del self.broken[n]
         return bool(self.broken)
 
-    def results(self) -> list[Pattern]:
+    def results(self, density: float) -> list[Pattern]:
         return [
             Pattern(f"{n}:{self.m}", self.axis, self.groups - broken, self.groups, broken == 0)
             for n, broken in self.broken.items()
+            if broken <= int(self.groups * near_miss(n, self.m, density))
         ]
 
 
@@ -118,13 +147,16 @@ class BlockCheck:
     groups: int
     filled: int = 0
 
-    def add(self, tile: Array, row: int) -> bool:  # noqa: ARG002 - tiles begin at multiples of ALIGN
-        rows, columns = tile.shape
-        padded = padded_to(tile, self.height, self.width)
+    def look(self, tile: Tile) -> list[int]:
+        """Blocks that are not zero; nothing where one is neither zero nor full."""
+        rows, columns = tile.flags.shape
+        if tile.filled in (0, rows * columns):
+            blocks = -(-rows // self.height) * -(-columns // self.width)
+            return [blocks if tile.filled else 0]
+        padded = padded_to(tile.flags, self.height, self.width)
         merged = np.bitwise_or.reduce(padded.reshape(-1, self.height, padded.shape[1]), axis=1)
         used = merged.view(f"u{self.width}") != 0
         filled = int(np.count_nonzero(used))
-        self.filled += filled
         # Values in the blocks that are not wholly zero, less what padding added at the edges.
         below, right = padded.shape[0] - rows, padded.shape[1] - columns
         values = filled * self.height * self.width
@@ -134,51 +166,55 @@ class BlockCheck:
             values -= right * self.height * int(np.count_nonzero(used[:, -1]))
         if below and right:
             values += below * right * int(used[-1, -1])
-        return values == int(np.count_nonzero(tile))
+        return [filled] if values == tile.filled else []
 
-    def results(self) -> list[Pattern]:
+    def take(self, found: list[int]) -> bool:
+        self.filled += sum(found)
+        return bool(found)
+
+    def results(self, density: float) -> list[Pattern]:  # noqa: ARG002 - none breaks it
         held = self.groups - self.filled
         return [Pattern(f"{self.height}x{self.width}", "block", held, self.groups, held > 0)]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Down:
-    """Counts non-zeros of groups down the columns; keeps those of a group that a tile cuts."""
+    """Counts non-zeros of groups down the columns; hands on those of a group that a tile cuts."""
 
     span: int
     segments: int
-    carried: dict[int, Array] = field(default_factory=dict)  # by m
 
-    def __call__(self, tile: Array, row: int, m: int) -> Array:
-        rows, columns = tile.shape
+    def __call__(self, tile: Tile, m: int) -> Array:
+        rows, columns = tile.flags.shape
         if self.span % m == 0 or self.segments == 1:
             # Each tile begins with a group, and only the last one of all may end inside one.
-            cut = padded_to(tile, m, 1).reshape(-1, m, columns)
+            cut = padded_to(tile.flags, m, 1).reshape(-1, m, columns)
             total = cut[:, 0] + cut[:, 1]
             for place in range(2, m):
                 total += cut[:, place]
             return total
-        begins = (np.arange(row, row + rows + 1) % self.span) % m == 0
+        begins = (np.arange(tile.row, tile.row + rows + 1) % self.span) % m == 0
         starts = np.flatnonzero(begins[:-1])
         if not begins[0]:
             starts = np.concatenate([[0], starts])
-        counts: Array = np.add.reduceat(tile.view("u1"), starts, axis=0, dtype="u1")
+        counts: Array = np.add.reduceat(tile.flags.view("u1"), starts, axis=0, dtype="u1")
         if not begins[0]:
-            counts[0] += self.carried.pop(m)
+            counts[0] += tile.carried.pop(m)
         if not begins[-1]:
-            self.carried[m] = counts[-1].copy()
+            tile.carried[m] = counts[-1].copy()
             counts = counts[:-1]
         return counts
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Along:
     """Counts non-zeros of groups along the rows."""
 
     run: int
 
-    def __call__(self, tile: Array, row: int, m: int) -> Array:  # noqa: ARG002 - never cut by a tile
-        groups = padded_to(tile.reshape(-1, min(self.run, tile.shape[1])), 1, m).view(f"u{m}")
+    def __call__(self, tile: Tile, m: int) -> Array:
+        rows = tile.flags.reshape(-1, min(self.run, tile.flags.shape[1]))
+        groups = padded_to(rows, 1, m).view(f"u{m}")
         # Bytes are 0 or 1: multiplying by 0x0101...01 adds all of them up in the highest byte.
         ones = groups.dtype.type(int.from_bytes(b"\x01" * m, "big"))
         counts: Array = groups * ones >> groups.dtype.type(8 * (m - 1))
@@ -192,19 +228,12 @@ def padded_to(tile: Array, height: int, width: int) -> Array:
     return np.ascontiguousarray(whole).view("u1")
 
 
-def find_patterns(
-    payload: Payload,
-    shape: tuple[int, ...],
-    zeros: int,
-    nonzero: Callable[[Array], Array],
-    slice_bytes: int,
-    *,
-    outputs_first: bool = False,
-) -> tuple[Pattern, ...]:
-    """The sparsity patterns that a tensor holds, or very nearly holds.
+class Search:
+    """The sparsity patterns that a tensor holds, or very nearly holds, looked for in its flags.
 
-    zeros: how many of its values are zero. nonzero: turns a 1-D array of the payload's dtype into
-    booleans. slice_bytes: how much to read at once. outputs_first: the layout, see `Layout.of`.
+    A flag is True where a value is not zero. Whoever reads the values in order hands their flags to
+    `bands`; several threads may do so at once, each for a part of its own. Where `wide`, that would
+    take too much memory, and `in_strips` has a look of its own.
 
     N:M means at most N non-zeros in each group of M consecutive values. Along "input" the groups
     lie as tfmot lays them (consecutive input channels of one output), along "output" they are
@@ -216,32 +245,92 @@ def find_patterns(
 
     Blocks ("4x4" is rows x columns of the matrix) are reported only when they hold: each tile is
     wholly zero or without a zero, and at least one is zero; held counts the zero tiles.
-
-    No pattern is reported for a tensor without zeros, for one that is all zeros (it holds every
-    pattern, and says nothing), and for one of rank below 2. Memory stays at a few slices; where
-    16 rows take more than 32 MiB as bytes and the payload can only be read in order, nothing is
-    reported either. Raises ArtifactError when the bytes cannot be read.
     """
-    total = math.prod(shape)
-    if len(shape) < 2 or not 0 < zeros < total:
-        return ()
-    layout = Layout.of(shape, outputs_first)
-    alive = checks(layout, zeros)
-    pieces = tiles(payload, layout, nonzero, slice_bytes)
-    if pieces is None:
-        return ()
-    while alive and (piece := next(pieces, None)) is not None:
-        alive = [check for check in alive if check.add(*piece)]
-    return tuple(pattern for check in alive for pattern in check.results())
+
+    def __init__(
+        self, shape: tuple[int, ...], slice_bytes: int, *, outputs_first: bool, in_order: bool
+    ) -> None:
+        """For a shape of rank 2 or more, with values. in_order: it can only be read in order."""
+        self.layout = Layout.of(shape, outputs_first)
+        self.total = math.prod(shape)
+        # Values at once: a slice of float32, or an eighth of the matrix, since most of those that
+        # hold nothing give up after the first third.
+        self.budget = max(min(slice_bytes // 4, self.total // 8), ALIGN * ALIGN)
+        fits = max(slice_bytes, BAND_BYTES) if in_order else BAND_SLICES * slice_bytes
+        self.wide = ALIGN * self.layout.columns > fits
+        self.alive = [] if self.wide and in_order else checks(self.layout)
+        self._lock = threading.Lock()
+
+    def bands(self, start: int = 0) -> Bands:
+        """Takes in flags from the `start`-th on, a multiple of `layout.unit`."""
+        return Bands(self, start // self.layout.columns)
+
+    def look(self, tile: Tile) -> None:
+        """Take in a tile."""
+        for check in tuple(self.alive):
+            found = check.look(tile)
+            with self._lock:
+                if not check.take(found) and check in self.alive:
+                    self.alive.remove(check)
+
+    def in_strips(self, window: Window) -> None:
+        """Look at all flags once more, from a payload read at any place."""
+        layout = self.layout
+        step = ALIGN if layout.run == layout.columns else math.lcm(ALIGN, layout.run)
+        if ALIGN * step > BAND_BYTES:
+            self.alive.clear()
+        pieces = strips(window, layout, max(self.budget // ALIGN // step, 1) * step)
+        while self.alive and (tile := next(pieces, None)) is not None:
+            self.look(tile)
+
+    def results(self, zeros: int) -> tuple[Pattern, ...]:
+        """The patterns, once all tiles were looked at. zeros: how many values are zero.
+
+        None for a tensor without zeros, and for one that is all zeros (it holds every pattern, and
+        says nothing).
+        """
+        if not 0 < zeros < self.total:
+            return ()
+        density = 1 - zeros / self.total
+        return tuple(pattern for check in self.alive for pattern in check.results(density))
 
 
-def checks(layout: Layout, zeros: int) -> list[Check]:
+class Bands:
+    """Flags that come in order, put together to whole rows, a multiple of 16 at a time."""
+
+    def __init__(self, search: Search, row: int) -> None:
+        self.search, self.row, self.used = search, row, 0
+        columns = search.layout.columns
+        height = max(search.budget // columns // ALIGN, 1) * ALIGN
+        self.size = min(height, search.layout.rows - row) * columns
+        self.buffer = np.empty(0, bool)
+        self.carried: dict[int, Array] = {}
+
+    def add(self, flags: Array) -> None:
+        """Take in the flags of a slice."""
+        while flags.size and self.search.alive:
+            if not self.buffer.size:
+                self.buffer = np.empty(self.size, bool)
+            taken = flags[: self.size - self.used]
+            self.buffer[self.used : self.used + taken.size] = taken
+            self.used += taken.size
+            flags = flags[taken.size :]
+            if self.used == self.size:
+                self.end()
+
+    def end(self) -> None:
+        """Look at what is left; where nothing is looked for any more, some of it is missing."""
+        if self.used and self.search.alive:
+            flags = self.buffer[: self.used].reshape(-1, self.search.layout.columns)
+            self.search.look(Tile(flags, self.row, int(np.count_nonzero(flags)), self.carried))
+            self.row, self.used = self.row + flags.shape[0], 0
+
+
+def checks(layout: Layout) -> list[Check]:
     """A check for each pattern that the matrix is large enough for."""
     total = layout.rows * layout.columns
-    density = 1 - zeros / total
-    down = Down(layout.span, layout.rows // layout.span)
-    directions: tuple[tuple[str, int, Callable[[Array, int, int], Array]], ...] = (
-        (layout.down, layout.span, down),
+    directions: tuple[tuple[str, int, Callable[[Tile, int], Array]], ...] = (
+        (layout.down, layout.span, Down(layout.span, layout.rows // layout.span)),
         (layout.along, layout.run, Along(layout.run)),
     )
     found: list[Check] = []
@@ -249,8 +338,7 @@ def checks(layout: Layout, zeros: int) -> list[Check]:
         for m, ns in N_OF_M.items():
             if length >= m:
                 groups = total // length * -(-length // m)
-                allowed = {n: int(groups * near_miss(n, m, density)) for n in ns}
-                found.append(GroupCheck(m, axis, groups, counts, allowed, dict.fromkeys(ns, 0)))
+                found.append(GroupCheck(m, axis, groups, counts, dict.fromkeys(ns, 0)))
     for height, width in BLOCKS:
         if layout.rows >= height and layout.columns >= width:
             blocks = -(-layout.rows // height) * -(-layout.columns // width)
@@ -266,56 +354,13 @@ def near_miss(n: int, m: int, density: float) -> float:
     return min(NEAR_MISS, BETTER_THAN_CHANCE * by_chance)
 
 
-def tiles(
-    payload: Payload, layout: Layout, nonzero: Callable[[Array], Array], slice_bytes: int
-) -> Iterator[tuple[Array, int]] | None:
-    """The matrix in pieces (True = not zero, first row), each valid until the next is asked for.
-
-    None where that would take too much memory.
-    """
-    window: Window | None = getattr(payload, "window", None)
-    # Values at once: a slice of float32, or an eighth of the matrix, since most of those that hold
-    # nothing give up after the first third.
-    total = layout.rows * layout.columns
-    budget = max(min(slice_bytes // 4, total // 8), ALIGN * ALIGN)
-    fits = max(slice_bytes, SLAB_BYTES if window is None else 0)
-    if ALIGN * layout.columns <= fits:
-        return slabs(payload.blocks(min(slice_bytes, 4 * budget)), layout, nonzero, budget)
-    step = ALIGN if layout.run == layout.columns else math.lcm(ALIGN, layout.run)
-    if window is None or ALIGN * step > SLAB_BYTES:
-        return None
-    return strips(window, layout, nonzero, max(budget // ALIGN // step, 1) * step)
-
-
-def slabs(
-    blocks: Iterator[Array], layout: Layout, nonzero: Callable[[Array], Array], budget: int
-) -> Iterator[tuple[Array, int]]:
-    """Whole rows, a multiple of 16 at a time, from a payload read in order."""
-    height = max(budget // layout.columns // ALIGN, 1) * ALIGN
-    buffer = np.empty(min(height, layout.rows) * layout.columns, dtype=bool)
-    used = row = 0
-    for block in blocks:
-        flags = nonzero(block)
-        while flags.size:
-            taken = flags[: buffer.size - used]
-            buffer[used : used + taken.size] = taken
-            used += taken.size
-            flags = flags[taken.size :]
-            if used == buffer.size:
-                yield buffer.reshape(-1, layout.columns), row
-                row, used = row + buffer.size // layout.columns, 0
-    if used:
-        yield buffer[:used].reshape(-1, layout.columns), row
-
-
-def strips(
-    window: Window, layout: Layout, nonzero: Callable[[Array], Array], width: int
-) -> Iterator[tuple[Array, int]]:
-    """Pieces of 16 rows and `width` columns, strip by strip, from a payload read at any place."""
+def strips(window: Window, layout: Layout, width: int) -> Iterator[Tile]:
+    """Pieces of 16 rows and `width` columns, strip by strip."""
+    carried: dict[int, Array] = {}
     for column in range(0, layout.columns, width):
         size = min(width, layout.columns - column)
         for row in range(0, layout.rows, ALIGN):
-            tile = np.empty((min(ALIGN, layout.rows - row), size), dtype=bool)
-            for line in range(tile.shape[0]):
-                tile[line] = nonzero(window((row + line) * layout.columns + column, size))
-            yield tile, row
+            flags = np.empty((min(ALIGN, layout.rows - row), size), dtype=bool)
+            for line in range(flags.shape[0]):
+                flags[line] = window((row + line) * layout.columns + column, size)
+            yield Tile(flags, row, int(np.count_nonzero(flags)), carried)

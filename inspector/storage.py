@@ -19,6 +19,10 @@ from inspector.model import Extent
 if TYPE_CHECKING:
     import numpy as np
 
+# Values are looked at so many bytes at a time: what is made of them fits beside them in the level-2
+# cache of common machines, so that a second look at them costs little.
+SLICE_BYTES = 256 * KIB
+
 _NO_FILE = "cannot be read: it is a device, a pipe or a socket"
 
 
@@ -26,8 +30,9 @@ class ByteSource(Protocol):
     """Bytes that can be read from any place. `path` is for messages, `size` is in bytes.
 
     view: `length` bytes at `offset`, which may be a copy: nobody asks for more at a time than may
-    be held in memory (see `lazily`); Truncated when the source ends before. window: a part of
-    this source as a source of its own.
+    be held in memory (see `lazily`); Truncated when the source ends before. readinto: the bytes
+    from `offset` on that fill `buffer`, in memory of the caller's. window: a part of this source as
+    a source of its own.
     """
 
     @property
@@ -37,6 +42,8 @@ class ByteSource(Protocol):
     def size(self) -> int: ...
 
     def view(self, offset: int, length: int) -> memoryview: ...
+
+    def readinto(self, offset: int, buffer: memoryview) -> None: ...
 
     def window(self, offset: int, length: int, path: str) -> ByteSource: ...
 
@@ -60,6 +67,9 @@ class MemorySource:
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)
         return self._view[offset : offset + length]
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.view(offset, buffer.nbytes)
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)
@@ -123,6 +133,21 @@ class LocalFile:
     def _read_block(self, number: int) -> memoryview:
         start = number * _BLOCK
         return memoryview(self._read(start, min(_BLOCK, self.size - start)))
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer of bytes. Raises Truncated, Changed (they are gone), ArtifactError."""
+        check_bounds(self.path, self.size, offset, buffer.nbytes)
+        deadline.check()
+        at, end = offset, offset + buffer.nbytes
+        try:
+            while at < end:  # a call reads 2 GiB at most
+                count = os.preadv(self._file.fileno(), [buffer[at - offset :]], at)
+                if not count:
+                    raise _changed("it became shorter", self.path, at)
+                at += count
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+            raise ArtifactError(message, self.path, offset) from error
 
     def _read(self, offset: int, length: int) -> bytes:
         deadline.check()
@@ -188,6 +213,10 @@ class Window:
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)
         return self._source.view(self._offset + offset, length)
+
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        check_bounds(self.path, self.size, offset, buffer.nbytes)
+        self._source.readinto(self._offset + offset, buffer)
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         check_bounds(self.path, self.size, offset, length)
@@ -285,6 +314,13 @@ class _Spilled:
             data += os.pread(self._file.fileno(), length - len(data), offset + len(data))
         return memoryview(data)
 
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        check_bounds(self.path, self.size, offset, buffer.nbytes)
+        deadline.check()
+        done = 0
+        while done < buffer.nbytes:
+            done += os.preadv(self._file.fileno(), [buffer[done:]], offset + done)
+
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)
 
@@ -365,15 +401,36 @@ class RawPayload:
     dtype: str
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
-        """The values in order, at most `max_bytes` at a time. Raises Truncated and Changed."""
+        """The values in order, at most `max_bytes` (and SLICE_BYTES) at a time.
+
+        All large ones are read into one buffer, which costs no more than reading: fresh memory
+        would have its pages made first. Raises Truncated and Changed.
+        """
         import numpy as np
 
         dtype = numpy_dtype(self.dtype)
-        step = max(max_bytes // dtype.itemsize, 1)
+        width = dtype.itemsize
+        step = max(min(max_bytes, SLICE_BYTES) // width, 1)
+        if self.count <= step or step * width <= _BLOCK:
+            for start in range(0, self.count, step):
+                yield self.window(start, min(step, self.count - start))
+            return
+        room = np.empty(step, dtype)
+        raw = room.view("u1").data
         for start in range(0, self.count, step):
-            size = min(step, self.count - start) * dtype.itemsize
-            at = self.offset + start * dtype.itemsize
-            yield np.frombuffer(self.source.view(at, size), dtype=dtype)
+            size = min(step, self.count - start)
+            self.source.readinto(self.offset + start * width, raw[: size * width])
+            yield room[:size]
+
+    @property
+    def grain(self) -> int:
+        """It can be cut at any value."""
+        return 1
+
+    def part(self, start: int, count: int) -> RawPayload:
+        """`count` values from the `start`-th on, as a payload of their own."""
+        offset = self.offset + start * numpy_dtype(self.dtype).itemsize
+        return RawPayload(self.source, offset, count, self.dtype)
 
     def window(self, start: int, count: int) -> np.ndarray[Any, Any]:
         """`count` values from the `start`-th on, in memory. Raises Truncated and Changed."""

@@ -5,6 +5,7 @@ Slices are small enough for the cache, so that several passes over one cost litt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ import numpy as np
 from inspector import deadline
 from inspector.limits import Limits
 from inspector.model import Payload, Tensor
-from inspector.storage import FilledPayload, numpy_dtype
+from inspector.storage import SLICE_BYTES, FilledPayload, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -44,17 +45,29 @@ class Tally:
         self.minimum = low if self.minimum is None else min(self.minimum, low)
         self.maximum = high if self.maximum is None else max(self.maximum, high)
 
+    def merge(self, other: Tally) -> None:
+        """Take in what is known of other values of the tensor."""
+        self.zeros += other.zeros
+        self.nan += other.nan
+        self.inf += other.inf
+        if other.minimum is not None and other.maximum is not None:
+            self.widen(other.minimum, other.maximum)
+        both = None
+        if self.values is not None and other.values is not None:
+            both = union(self.values, other.values)
+        self.values = None if both is None or both.size > DISTINCT else both
+
 
 class Family(Protocol):
     """How values of some dtypes are looked at.
 
-    nonzero: where they are not zero. add: take in a slice of at least one value, each of which
-    stands for `times` of them.
+    nonzero: where they are not zero; the flags are good until it is called again. add: take in a
+    slice of at least one value, with those flags, each value of which stands for `times` of them.
     """
 
     def nonzero(self, values: Array) -> Array: ...
 
-    def add(self, values: Array, times: int) -> None: ...
+    def add(self, values: Array, flags: Array, times: int) -> None: ...
 
     def tally(self) -> Tally: ...
 
@@ -65,43 +78,46 @@ class Plain:
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.floating = dtype.kind == "f"
         self.seen = Tally(values=np.empty(0, dtype))
-        self.flags = np.empty(0, bool)
+        # Memory that is used again beats fresh memory by two to one.
+        self.flags = self.known = np.empty(0, bool)
 
     def nonzero(self, values: Array) -> Array:
-        flags: Array = values != 0
+        self.flags = reused(self.flags, values.size)
+        flags: Array = np.not_equal(values, 0, out=self.flags)
         return flags
 
-    def add(self, values: Array, times: int) -> None:
+    def add(self, values: Array, flags: Array, times: int) -> None:
         seen = self.seen
-        # A comparison and a count of booleans beat count_nonzero of floats by two to one; memory
-        # that is used again beats fresh memory by as much.
-        self.flags = reused(self.flags, values.size)
-        filled = np.count_nonzero(np.not_equal(values, 0, out=self.flags))
-        seen.zeros += times * (values.size - int(filled))
+        # A comparison and a count of booleans beat count_nonzero of floats by two to one.
+        seen.zeros += times * (values.size - int(np.count_nonzero(flags)))
         low, high = values.min(), values.max()  # a NaN anywhere makes both NaN
-        if self.floating and not (np.isfinite(low) and np.isfinite(high)):
+        if self.floating and not (math.isfinite(low) and math.isfinite(high)):
             nan = np.isnan(values)
             numbers = values[~nan]
             seen.nan += times * (values.size - numbers.size)
             seen.inf += times * int(np.count_nonzero(np.isinf(numbers)))
-            if seen.values is not None:
-                self.distinguish(numbers)
             if not numbers.size:
                 return
-            low, high = numbers.min(), numbers.max()
-        elif seen.values is not None:
+            values, low, high = numbers, numbers.min(), numbers.max()
+        self.take(values, low, high)
+
+    def take(self, values: Array, low: Any, high: Any) -> None:
+        """Take in values without NaN, of which the least and the greatest are known."""
+        if self.seen.values is not None:
             self.distinguish(values[:1] if low == high else values)
         number = float if self.floating else int
-        seen.widen(number(low), number(high))
+        # Adding 0 makes -0.0 one with 0.0: which of them NumPy takes for the least is chance.
+        self.seen.widen(number(low) + 0, number(high) + 0)
 
     def distinguish(self, values: Array) -> None:
         """Take in the different values of a slice without NaN, or give up."""
         known = self.seen.values
+        self.known = reused(self.known, values.size)
         start, size = 0, values.size if known is None or known.size else FIRST_LOOK
         while known is not None and start < values.size:
             part = values[start : start + size]
-            if known.size > FEW or covered(part, known, self.flags[: part.size]) < part.size:
-                known = different(np.concatenate([known, different(part)]))
+            if known.size > FEW or covered(part, known, self.known[: part.size]) < part.size:
+                known = union(known, different(part))
             start, size = start + size, size * 4
             if known.size > DISTINCT:
                 known = None
@@ -112,8 +128,8 @@ class Plain:
 
 
 def reused(buffer: Array, size: int) -> Array:
-    """An array of this size: the one given if it is."""
-    return buffer if buffer.size == size else np.empty(size, buffer.dtype)
+    """Room for so many: the start of the array that is given if it is large enough."""
+    return buffer[:size] if buffer.size >= size else np.empty(size, buffer.dtype)
 
 
 def covered(values: Array, known: Array, flags: Array) -> int:
@@ -129,6 +145,11 @@ def different(values: Array) -> Array:
     return ordered[keep]
 
 
+def union(known: Array, more: Array) -> Array:
+    """The different values of both, in order."""
+    return different(np.concatenate([known, more]))
+
+
 class Half:
     """16-bit floats, of which processors know little: looked at as integers.
 
@@ -142,26 +163,34 @@ class Half:
         self.ordered = Plain(np.dtype("i2"))
         self.nan = self.inf = 0
         self.order = self.sign = np.empty(0, "i2")
+        self.flags = np.empty(0, bool)
 
     def nonzero(self, values: Array) -> Array:
-        flags: Array = (values.view("u2") & 0x7FFF) != 0
+        self.order = reused(self.order, values.size)
+        self.flags = reused(self.flags, values.size)
+        magnitude = np.bitwise_and(values.view("i2"), 0x7FFF, out=self.order)
+        flags: Array = np.not_equal(magnitude, 0, out=self.flags)
         return flags
 
-    def add(self, values: Array, times: int) -> None:
+    def add(self, values: Array, flags: Array, times: int) -> None:
         bits = values.view("i2")
         self.order, self.sign = reused(self.order, bits.size), reused(self.sign, bits.size)
+        self.ordered.seen.zeros += times * (bits.size - int(np.count_nonzero(flags)))
         # Negative numbers count down from 0, so that -0.0 is 0.0 and integers sort as the floats.
         order = np.bitwise_and(bits, 0x7FFF, out=self.order)
         sign = np.right_shift(bits, 15, out=self.sign)
         order ^= sign
         order -= sign
-        if max(int(order.max()), -int(order.min())) >= self.infinity:
+        low, high = int(order.min()), int(order.max())
+        if max(high, -low) >= self.infinity:
             magnitude = np.abs(order)
             self.inf += times * int(np.count_nonzero(magnitude == self.infinity))
             order = order[magnitude <= self.infinity]
             self.nan += times * (values.size - order.size)
-        if order.size:
-            self.ordered.add(order, times)
+            if not order.size:
+                return
+            low, high = int(order.min()), int(order.max())
+        self.ordered.take(order, low, high)
 
     def tally(self) -> Tally:
         seen = self.ordered.tally()
@@ -185,12 +214,23 @@ class Byte:
         exact = dtype.kind in "biu" or "int" in dtype.name
         self.values = codes.astype("f8").astype("i8") if exact else codes.astype("f8")
         self.counts = np.zeros(256, dtype=object)  # a declared fill value may exceed 64 bits
+        # A zero has none of these bits set: of a float8 all but the sign. Some have no zero.
+        zeros = np.flatnonzero(self.values == 0)
+        self.bits, self.zero = 0xFF & ~int(np.bitwise_or.reduce(zeros)), 0
+        if not zeros.size:
+            self.bits, self.zero = 0, 1
+        self.masked, self.flags = np.empty(0, "u1"), np.empty(0, bool)
 
     def nonzero(self, values: Array) -> Array:
-        flags: Array = (self.values != 0)[values.view("u1")]
+        codes = values.view("u1")
+        self.flags = reused(self.flags, codes.size)
+        if self.bits != 0xFF:
+            self.masked = reused(self.masked, codes.size)
+            codes = np.bitwise_and(codes, self.bits, out=self.masked)
+        flags: Array = np.not_equal(codes, self.zero, out=self.flags)
         return flags
 
-    def add(self, values: Array, times: int) -> None:
+    def add(self, values: Array, flags: Array, times: int) -> None:  # noqa: ARG002 - counts say it
         codes = values.view("u1")
         if codes.size < FEW_CODES:
             self.counts += np.bincount(codes, minlength=256).astype(object) * times
@@ -227,10 +267,10 @@ class Complex:
         flags: Array = values.astype(self.wide, copy=False) != 0
         return flags
 
-    def add(self, values: Array, times: int) -> None:
+    def add(self, values: Array, flags: Array, times: int) -> None:
         values = values.astype(self.wide, copy=False)
         nan = np.isnan(values)
-        self.seen.zeros += times * int(np.count_nonzero(values == 0))
+        self.seen.zeros += times * (values.size - int(np.count_nonzero(flags)))
         self.seen.nan += times * int(np.count_nonzero(nan))
         self.seen.inf += times * int(np.count_nonzero(np.isinf(values) & ~nan))
 
@@ -273,7 +313,7 @@ def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
         if block.size > 1 and block.strides == (0,):
             yield native(block[:1]), block.size
             continue
-        step = max(limits.slice_bytes // max(block.itemsize, 1), 1)
+        step = max(min(limits.slice_bytes, SLICE_BYTES) // max(block.itemsize, 1), 1)
         for start in range(0, block.size, step):
             yield native(block[start : start + step]), 1
 

@@ -254,7 +254,8 @@ def test_a_disk_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     with inspector.open(path) as opened:
-        monkeypatch.setattr(os, "pread", broken)
+        for call in ("pread", "preadv"):
+            monkeypatch.setattr(os, call, broken)
         with pytest.raises(ArtifactError, match="cannot be read: Input/output error"):
             next(iter(opened.artifact.tensors[0].payload.blocks(1 << 20)))
         monkeypatch.undo()

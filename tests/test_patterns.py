@@ -1,7 +1,8 @@
 """Expected values come from a loop over every group, written out below, or are counted by hand."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.limits import Limits
-from inspector.measure import measure
+from inspector.measure import measure, measure_all
 from inspector.model import Tensor
-from inspector.patterns import SLAB_BYTES, Layout, near_miss, tiles
+from inspector.patterns import ALIGN, BAND_BYTES, BAND_SLICES, near_miss
 from inspector.storage import MemorySource, RawPayload
+from inspector.wire.tflite_values import CentredPayload
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def test_negative_zeros_are_zeros_of_a_pattern():
         assert patterns(np.where(kernel == 0, -0.0, kernel).astype(dtype))["2:4", "input"][2]
 
 
-WIDE = 1 << 16  # 16 rows of it are over four slices of float32
+WIDE = BAND_SLICES * (1 << 20) // ALIGN
 
 
 @pytest.mark.parametrize("in_order", [False, True])
@@ -246,5 +248,37 @@ def test_wide_matrices_with_outputs_first_keep_their_groups_whole():
 
 
 def test_rows_too_long_to_hold_sixteen_of_them_are_left_alone():
-    layout = Layout.of((4, SLAB_BYTES // 16 + 1), outputs_first=False)
-    assert tiles(InOrder(np.zeros(0)), layout, np.isfinite, 1 << 20) is None
+    kernel = np.zeros((4, BAND_BYTES // ALIGN + 4), "int8")
+    kernel[:2] = 1
+    assert ("2:4", "input") in patterns(kernel)
+    payload = InOrder(kernel, 1 << 20)
+    found = measure(Tensor("k", "int8", kernel.shape, kernel.nbytes, payload=payload))
+    assert found.patterns == ()
+    assert found.zeros == kernel.size // 2
+
+
+def test_patterns_of_values_with_a_zero_point_are_those_of_the_values_less_it():
+    rng = np.random.default_rng(0)
+    kernel = rng.integers(4, 100, (64, 32)).astype("int8")
+    kernel[0::2] = 3  # the zero point: every other input channel is zero
+    values = tensor(kernel)
+    centred = replace(values, centred=CentredPayload(values.payload, np.array([3]), 1))
+    found = measure(centred)
+    assert found.zeros == 32 * 32
+    assert [(p.name, p.axis, p.held, p.groups) for p in found.patterns] == [
+        ("2:4", "input", 16 * 32, 16 * 32),
+        ("4:8", "input", 8 * 32, 8 * 32),
+        ("1x4", "block", 32 * 8, 64 * 8),
+    ]
+
+
+@given(kernels(), st.integers(1, 400), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_parts_looked_at_by_several_threads_say_what_one_look_says(kernel, part_bytes, first):
+    one = replace(tensor(kernel), outputs_first=first)
+    with mock.patch("inspector.look.PART_BYTES", part_bytes):
+        found, _ = measure_all([one], threads=3)
+    assert {
+        (p.name, p.axis): (p.held, p.groups, p.holds) for p in found["k"].patterns if p.holds
+    } == brute_force(kernel, first)
+    assert found["k"] == measure(one)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inspector import storage
-from inspector.errors import ArtifactError, NotFound, Truncated
+from inspector.errors import ArtifactError, Changed, NotFound, Truncated
 from inspector.model import Extent
 from inspector.storage import (
     FilledPayload,
@@ -96,6 +96,53 @@ def test_raw_values_come_in_order_and_in_pieces():
     pieces = [*payload.blocks(64)]
     assert all(piece.nbytes <= 64 for piece in pieces)
     assert np.concatenate(pieces).tolist() == list(range(1000))
+
+
+@pytest.mark.parametrize("kind", ["file", "memory", "spilled"])
+def test_every_source_fills_memory_of_the_callers(tmp_path, kind):
+    data = np.random.default_rng(1).bytes(3 * storage._BLOCK)
+    (tmp_path / "x").write_bytes(data)
+    make = {
+        "file": lambda: LocalFile(tmp_path / "x"),
+        "memory": lambda: MemorySource(data, "x"),
+        "spilled": lambda: storage.spilled([data], "x"),
+    }
+    source = make[kind]()
+    buffer = bytearray(len(data) - 7)
+    source.window(5, len(data) - 5, "inner").readinto(2, memoryview(buffer))
+    assert buffer == data[7:]
+    with pytest.raises(Truncated):
+        source.readinto(8, memoryview(buffer))
+
+
+def test_large_blocks_share_memory_and_two_walks_do_not(tmp_path):
+    values = np.arange(300_000, dtype="<i4")
+    values.tofile(tmp_path / "x")
+    with LocalFile(tmp_path / "x") as source:
+        payload = RawPayload(source, 0, values.size, "<i4")
+        first, second = payload.blocks(1 << 20), payload.blocks(1 << 20)
+        pieces = []
+        for one, other in zip(first, second, strict=True):
+            assert not np.shares_memory(one, other)
+            assert one.nbytes <= storage.SLICE_BYTES
+            assert np.array_equal(one, other)
+            pieces.append(one.copy())
+        part = [block.copy() for block in payload.part(100, 200_000).blocks(1 << 20)]
+    assert np.array_equal(np.concatenate(pieces), values)
+    assert np.array_equal(np.concatenate(part), values[100:200_100])
+
+
+def test_a_file_that_is_cut_short_is_told_by_the_block_that_is_gone(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(1 << 20))
+    source = LocalFile(path)
+    blocks = RawPayload(source, 0, 1 << 20, "u1").blocks(1 << 20)
+    next(blocks)
+    os.truncate(path, 300_000)
+    with pytest.raises(Changed, match="became shorter") as caught:
+        list(blocks)
+    assert caught.value.offset == 300_000
+    source.close()
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
