@@ -154,7 +154,7 @@ def test_hdf5_is_given_no_file_name():
     ]
     assert calls
     for name, call in calls:
-        assert name == "wire/hdf5.py"
+        assert name == "wire/hdf5_library.py"
         if ast.unparse(call.func) == "h5f.open":
             assert ast.literal_eval(call.args[0]) == b"artifact"
             assert len(call.args) == 3  # with an access list: the driver over our source

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 
 from inspector.keras.layers_policy import Quantization, quantization_of
@@ -32,6 +33,7 @@ _ADAPTED: Mapping[str, str] = {
     **{f"Conv{n}D": "kernel" for n in (1, 2, 3)},
 }
 _LONGEST_EQUATION = 200  # an einsum has 52 letters for its axes, and names each at most thrice
+_KINDS = 256  # of layers of one model: what is told apart is class, bias and mode
 _FLOAT8 = tuple(
     Variable(f"{what}_{kind}", Role.QUANT_PARAM, trainable=True, rank=rank, about="kernel")
     for what in ("inputs", "kernel", "outputs_grad")
@@ -76,6 +78,7 @@ def _frozen(variable: Variable, how: Quantization) -> Variable:
     return replace(variable, trainable=False, rank=variable.rank if how.mode == "int8" else 2)
 
 
+@lru_cache(_KINDS)
 def _parts(
     plain: tuple[Variable, ...], class_name: str, how: Quantization
 ) -> tuple[tuple[Variable, ...], tuple[Variable, ...], tuple[Variable, ...]]:
@@ -89,6 +92,7 @@ def _parts(
     return bias, (first,), tuple(rest)
 
 
+@lru_cache(_KINDS)
 def _stored_order(
     plain: tuple[Variable, ...], class_name: str, how: Quantization
 ) -> tuple[Variable, ...]:

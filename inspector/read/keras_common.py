@@ -31,7 +31,7 @@ from inspector.model import (
 from inspector.wire.json_text import parse_json
 
 if TYPE_CHECKING:
-    from inspector.wire.hdf5_dataset import Dataset
+    from inspector.wire.hdf5_nodes import Dataset
 
 # Attributes of a Keras HDF5 file whose bytes are worth a line of their own.
 CONFIG_LABELS: Mapping[str, str] = {

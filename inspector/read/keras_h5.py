@@ -49,7 +49,7 @@ from inspector.wire.json_text import parse_json
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Group, Hdf5File
-    from inspector.wire.hdf5_dataset import Dataset
+    from inspector.wire.hdf5_nodes import Dataset
 
 # Keras' own group for variables that belong to the model and to no layer.
 _TOP_LEVEL = "top_level_model_weights"
@@ -116,7 +116,7 @@ class _Legacy:
     def named(self, group: Group, names: list[str]) -> Iterator[tuple[str, Dataset]]:
         """(stored name, dataset) for each name of a list, problems noted for the others."""
         from inspector.wire.hdf5 import Link
-        from inspector.wire.hdf5_dataset import Dataset
+        from inspector.wire.hdf5_nodes import Dataset
 
         for name in names:
             node = self.file.lookup(name, group)
@@ -298,7 +298,7 @@ def _optimizer(reading: _Legacy, group: Group) -> None:
 
 def _below(group: Group) -> Iterator[Dataset]:
     from inspector.wire.hdf5 import Group
-    from inspector.wire.hdf5_dataset import Dataset
+    from inspector.wire.hdf5_nodes import Dataset
 
     pending, seen = [group], {group.address}
     while pending:

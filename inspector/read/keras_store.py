@@ -123,7 +123,7 @@ def objects_of(file: Hdf5File, prefix: str = "") -> tuple[list[StoredObject], li
 
 def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[int]) -> StoredObject:
     """One "vars" group. placed: addresses of the datasets met so far, added to."""
-    from inspector.wire.hdf5_dataset import Dataset
+    from inspector.wire.hdf5_nodes import Dataset
 
     tensors: list[Tensor] = []
     again: set[str] = set()

@@ -7,34 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from h5py import h5a, h5t
 
-from inspector.errors import Corrupt, LimitExceeded
+from inspector.errors import Corrupt
 from inspector.limits import Limits
 from inspector.model import Severity
 from inspector.storage import ByteSource
 from inspector.wire.hdf5_errors import LIBRARY_ERRORS, reason
 from inspector.wire.hdf5_header import claimed_text
 from inspector.wire.hdf5_heap import largest_collection
+from inspector.wire.hdf5_nodes import Attribute, check_limit
 
 # The classes of attributes that Keras writes; of others, only the size is told.
 _PLAIN_CLASSES = frozenset({h5t.STRING, h5t.INTEGER, h5t.FLOAT, h5t.ENUM})
 # Times the limit attribute_bytes that a list of values may take at the very worst.
 _SWELL = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One attribute. nbytes: of its value; inline: kept in the object's header, not in a heap."""
-
-    name: str
-    value: Any  # str, int, float, tuple of these, or None where it is of another type
-    nbytes: int
-    inline: bool
 
 
 class AttributeReader:
@@ -108,13 +98,6 @@ class AttributeReader:
         if self._largest_heap is None:
             self._largest_heap = largest_collection(self._source)
         return count * self._largest_heap > limit
-
-
-def check_limit(limits: Limits, name: str, value: int, path: str) -> None:
-    """Raise LimitExceeded where `value` is over the limit of that name."""
-    limit = getattr(limits, name)
-    if value > limit:
-        raise LimitExceeded(name, value, limit, path)
 
 
 def _values(handle: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -13,12 +13,12 @@ from h5py import h5d, h5s, h5z
 
 from inspector.errors import Corrupt
 from inspector.limits import MIB, Limits, remedy
-from inspector.model import Extent, Payload, Severity
+from inspector.model import Extent, Severity
 from inspector.storage import FilledPayload, RawPayload
+from inspector.wire.hdf5_nodes import Dataset
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5 import Hdf5File
-    from inspector.wire.hdf5_attributes import Attribute
 
 # Names of HDF5's filters by number; source: the HDF Group's registry of filters.
 FILTERS = {
@@ -40,46 +40,6 @@ FILTERS = {
 _SLAB_BYTES = 16 * MIB
 # Other files that a dataset's values are in: so many are named.
 _SAID = 20
-
-
-@dataclass(slots=True)
-class Dataset:
-    """One dataset.
-
-    dtype: NumPy name of the stored values, with byte order ("<f4", ">i8"), or "string" ... size:
-    bytes of one value. shape: None for no data space. stored: bytes of the file that hold the
-    values. storage: how, in words. extents: where they are. payload: None where the values cannot
-    be read here. links: further paths by hard links. elsewhere: other files that have the values
-    ("b.h5:/kernel"), the first of them.
-    """
-
-    path: str
-    address: int
-    dtype: str
-    size: int
-    shape: tuple[int, ...] | None
-    stored: int
-    storage: str
-    extents: tuple[Extent, ...]
-    payload: Payload | None = None
-    links: list[str] = field(default_factory=list)
-    elsewhere: tuple[str, ...] = ()
-    attributes: dict[str, Attribute] = field(default_factory=dict, repr=False)
-
-    @property
-    def declared(self) -> int:
-        """Bytes that the values would take if all were stored."""
-        return self.size * math.prod(self.shape) if self.shape is not None else 0
-
-    def note_attributes(self) -> None:
-        """Keras keeps bfloat16 as two opaque bytes and says so in an attribute."""
-        said = self.attributes.get("dtype")
-        if self.dtype == "V2" and said is not None and said.value == "bfloat16":
-            self.dtype = "bfloat16"
-            if isinstance(self.payload, FilledPayload):
-                self.payload = replace(self.payload, value=0, dtype="bfloat16")
-            elif isinstance(self.payload, RawPayload | ChunkedPayload):
-                self.payload = replace(self.payload, dtype="bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
