@@ -1,4 +1,4 @@
-"""How long artifacts may take, by how many bytes they have."""
+"""How long artifacts may take, by how many bytes they have, and how much memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if 
 
 @contextlib.contextmanager
 def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> Iterator[None]:
-    """Let what is done with these take as long as the limits allow, and `more` seconds."""
+    """Let what is done with these take as long as the limits allow, and `more` seconds; and the
+    memory of one for each.
+    """
     each = [os.fspath(path) for path in paths]
     seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
-    with deadline.within(seconds + more, each[0]):
+    with deadline.within(seconds + more, each[0], len(each) * limits.memory_bytes):
         yield
 
 

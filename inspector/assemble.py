@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from inspector import deadline
 from inspector import report as r
 from inspector.answer import sentences
 from inspector.answer_counts import Facts
@@ -61,7 +62,7 @@ def build_show(
             (measured or {}).get(tensor.name),
             quantized.get(tensor.name),
         )
-        for tensor in artifact.tensors
+        for tensor in deadline.watched(artifact.tensors)
     )
     by_name = {tensor.name: tensor for tensor in tensors}
     layers = tuple(

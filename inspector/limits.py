@@ -191,6 +191,12 @@ class Limits:
         " libhdf5 can go on for ever.",
     )
     gib_seconds: int = _seconds(60, "So many more for each GiB of the artifact.")
+    memory_bytes: int = _bytes(
+        256 * MIB,
+        "What the process may grow by while it works on one artifact, looked at as it goes (on"
+        " Linux): what is under every other limit may be too much all together.",
+        so_far=True,
+    )
     worker_bytes: int = _bytes(
         4 * GIB,
         "What a process of its own may take over the artifact's size (addresses, not memory): an"

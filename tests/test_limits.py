@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from inspector import api, deadline
+from inspector.allowance import in_time
 from inspector.cli.limits import limits_of
 from inspector.errors import LimitExceeded, UsageError
 from inspector.limits import CAPS, DEFAULT, GIB, KIB, MIB, Limits
@@ -40,6 +41,31 @@ report = api.show(sys.argv[1])
 written = sum(map(len, pieces("json", report, RenderOptions(100, False))))
 said = [problem.message for one in report.artifacts for problem in one.problems]
 print(json.dumps([(kib("VmHWM") - before) / 1024, said]))
+"""
+
+
+# Takes what it may, then more than that, and gives it back. (An interpreter alone has less memory
+# than IDLE, which is what everything is held against.)
+FILLING = """
+import time
+from inspector import deadline
+from inspector.errors import LimitExceeded
+from inspector.limits import MIB
+
+with deadline.within(100, "it", 90 * MIB):
+    held = [b"x" * (deadline.IDLE + 60 * MIB)]
+    deadline.check()
+    print("held")
+    held.append(b"x" * (60 * MIB))
+    time.sleep(0.02)
+    try:
+        deadline.check()
+    except LimitExceeded as error:
+        print(error.name)
+    held.clear()
+    time.sleep(0.02)
+    deadline.check()
+    print("freed")
 """
 
 
@@ -279,6 +305,32 @@ def test_time_that_is_up_while_measuring_in_threads_ends_it(tmp_path):
         pytest.raises(LimitExceeded, match="seconds"),
     ):
         measure_all(opened.artifact.tensors, threads=2)
+
+
+def test_memory_that_is_full_ends_the_reading_of_an_artifact(tmp_path, monkeypatch):
+    path = datasets(tmp_path, 3)
+    taken = iter(range(100 * MIB, GIB, 30 * MIB))  # more each time that somebody looks
+    monkeypatch.setattr(deadline, "resident", lambda *_: next(taken))
+    monkeypatch.setattr(deadline, "_LOOK_SECONDS", 0)
+    (said,) = told(path, Limits(memory_bytes=50 * MIB))
+    # 100 at first; then 130, and 160 is 60 more than the first.
+    assert said == (
+        f"limit memory_bytes: {60 * MIB:,} is over {50 * MIB:,};"
+        f" --limit memory_bytes={100 * MIB} allows twice as many"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is taken now")
+def test_memory_is_what_the_process_has_taken_since():
+    done = subprocess.run(
+        [sys.executable, "-c", FILLING], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["held", "memory_bytes", "freed"]
+
+
+def test_two_artifacts_may_take_the_memory_of_two(tmp_path):
+    with in_time(Limits(memory_bytes=7 * MIB), "a", "b"):
+        assert deadline.current().memory.allowed == 14 * MIB
 
 
 def test_without_a_deadline_there_is_time():

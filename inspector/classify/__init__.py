@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from inspector import deadline
 from inspector.classify.rule import Context, Rule
 from inspector.model import Artifact, Problem, Store, Tensor, Verdict
 
@@ -53,6 +54,7 @@ def classify(artifact: Artifact) -> Classified:
         undecided = [t for t in artifact.tensors if t.name not in verdicts]
         if not undecided:
             break
+        deadline.check()
         verdicts |= rule.apply(context, undecided)
     return Classified({t.name: _flagged(t, verdicts[t.name]) for t in artifact.tensors})
 
