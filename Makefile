@@ -10,7 +10,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -86,6 +86,19 @@ golden: $(VENV)/dev
 # folder of real models.
 scorecard: $(VENV)/dev $(SCANNERS)/modelaudit/installed $(SCANNERS)/modelscan/installed
 	$(VENV)/bin/python scripts/scorecard.py --scanners $(SCANNERS)
+
+# Beside what people use instead: small inputs, and of the others those that are installed.
+bench: $(VENV)/dev
+	$(VENV)/bin/python scripts/bench.py --form short --live $(LIVE) --scanners $(SCANNERS)
+
+# All of docs/performance.md: 30 GB of inputs in build/bench, and about an hour. HDF5's own tools and
+# node are the system's (Debian: hdf5-tools, nodejs); a table says where one is not there.
+bench-full: $(VENV)/dev $(LIVE)/dev $(SCANNERS)/modelscan/installed $(SCANNERS)/netron/installed
+	$(VENV)/bin/python scripts/bench.py --form full --live $(LIVE) --scanners $(SCANNERS)
+
+# The ratios that tests/test_bench.py holds ours against, as they are today.
+bench-guard: $(VENV)/dev
+	$(VENV)/bin/python scripts/benchmark/guard.py --update
 
 clean:
 	rm -rf $(VENV) $(LIVE) $(RUNTIME) $(SCANNERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
