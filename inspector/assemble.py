@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from inspector.count import Counted
     from inspector.layer_rows import LayerRow
 
+_PLACES = {role: place for place, role in enumerate(Role)}
 _UNKNOWN = r.TotalsReport(None, None, None, None, None, None)
 
 
@@ -375,7 +376,11 @@ def _layer(row: LayerRow, tensors: list[r.TensorReport], measured: bool) -> r.La
         trainable=row.trainable,
         count_params=row.count_params,
         overhead=row.overhead,
-        roles={role.value: row.roles[role] for role in Role if row.roles.get(role)},
+        roles={
+            role.value: row.roles[role]
+            for role in sorted(row.roles, key=_PLACES.__getitem__)
+            if row.roles[role]
+        },
         weights=_weights(tensors) if measured else None,
         macs=row.macs,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from inspector.classify.rule import Apply, Context, Rule, each
+from inspector.classify.rule import Apply, Context, Rule
 from inspector.keras.specs import Spec
 from inspector.model import Naming, Role, Tensor, Verdict
 
@@ -35,10 +35,15 @@ _SAYS: Mapping[Role, str] = {
 
 
 def _rule(role: Role) -> Apply:
-    def decide(context: Context, tensor: Tensor) -> Verdict | None:
-        spec = context.specs.get(tensor.name)
-        if spec is None or spec.variable.role is not role:
-            return None
+    def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
+        specs = ((tensor, context.specs.get(tensor.name)) for tensor in undecided)
+        return {
+            tensor.name: decide(context, tensor, spec)
+            for tensor, spec in specs
+            if spec is not None and spec.variable.role is role
+        }
+
+    def decide(context: Context, tensor: Tensor, spec: Spec) -> Verdict:
         served = context.by_name.get(tensor.serves or "") or spec.about(context.by_variable)
         return Verdict(
             role,
@@ -50,7 +55,7 @@ def _rule(role: Role) -> Apply:
             alias_of=served.name if served is not None and role is Role.ALIAS else None,
         )
 
-    return each(decide)
+    return apply
 
 
 def _evidence(context: Context, tensor: Tensor, spec: Spec, served: Tensor | None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, ValuesView
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
@@ -184,11 +184,17 @@ def extent(value: object) -> tuple[int, int]:
     deepest, objects, stack = 0, 0, [(value, 1)]
     while stack:
         item, depth = stack.pop()
-        objects += isinstance(item, Mapping)
-        inside = item.values() if isinstance(item, Mapping) else item
-        if isinstance(inside, (list, ValuesView)):
-            deepest = max(deepest, depth)
-            stack.extend((one, depth + 1) for one in inside if isinstance(one, (Mapping, list)))
+        inside: Iterable[object] = ()
+        if isinstance(item, dict):
+            objects += 1
+            inside = item.values()
+        elif isinstance(item, list):
+            inside = item
+        else:
+            continue
+        deepest = max(deepest, depth)
+        # Not Mapping: to ask that of each number and text takes most of the time.
+        stack += [(one, depth + 1) for one in inside if isinstance(one, (dict, list))]
     return deepest, objects
 
 

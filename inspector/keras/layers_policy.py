@@ -47,7 +47,11 @@ def _resolve(policy: Any, path: str) -> Any | None:
     Keras takes an exact path, else a key that matches it as a pattern. Keys come from the file, so
     of all patterns only the wildcard ".*" is understood.
     """
-    if not isinstance(policy, Mapping) or policy.get("class_name") != "DTypePolicyMap":
+    if (
+        isinstance(policy, str)
+        or not isinstance(policy, Mapping)
+        or policy.get("class_name") != "DTypePolicyMap"
+    ):
         return policy
     config = policy.get("config")
     if not isinstance(config, Mapping):
@@ -81,7 +85,7 @@ def _matches(pattern: str, path: str) -> bool:
 
 
 def _mode_text(policy: Any) -> str | None:
-    if isinstance(policy, Mapping):
+    if not isinstance(policy, str) and isinstance(policy, Mapping):
         config = policy.get("config")
         policy = (config.get("mode") or config.get("name")) if isinstance(config, Mapping) else None
     return policy.partition("_from_")[0] if isinstance(policy, str) else None

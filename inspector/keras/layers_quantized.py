@@ -115,15 +115,23 @@ def stored_variables(
         return plain
     how = mode_of(layer, class_name)
     if how is None:
-        for guess in (Quantization("int8"), Quantization("int4", block=1), Quantization("float8")):
-            order = _stored_order(plain, class_name, guess)
-            if guess.mode in _MODES[class_name] and len(order) == stored:
-                return order
-        return plain
+        return _guessed(plain, class_name, stored)
     order = _stored_order(plain, class_name, how)
     if how.mode in ("gptq", "awq") and len(order) != stored:
         return tuple(v for v in order if v.name not in ("kernel_zero", "zero_point"))
     return order
+
+
+@lru_cache(_KINDS)
+def _guessed(
+    plain: tuple[Variable, ...], class_name: str, stored: int | None
+) -> tuple[Variable, ...]:
+    """The variables by their number alone, where the config tells of no quantization."""
+    for guess in (Quantization("int8"), Quantization("int4", block=1), Quantization("float8")):
+        order = _stored_order(plain, class_name, guess)
+        if guess.mode in _MODES[class_name] and len(order) == stored:
+            return order
+    return plain
 
 
 def adapters(layer: Layer, class_name: str) -> tuple[Variable, ...]:

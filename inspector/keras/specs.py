@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,11 +132,12 @@ def misfits(
         layer = layers.get(owner)
         if layer is None:
             continue
-        fitted = next((specs[t.name] for t in group if t.name in specs), None)
-        wanted = _wanted(layer, flavor, store, wrapped.get(owner), len(group))
-        if fitted is None and wanted is not None:
-            said[owner] = _counts(layer, wanted, group)
-        for tensor in group if fitted is not None else ():
+        if not any(t.name in specs for t in group):
+            wanted = _wanted(layer, flavor, store, wrapped.get(owner), len(group))
+            if wanted is not None:
+                said[owner] = _counts(layer, wanted, group)
+            continue
+        for tensor in group:
             spec, shape = specs[tensor.name], tensor.shape
             if shape is not None and tensor.keras_elements is None:
                 found = disagreement(spec.owner, spec.variable.name, shape)
@@ -220,9 +222,11 @@ def trainable_tensors(
     made = _made_on_load(model, flavor, tensors)
     layers = {one.path: one for one in model.walk()}
     gates = effective_trainable(model, flavor) if flags else {model.path: True}
+    held_by = _held_by(specs, tensors, store)
     found: dict[str, Tensor] = {}
     for child in stored_layers(model, flavor):
-        slots = legacy_order(child, flavor, _count(child, specs, tensors, store))
+        inside = [child.path] if store is Store.LEGACY else {one.path for one in child.walk()}
+        slots = legacy_order(child, flavor, sum(held_by[path] for path in inside))
         if slots is None:
             return []
         for slot in slots:
@@ -274,13 +278,10 @@ def _by_place(
     return index
 
 
-def _count(layer: Layer, specs: Mapping[str, Spec], tensors: Sequence[Tensor], store: Store) -> int:
-    """How many variables the file has of a top-level layer, copies left out."""
+def _held_by(
+    specs: Mapping[str, Spec], tensors: Sequence[Tensor], store: Store
+) -> Counter[str | None]:
+    """How many variables the file has of each layer, copies left out."""
     if store is Store.LEGACY:
-        return sum(1 for tensor in tensors if tensor.owner == layer.path)
-    inside = {one.path for one in layer.walk()}
-    return sum(
-        1
-        for tensor in tensors
-        if tensor.owner in inside and tensor.name in specs and specs[tensor.name].variable.counted
-    )
+        return Counter(tensor.owner for tensor in tensors)
+    return Counter(t.owner for t in tensors if t.name in specs and specs[t.name].variable.counted)

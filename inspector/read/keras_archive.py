@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from inspector.changed import changed
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Layer, Problem, Severity, Store, Tensor
@@ -263,16 +264,16 @@ def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _
 
 
 def _moved(one: StoredObject, base: tuple[str, int] | None) -> StoredObject:
-    return replace(one, tensors=tuple(_at(tensor, base) for tensor in one.tensors))
+    return changed(one, tensors=tuple(_at(tensor, base) for tensor in one.tensors))
 
 
 def _at(tensor: Tensor, base: tuple[str, int] | None) -> Tensor:
     """The tensor with its place in the archive's own file, or none in a compressed member."""
     if base is None:
-        return replace(tensor, extents=(), storage=f"{tensor.storage}, in a deflated zip member")
+        return changed(tensor, extents=(), storage=f"{tensor.storage}, in a deflated zip member")
     file, offset = base
-    moved = tuple(replace(e, file=file, offset=e.offset + offset) for e in tensor.extents)
-    return replace(tensor, extents=moved)
+    moved = tuple(changed(e, file=file, offset=e.offset + offset) for e in tensor.extents)
+    return changed(tensor, extents=moved)
 
 
 def _charge_members(parts: _Parts, held: str | None) -> None:

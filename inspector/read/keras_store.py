@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from inspector.changed import changed
 from inspector.keras.bind import Entry, bind_v3
 from inspector.keras.guess import Stored, guess_layers, settled
 from inspector.keras.paths import object_paths
@@ -138,7 +139,7 @@ def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[in
             file.problems.append(soft_link(place, dataset.path, file.source.path))
         if linked or dataset.address in placed:
             # Stored once, under two names: this place only leads there.
-            tensor = replace(tensor, name=f"{prefix}{place}", repeats=tensor.name)
+            tensor = changed(tensor, name=f"{prefix}{place}", repeats=tensor.name)
             again.add(tensor.name)
         else:
             placed.add(dataset.address)
@@ -207,7 +208,7 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
             continue
         if section is Section.METRICS:
             result.tensors += [
-                replace(
+                changed(
                     tensor,
                     section=section,
                     owner=one.path,
@@ -224,7 +225,7 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         found = _variables(one, layer, naming, config.flavor, wrapper)
         given = settled_names.get(one.path)
         result.tensors += (
-            [replace(t, variable=name) for t, name in zip(found, given, strict=True)]
+            [changed(t, variable=name) for t, name in zip(found, given, strict=True)]
             if given
             else found
         )
@@ -274,13 +275,13 @@ def _variables(
 ) -> list[Tensor]:
     if layer is None:
         return [
-            replace(tensor, owner=one.path, position=index)
+            changed(tensor, owner=one.path, position=index)
             for index, tensor in enumerate(one.tensors)
         ]
     entries = one.entries
     bound = bind_v3(layer, flavor, entries, naming, wrapper)
     found = [
-        replace(
+        changed(
             tensor,
             layer=place.layer,
             variable=place.variable,
@@ -309,14 +310,14 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
         run = _run_of(outer, one.tensors)
         if run is not None:
             result.tensors += [
-                replace(tensor, section=Section.OPTIMIZER, owner=one.path, repeats=again.name)
+                changed(tensor, section=Section.OPTIMIZER, owner=one.path, repeats=again.name)
                 for tensor, again in zip(one.tensors, run, strict=True)
             ]
             continue
         entries = one.entries
         facts = name_optimizer(entries, config.optimizer, config.flavor, trainables, otherwise)
         outer = [
-            replace(tensor, owner=one.path, stored_name=entry.stored_name, **fact)
+            changed(tensor, owner=one.path, stored_name=entry.stored_name, **fact)
             for tensor, entry, fact in zip(one.tensors, entries, facts, strict=True)
         ]
         result.tensors += outer

@@ -200,8 +200,10 @@ class _Plain:
         if _TIME in header.messages:
             body = header.messages[_TIME]
             need(len(body) == 8 and body[0] == 1)
-        found = sorted(map(_parts, header.attributes), key=lambda parts: parts[0])
-        for raw, kind, space, value in found:
+        if not header.attributes:
+            return
+        # In the order of their names.
+        for raw, kind, space, value in sorted(map(_parts, header.attributes)):
             name = raw.decode("utf-8")
             need(name not in node.attributes)
             one = self.attribute(name, kind, space, value)
