@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from benchmark import guard, inputs, page, places, results, running  # noqa: E402
+from benchmark.nouns import Goal, Input, Row, Scenario  # noqa: E402
 from benchmark.running import Outcome, Run  # noqa: E402
-from benchmark.scenarios import SCALES, Goal, Input, Row, Scenario, scenarios  # noqa: E402
+from benchmark.scenarios import SCALES, scenarios  # noqa: E402
 
 RUNS = [Run(2.0, 3.0, 50.0, 60.0), Run(1.0, 1.0, 70.0), Run(4.0, 8.0, 40.0)]
 A = results.figures(RUNS)

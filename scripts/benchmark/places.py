@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.scenarios import Input, Row
+from benchmark.nouns import Input, Row
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

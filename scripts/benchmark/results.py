@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.nouns import Goal, Scenario
 from benchmark.running import Outcome, Run
-from benchmark.scenarios import Goal, Scenario
 
 _UNITS = {"seconds": "s", "megabytes": "MB", "cores": "cores"}
 

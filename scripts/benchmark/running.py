@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from benchmark.nouns import Row, Scenario
 from benchmark.places import NotHere, Places, environment, reason
-from benchmark.scenarios import Row, Scenario
 
 LONGEST = 900.0  # seconds that one run may take
 _MEMORY_SHARE = 0.8  # of the machine's, that one run may take
