@@ -12,9 +12,10 @@ import numpy as np
 from h5py import h5d, h5s, h5z
 
 from inspector.errors import Corrupt
-from inspector.limits import MIB, Limits, remedy
+from inspector.limits import Limits, remedy
 from inspector.model import Extent, Severity
 from inspector.storage import FilledPayload, RawPayload
+from inspector.wire.hdf5_chunks import ChunkIndex, DecodedPayload, Slab, decoded, slabs
 from inspector.wire.hdf5_nodes import Dataset
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ FILTERS = {
     32015: "zstd",
     32026: "blosc2",
 }
-# A slab of a chunked dataset that is decompressed at a time.
-_SLAB_BYTES = 16 * MIB
 # Other files that a dataset's values are in: so many are named.
 _SAID = 20
 
@@ -71,29 +70,11 @@ class ChunkedPayload:
         found: np.ndarray[Any, Any] = np.asarray(h5py.Dataset(self.handle)[slab])
         return found
 
-    def _slabs(self, itemsize: int) -> Iterator[tuple[slice, ...]]:
+    def _slabs(self, itemsize: int) -> Iterator[Slab]:
         layout = self.handle.get_create_plist()
         chunks = layout.get_chunk() if layout.get_layout() == h5d.CHUNKED else self.shape
-        yield from _slabs(self.shape, chunks, itemsize)
-
-
-def _slabs(
-    shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
-) -> Iterator[tuple[slice, ...]]:
-    """Slabs in C order, along the first axis by whole chunks where one fits in the budget."""
-    if not shape:
-        yield ()
-        return
-    row = itemsize * math.prod(shape[1:])
-    if row > _SLAB_BYTES and len(shape) > 1:
-        for index in range(shape[0]):
-            for rest in _slabs(shape[1:], chunks[1:], itemsize):
-                yield (slice(index, index + 1), *rest)
-        return
-    fit = max(_SLAB_BYTES // max(row, 1), 1)
-    step = max(fit // chunks[0] * chunks[0], 1) if chunks[0] <= fit else fit
-    for start in range(0, shape[0], step):
-        yield (slice(start, min(start + step, shape[0])), *(slice(0, side) for side in shape[1:]))
+        # A side of a value that is in the header may be 0; then there is no row to take.
+        yield from slabs(self.shape, tuple(max(side, 1) for side in chunks), itemsize)
 
 
 def read_dataset(handle: Any, path: str, address: int, file: Hdf5File) -> Dataset:
@@ -190,7 +171,8 @@ def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
         if dataset.declared >= file.limits.bomb_bytes:
             _warn_bomb(dataset, file)
         return
-    dataset.extents, sound = _chunk_extents(dataset, handle, codec, len(codes), file)
+    index = ChunkIndex.read(handle, len(chunk))
+    sound = _check_chunks(dataset, index, chunk, codec, len(codes), file)
     dataset.stored = sum(extent.length for extent in dataset.extents)
     missing = [name for name, code in zip(names, codes, strict=True) if not h5z.filter_avail(code)]
     if missing:
@@ -211,49 +193,57 @@ def _chunked(dataset: Dataset, handle: Any, plist: Any, file: Hdf5File) -> None:
             f" ({remedy('chunk_bytes', math.prod(chunk) * dataset.size, 0)})",
         )
     elif sound and _numeric(dataset.dtype):
-        shape = dataset.shape or ()
-        dataset.payload = ChunkedPayload(handle, dataset.path, shape, dataset.dtype)
-
-
-def _chunk_extents(
-    dataset: Dataset, handle: Any, codec: str, filters: int, file: Hdf5File
-) -> tuple[tuple[Extent, ...], bool]:
-    """The chunks inside the file, and whether the index is sound: libhdf5 trusts it and crashes."""
-    shape = dataset.shape or ()
-    chunk = handle.get_create_plist().get_chunk()
-    plain = math.prod(chunk) * dataset.size
-    found: list[Extent] = []
-    seen: set[tuple[int, ...]] = set()
-    broken = 0
-
-    def note(info: Any) -> None:
-        nonlocal broken
-        place = tuple(info.chunk_offset)
-        inside = info.byte_offset + info.size <= file.source.size
-        if inside and info.size:
-            found.append(Extent(file.source.path, info.byte_offset, info.size, codec))
-        skipped = info.filter_mask & ((1 << filters) - 1) == (1 << filters) - 1
-        broken += not (
-            inside
-            and info.size > 0
-            and (info.size == plain or not skipped)
-            and place not in seen
-            and all(
-                at < side and not at % step
-                for at, side, step in zip(place, shape, chunk, strict=False)
-            )
+        dataset.payload = _decoded(dataset, handle, plist, index, file) or ChunkedPayload(
+            handle, dataset.path, dataset.shape or (), dataset.dtype
         )
-        seen.add(place)
 
-    handle.chunk_iter(note)
+
+def _decoded(
+    dataset: Dataset, handle: Any, plist: Any, index: ChunkIndex, file: Hdf5File
+) -> DecodedPayload | None:
+    """Values that need no libhdf5: of NumPy's own types, behind filters that we can undo."""
+    if not _as_numpy_has_it(handle.get_type(), dataset):
+        return None
+    filters = [plist.get_filter(i) for i in range(plist.get_nfilters())]
+    return decoded(
+        file.source,
+        dataset.path,
+        dataset.dtype,
+        dataset.shape or (),
+        plist.get_chunk(),
+        _fill_value(handle, plist).tobytes(),
+        [(code, values) for code, _, values, _ in filters],
+        index,
+    )
+
+
+def _check_chunks(
+    dataset: Dataset,
+    index: ChunkIndex,
+    chunk: tuple[int, ...],
+    codec: str,
+    filters: int,
+    file: Hdf5File,
+) -> bool:
+    """Note the chunks inside the file; whether all are sound: libhdf5 trusts them and crashes."""
+    inside = index.inside(file.source.size)
+    plain = math.prod(chunk) * dataset.size
+    broken = int(
+        np.count_nonzero(~(inside & index.plausible(dataset.shape or (), chunk, plain, filters)))
+    )
+    found = index.taken(inside)
+    dataset.extents = tuple(
+        Extent(file.source.path, offset, size, codec)
+        for offset, size in zip(found.offsets.tolist(), found.sizes.tolist(), strict=True)
+    )
     if broken:
         file.add_problem(
             "broken-chunks",
             Severity.ERROR,
-            f"{dataset.path}: {broken:,} of its {len(seen):,} chunks have no sound place or size;"
+            f"{dataset.path}: {broken:,} of its {len(inside):,} chunks have no sound place or size;"
             " its values are not measured",
         )
-    return tuple(found), not broken
+    return not broken
 
 
 def _fill(dataset: Dataset, handle: Any, plist: Any) -> None:
@@ -261,10 +251,18 @@ def _fill(dataset: Dataset, handle: Any, plist: Any) -> None:
     shape = dataset.shape or ()
     if not _numeric(dataset.dtype):
         return
+    value = _fill_value(handle, plist)[()]
+    dataset.payload = FilledPayload(math.prod(shape), value, dataset.dtype)
+
+
+def _fill_value(handle: Any, plist: Any) -> np.ndarray[Any, Any]:
+    """What h5py gives for a value that was never written."""
     value = np.zeros((), handle.dtype)
-    if plist.fill_value_defined() != h5d.FILL_VALUE_UNDEFINED:
+    # Told never to fill, libhdf5 leaves what is in the reader's memory: h5py's is zero.
+    never = plist.get_fill_time() == h5d.FILL_TIME_NEVER
+    if not never and plist.fill_value_defined() != h5d.FILL_VALUE_UNDEFINED:
         plist.get_fill_value(value)
-    dataset.payload = FilledPayload(math.prod(shape), value[()], dataset.dtype)
+    return value
 
 
 def _is_bomb(dataset: Dataset, limits: Limits) -> bool:
