@@ -168,7 +168,11 @@ def test_findings_of_one_rule_are_bounded():
     limits = dataclasses.replace(DEFAULT, findings=3)
     audited = audit(context(limits=limits), [rule("a-one", endless)])
     assert len(audited.judged) == 3
-    assert audited.notes == ("models/m.h5: a-one finds more than 3 things",)
+    (said,) = audited.notes
+    assert said == (
+        "models/m.h5: a-one finds more than 3 things; limit findings: 4 is over 3;"
+        " --limit findings=6 allows twice as many"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from itertools import islice
 from inspector.auditing.fingerprint import fingerprint
 from inspector.auditing.policy import FailOn, Policy
 from inspector.auditing.rule import AuditRule, Context, Found, Needs, longest
-from inspector.errors import ArtifactError
+from inspector.errors import ArtifactError, LimitExceeded
 from inspector.model import Severity
 from inspector.report import AuditReport, AuditRuleReport, Finding, Suppressed, Unasked
 from inspector.words import count, some
@@ -86,7 +86,8 @@ def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
         found, error = _ask(rule, context)
         most = context.limits.findings
         if len(found) > most:
-            notes.append(f"{context.path}: {rule.code} finds more than {most:,} things")
+            more = LimitExceeded("findings", len(found), most, context.path).message
+            notes.append(f"{context.path}: {rule.code} finds more than {most:,} things; {more}")
         judged += [_judged(rule, one, context, ranks[rule.code]) for one in found[:most]]
         if error is not None and broken is not None:
             judged.append(_judged(broken, error, context, ranks[broken.code]))
