@@ -258,7 +258,7 @@ def test_the_number_of_slices_is_bounded():
         record(b"w", rest, floats(2)),
     )
     found = read(data, limits=Limits(slices=1))
-    assert "in 2 slices, over 1" in found.problems[0].message
+    assert "limit slices: 2 is over 1; --limit slices=2 allows it" in found.problems[0].message
 
 
 def test_every_flipped_bit_ends_soundly():

@@ -18,7 +18,7 @@ import msgspec
 from inspector.auditing.policy import Policy, overridden
 from inspector.auditing.policy_check import Fault, faults
 from inspector.auditing.toml_places import Path, toml_places
-from inspector.errors import ArtifactError, UsageError
+from inspector.errors import ArtifactError, LimitExceeded, UsageError
 from inspector.globs import within
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import LocalFile
@@ -162,7 +162,7 @@ def _text(path: str, limits: Limits) -> str:
     try:
         with LocalFile(path) as source:
             if source.size > limits.policy_bytes:
-                raise UsageError(f"{path}: a policy of {source.size:,} bytes is too large")
+                raise LimitExceeded("policy_bytes", source.size, limits.policy_bytes, path)
             return str(source.view(0, source.size), "utf-8")
     except ArtifactError as error:
         raise UsageError(f"policy {error}") from None

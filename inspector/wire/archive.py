@@ -6,6 +6,7 @@ between members, and inflates as much as a file asks for. As there, the last ent
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import zlib
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated, Unsupported
-from inspector.limits import DEFAULT, MIB, Limits
+from inspector.limits import DEFAULT, MIB, Limits, remedy
 from inspector.model import Problem, Severity
 from inspector.storage import ByteSource, MemorySource, spilled
 from inspector.wire.zip_records import (
@@ -140,7 +141,9 @@ class Archive:
             )
         ratio = member.size / max(member.compressed, 1)
         if ratio > self.limits.inflate_ratio:
-            raise LimitExceeded("inflate_ratio", int(ratio), self.limits.inflate_ratio, path, at)
+            raise LimitExceeded(
+                "inflate_ratio", math.ceil(ratio), self.limits.inflate_ratio, path, at
+            )
 
     def _checked(self, member: Member) -> Iterator[bytes]:
         """The deflated member's bytes, a piece at a time; raises Corrupt as `read_member` does."""
@@ -373,7 +376,8 @@ def _member_problems(members: list[Member], limits: Limits, problems: _Problems)
             problems.add(
                 "zip-bomb",
                 f"{what} declares {member.size:,} bytes from {member.compressed:,}, over "
-                f"{limits.bomb_ratio:,} times as many",
+                f"{limits.bomb_ratio:,} times as many; "
+                f"{remedy('bomb_ratio', math.ceil(ratio), limits.bomb_ratio)}",
                 at,
                 Severity.ERROR,
             )

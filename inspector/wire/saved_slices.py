@@ -204,7 +204,7 @@ class _Reader:
         if dtype is None or shape is None:
             fault = f"{label} of shape {shape} is none"
         elif len(listed.slices) > self.limits.slices:
-            fault = f"it is in {len(listed.slices):,} slices, over {self.limits.slices:,}"
+            fault = LimitExceeded("slices", len(listed.slices), self.limits.slices, path).message
         parts: list[Part] = []
         compressed = False
         if fault is None:

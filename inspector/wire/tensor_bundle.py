@@ -236,8 +236,8 @@ class _Reader:
     def _extents(self, entry: BundleEntry, slices: list[dict[str, Any]]) -> list[_Extents]:
         """The extents of a tensor's slices; none where one of them cannot be."""
         if len(slices) > self.limits.slices:
-            message = f"{entry.key} is in {len(slices):,} slices, over {self.limits.slices:,}"
-            self.problem("bundle-slices", message, entry.at)
+            error = LimitExceeded("slices", len(slices), self.limits.slices, self.table.source.path)
+            self.problem("bundle-slices", f"{entry.key}: {error.message}", entry.at)
             return []
         found = []
         for number, proto in enumerate(slices):
