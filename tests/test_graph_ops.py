@@ -1,7 +1,7 @@
 import pytest
 
 from inspector.graph import ops
-from inspector.graph.flow import CONSTANTS, VARIABLES
+from inspector.graph.bodies import CONSTANTS, VARIABLES
 from inspector.graph.ops import core_ops, input_name, is_core, reading
 from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, From, To, Way
 from inspector.model import Role

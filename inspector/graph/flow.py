@@ -8,143 +8,38 @@ that calls cost what they are and no more. A function that calls itself is not f
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from inspector import deadline
 from inspector.errors import LimitExceeded
-from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, RETURNED, Call, To
+from inspector.graph.bodies import SOURCES, Body, Outputs, Value
+from inspector.graph.passing import ARITHMETIC, CALLS, PASSING, RETURNED, Call, To
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Use
 from inspector.wire.graph_def import Graph, Node, attr_func, attr_funcs
 
-# Operators whose node holds a value of its own.
-CONSTANTS = frozenset({"Const", "HostConst", "ImmutableConst"})
-VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
+_ONWARD = frozenset({*PASSING, *ARITHMETIC})  # all others work on what they read
 
 _LONGEST = 16  # operators on a value's way that are named
 
-Value = tuple[str, int]  # an output of a node, or (argument's name, 0)
+_Use = tuple[str, int, str, tuple[str, ...]]  # what a Use is made of
 
 
-class _Reader(NamedTuple):
-    """An input of a node that reads a value."""
-
-    node: int
-    at: int
-
-
-@dataclass(slots=True)
 class _Reach:
     """Where a value goes: uses, in the order found, and the results that it is returned as."""
 
-    uses: dict[Use, None] = field(default_factory=dict)
-    returned: set[int] = field(default_factory=set)
+    __slots__ = ("returned", "uses")
 
-
-class _Body:
-    """The graph, or a function: who reads which value in it."""
-
-    def __init__(
-        self,
-        name: str,
-        nodes: Sequence[Node],
-        arguments: Sequence[str] = (),
-        outputs: Sequence[str] = (),
-        returns: Mapping[str, str] | None = None,
-    ) -> None:
-        self.name = name
-        self.nodes = nodes
-        self.arguments = arguments
-        self.by_name = {node.name: at for at, node in enumerate(nodes)}
-        self.counts: list[int] = []
-        self.readers: dict[str, dict[int, list[_Reader]]] = {}
-        self.returned: dict[str, dict[int, list[int]]] = {}
-        self.static: frozenset[int] = frozenset()
-        self._outputs = tuple(outputs)
-        self._returns = returns or {}
-
-    def index(self, functions: Mapping[str, _Body]) -> None:
-        """Find the readers of each value. functions: outputs may be called by their names."""
-        for at, node in enumerate(self.nodes):
-            values = [
-                self._value(text, functions) for text in node.inputs if not text.startswith("^")
-            ]
-            self.counts.append(len(values))
-            for place, (name, output) in enumerate(values):
-                outputs = self.readers.setdefault(name, {})
-                outputs.setdefault(output, []).append(_Reader(at, place))
-        for place, output_name in enumerate(self._outputs):
-            if output_name in self._returns:
-                name, output = self._value(self._returns[output_name], functions)
-                self.returned.setdefault(name, {}).setdefault(output, []).append(place)
-
-    def _value(self, text: str, functions: Mapping[str, _Body]) -> Value:
-        """What an input refers to: "node", "node:1", "node:output:1", "argument"."""
-        if ":" not in text:
-            return text, 0
-        name, *rest = text.split(":")
-        number = int(rest[-1]) if rest[-1].isdecimal() and len(rest[-1]) < 10 else 0
-        if rest[0].isdecimal():
-            return name, number
-        at = self.by_name.get(name)
-        if at is None:
-            return name, number
-        op = self.nodes[at].op
-        called = functions.get(op)
-        named = called.output_names if called is not None else OUTPUTS.get(op, ())
-        return name, number + (named.index(rest[0]) if rest[0] in named else 0)
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return self._outputs
-
-    def leads_on(self, name: str, output: int) -> bool:
-        """Whether anything takes this value."""
-        return output in self.readers.get(name, ()) or output in self.returned.get(name, ())
-
-    def outputs_taken(self, name: str) -> list[int]:
-        """The outputs of a node that anything takes."""
-        return [*self.readers.get(name, ()), *self.returned.get(name, ())]
-
-    def find_static(self, given: Iterable[int]) -> None:
-        """Find the nodes whose value comes from constants and variables alone.
-
-        given: the arguments that are a constant or a variable of the model's.
-        """
-        known = deque[str](self.arguments[at] for at in given if at < len(self.arguments))
-        waiting: dict[int, int] = {}
-        static: set[int] = set()
-        for at, node in enumerate(self.nodes):
-            if node.op in CONSTANTS or node.op in VARIABLES or node.op == "ReadVariableOp":
-                static.add(at)
-                known.append(node.name)
-        while known:
-            for readers in self.readers.get(known.popleft(), {}).values():
-                for at, place in readers:
-                    if at in static or not self._counts(at, place):
-                        continue
-                    if at not in waiting:
-                        waiting[at] = sum(self._counts(at, one) for one in range(self.counts[at]))
-                    waiting[at] -= 1
-                    if not waiting[at]:
-                        static.add(at)
-                        known.append(self.nodes[at].name)
-        self.static = frozenset(static)
-
-    def _counts(self, at: int, place: int) -> bool:
-        """Whether a node's output is made of this input."""
-        op = self.nodes[at].op
-        way = PASSING.get(op)
-        return op in ARITHMETIC if way is None else way.takes(place, self.counts[at])
+    def __init__(self) -> None:
+        self.uses: dict[_Use, None] = {}
+        self.returned: set[int] = set()
 
 
 class _Site(NamedTuple):
     """A node that calls functions."""
 
-    body: _Body
+    body: Body
     node: int
     call: Call
     functions: tuple[str, ...]
@@ -160,10 +55,10 @@ class _Tracer:
         self._steps = self._unchecked = 0
         self._limits = limits
         self._path = graph.message.source.path
-        self.top = _Body("", graph.nodes)
+        self.top = Body("", graph.nodes)
         # "" stands for the graph itself; no node can call a function of that name.
         self.functions = {
-            name: _Body(name, one.nodes, one.arguments, one.outputs, one.returns)
+            name: Body(name, one.nodes, one.arguments, one.outputs, one.returns)
             for name, one in graph.functions.items()
             if name
         }
@@ -172,8 +67,9 @@ class _Tracer:
             given.setdefault(function, []).append(argument)
         self.sites: dict[str, dict[int, _Site]] = {}
         self._callers: dict[str, list[_Site]] = {}
+        named = Outputs(self.functions)
         for body in self.bodies():
-            body.index(self.functions)
+            body.index(named)
             body.find_static(given.get(body.name, ()))
             self._find_calls(body)
         self.inward: dict[tuple[str, int], _Reach] = {}
@@ -181,21 +77,21 @@ class _Tracer:
         order = self._callees_first()
         for body in order:
             for at, name in enumerate(body.arguments):
-                self.inward[body.name, at] = self.walk(body, [(name, 0)])
+                self.inward[body.name, at] = self.walk(body, (name, 0))
         for body in reversed(order):
             for at, name in enumerate(body.output_names):
                 self.outward[body.name, at] = self._after(body, at, name)
 
-    def bodies(self) -> Iterator[_Body]:
+    def bodies(self) -> Iterator[Body]:
         yield self.top
         yield from self.functions.values()
 
-    def _find_calls(self, body: _Body) -> None:
+    def _find_calls(self, body: Body) -> None:
         sites = self.sites[body.name] = {}
-        for at, node in enumerate(body.nodes):
-            call = _BY_NAME if node.op in self.functions else CALLS.get(node.op)
-            if call is None:
-                continue
+        calling = {op for op in body.by_op if op in self.functions or op in CALLS}
+        for at in body.of_ops(calling):
+            node = body.nodes[at]
+            call = _BY_NAME if node.op in self.functions else CALLS[node.op]
             named = [node.op] if call is _BY_NAME else _called(node, call)
             known = tuple(name for name in named if name in self.functions)
             if known:
@@ -203,9 +99,9 @@ class _Tracer:
                 for name in known:
                     self._callers.setdefault(name, []).append(site)
 
-    def _callees_first(self) -> list[_Body]:
+    def _callees_first(self) -> list[Body]:
         """The functions, each behind those that it calls; a ring of them is cut somewhere."""
-        order: list[_Body] = []
+        order: list[Body] = []
         seen: set[str] = set()
         for start in self.functions:
             path = [(start, self._calls(start))] if start not in seen else []
@@ -224,45 +120,54 @@ class _Tracer:
     def _calls(self, name: str) -> Iterator[str]:
         return (one for site in self.sites[name].values() for one in site.functions)
 
-    def walk(self, body: _Body, starts: Iterable[Value]) -> _Reach:
-        """Where values of a body go, inside it and the functions that it calls."""
+    def walk(self, body: Body, start: Value) -> _Reach:
+        """Where a value of a body goes, inside it and the functions that it calls."""
         reach = _Reach()
-        seen = set(starts)
-        waiting = deque[tuple[str, int, tuple[str, ...]]]((*value, ()) for value in seen)
-        while waiting:
-            name, output, through = waiting.popleft()
-            returned = body.returned.get(name, {}).get(output, ())
-            self._spend(len(returned))
-            reach.returned.update(returned)
-            for at, place in body.readers.get(name, {}).get(output, ()):
-                self._spend(1)
-                node = body.nodes[at]
+        uses, nodes, sites = reach.uses, body.nodes, self.sites[body.name]
+        seen = {start}
+        waiting: list[tuple[str, int, tuple[str, ...]]] = [(*start, ())]
+        for name, output, through in waiting:  # it grows meanwhile
+            if name in body.returned:
+                returned = body.returned[name].get(output, ())
+                self._spend(len(returned))
+                reach.returned.update(returned)
+            found = body.readers.get(name, {}).get(output, ())
+            steps = len(found)
+            for at, place in found:
+                node = nodes[at]
+                op = node.op
+                if op not in _ONWARD and at not in sites:
+                    uses[op, place, node.name, through] = None
+                    continue
                 outputs, longer = self._onward(body, at, place, through, reach)
-                self._spend(len(outputs))
+                steps += len(outputs)
+                if steps > deadline.EVERY:
+                    self._spend(steps)
+                    steps = 0
                 for one in outputs:
                     if (node.name, one) not in seen:
                         seen.add((node.name, one))
                         waiting.append((node.name, one, longer))
+            self._spend(steps)
         return reach
 
     def _onward(
-        self, body: _Body, at: int, place: int, through: tuple[str, ...], reach: _Reach
+        self, body: Body, at: int, place: int, through: tuple[str, ...], reach: _Reach
     ) -> tuple[list[int], tuple[str, ...]]:
         """The outputs by which a node hands on its input `place`, and the way to there.
 
         Adds the node to the uses where it works on the value, or where nothing takes it further.
         """
         node = body.nodes[at]
-        use = Use(node.op, place, node.name, through)
+        use = node.op, place, node.name, through
         site = self.sites[body.name].get(at)
         if site is not None and place >= site.call.first:
             inside = self._inside(site, place)
             # What a loop changes is only its first value; what it leaves alone is what it was.
             longer = through if self._keeps(site, place) else _longer(through, node.op)
             self._spend(len(inside.uses))
-            for one in inside.uses:
-                whole = (longer + one.through)[:_LONGEST]
-                reach.uses[Use(one.op, one.input, one.node, whole)] = None
+            for op, number, name, way_on in inside.uses:
+                reach.uses[op, number, name, (longer + way_on)[:_LONGEST]] = None
             outputs = [one for one in inside.returned if body.leads_on(node.name, one)]
             if not inside.uses and not outputs:
                 reach.uses[use] = None
@@ -314,7 +219,7 @@ class _Tracer:
             found.returned |= seen  # it may go round no time at all
         return found
 
-    def _after(self, body: _Body, at: int, output: str) -> _Reach:
+    def _after(self, body: Body, at: int, output: str) -> _Reach:
         """Where a function's result `at` goes in those that call it."""
         found = _Reach()
         for site in self._callers.get(body.name, ()):
@@ -323,17 +228,17 @@ class _Tracer:
                 continue
             caller = site.body
             name = caller.nodes[site.node].name
-            reach = self.walk(caller, [(name, at)])
+            reach = self.walk(caller, (name, at))
             if site.call.loop:
                 reach.uses |= self._inside(site, at).uses
             self._finish(caller, reach)
             self._spend(len(reach.uses))
             found.uses |= reach.uses
         if body.name not in self._callers:
-            found.uses[Use(RETURNED, at, f"{body.name}:{output}")] = None
+            found.uses[RETURNED, at, f"{body.name}:{output}", ()] = None
         return found
 
-    def _finish(self, body: _Body, reach: _Reach) -> None:
+    def _finish(self, body: Body, reach: _Reach) -> None:
         """Follow what a body returns into its callers."""
         for at in sorted(reach.returned):
             after = self.outward.get((body.name, at))
@@ -341,12 +246,12 @@ class _Tracer:
                 self._spend(len(after.uses))
                 reach.uses |= after.uses
 
-    def uses(self, body: _Body, name: str) -> tuple[Use, ...]:
+    def uses(self, body: Body, name: str) -> tuple[Use, ...]:
         """All uses of a value that a body makes, or is given as an argument."""
-        reach = self.walk(body, [(name, 0)])
+        reach = self.walk(body, (name, 0))
         if body is not self.top:
             self._finish(body, reach)
-        return tuple(reach.uses)
+        return tuple([Use(*one) for one in reach.uses])
 
     def _spend(self, count: int) -> None:
         self._steps += count
@@ -393,12 +298,12 @@ def uses_of(
     kept = 0
     path = graph.message.source.path
     for body in tracer.bodies():
-        for node in body.nodes:
-            if node.op in CONSTANTS or node.op in VARIABLES:
-                uses = tracer.uses(body, node.name)
-                kept += len(uses)
-                _keep(kept, limits, path)
-                found.setdefault((body.name, node.name), {}).update(dict.fromkeys(uses))
+        for at in body.of_ops(SOURCES):
+            name = body.nodes[at].name
+            uses = tracer.uses(body, name)
+            kept += len(uses)
+            _keep(kept, limits, path)
+            found.setdefault((body.name, name), {}).update(dict.fromkeys(uses))
     for (name, argument), key in captured.items():
         reached = found.setdefault(key, {})
         function = tracer.functions.get(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, replace
 
 from inspector.errors import ArtifactError, LimitExceeded
-from inspector.graph.flow import CONSTANTS, VARIABLES
+from inspector.graph.bodies import CONSTANTS, VARIABLES
 from inspector.graph.ops import is_core
 from inspector.limits import MIB
 from inspector.model import (
@@ -46,6 +46,8 @@ _META_LABELS: Mapping[int, str] = {
 _UNREADABLE = "constant-unreadable"
 _SAID = 20  # constants that have a problem of their own
 _COPY_BYTES = 64  # fewer bytes are alike by chance
+_NAME = b"\x0a"  # the tag of a node's name
+_TWIN_BYTES, _TWINS = 512, 8192  # bytes of nodes whose values are kept, and how many are
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Constants:
 class _Found:
     node: Node
     value: TensorValue
+    spans: Spans
     tensor: Tensor
     place: Place
 
@@ -97,6 +100,8 @@ class _Reading:
         self.named: Counter[str] = Counter()
         self.problems: list[Problem] = []
         self.unreadable = 0
+        # Values of small constants by their bytes: graphs repeat axes and shapes without end.
+        self.known: dict[bytes, tuple[TensorValue, int]] = {}
 
     def problem(self, message: str, node: Node) -> None:
         """Note a constant that cannot be read; after many, only how many more there are."""
@@ -110,12 +115,13 @@ class _Reading:
         if len(self.found) >= limit:
             raise LimitExceeded("tensors", len(self.found) + 1, limit, self.path)
         name = self._name(node)
-        value = self._value(node, name)
-        if value is None:
+        read = self._value(node, name)
+        if read is None:
             return
+        value, spans = read
         uses = self.uses.get((node.scope, node.name), ())
         where = place(node.name, uses, self.scopes)
-        extents = self._extents(value)
+        extents = self._extents(spans)
         tensor = Tensor(
             name=name,
             dtype=value.values or value.dtype,
@@ -131,7 +137,7 @@ class _Reading:
             uses=uses,
             payload=value.payload,
         )
-        self.found[name] = _Found(node, value, tensor, where)
+        self.found[name] = _Found(node, value, spans, tensor, where)
 
     def _name(self, node: Node) -> str:
         """A name that no other has; TensorFlow refuses a graph where two have the same."""
@@ -143,27 +149,35 @@ class _Reading:
             count += 1
         return name
 
-    def _value(self, node: Node, name: str) -> TensorValue | None:
-        """The node's value; None, and a problem, where it has none that can be read."""
+    def _value(self, node: Node, name: str) -> tuple[TensorValue, Spans] | None:
+        """The node's value, and where it is; None, and a problem, where none can be read."""
+        behind, at = _behind_name(node.message)
+        known = self.known.get(behind)
+        if known is not None:
+            value, first = known
+            return value, tuple([(start + at - first, length) for start, length in value.spans])
         try:
             attr = node.attr("value")
             tensor = None if attr is None else attr_tensor(attr)
-            value = None if tensor is None else read_tensor(tensor)
+            read = None if tensor is None else read_tensor(tensor)
         except ArtifactError as error:
             self.problem(f"{name}: {error.message}", node)
             return None
-        if value is None:
+        if read is None:
             elsewhere = node.op == "ImmutableConst"
             why = "has its values in another file" if elsewhere else "is a constant without a value"
             self.problem(f"{name} {why}", node)
-        elif value.fault is not None:
-            self.problem(f"{name}: {value.fault}", node)
-        return value
+            return None
+        if read.fault is not None:
+            self.problem(f"{name}: {read.fault}", node)
+        elif behind and len(self.known) < _TWINS:
+            self.known[behind] = read, at
+        return read, read.spans
 
-    def _extents(self, value: TensorValue) -> tuple[Extent, ...]:
+    def _extents(self, spans: Spans) -> tuple[Extent, ...]:
         if self.in_text is None:
-            return tuple(Extent(self.path, *span) for span in value.spans)
-        return tuple(Extent(self.path, *span, "text") for span in self.in_text(value.spans))
+            return tuple([Extent(self.path, *span) for span in spans])
+        return tuple([Extent(self.path, *span, "text") for span in self.in_text(spans)])
 
     def finish(self) -> Constants:
         found = list(self.found.values())
@@ -189,6 +203,19 @@ class _Reading:
             yield Problem("duplicate-node", Severity.ERROR, message, self.path)
 
 
+def _behind_name(message: Message) -> tuple[bytes, int]:
+    """The bytes of a small node behind its name, and where they are; of a large one, none.
+
+    What they hold is the same wherever they are the same.
+    """
+    if message.length > _TWIN_BYTES:
+        return b"", message.offset
+    data = bytes(message.view())
+    named = data[:1] == _NAME and len(data) > 1 and data[1] < 0x80
+    start = 2 + data[1] if named else 0
+    return data[start:], message.offset + start
+
+
 def _storage(value: TensorValue) -> str:
     """How the values are stored, in words."""
     words = value.storage
@@ -205,7 +232,7 @@ def _overhead(graph: Graph, found: Sequence[_Found]) -> dict[str, int]:
             Extent("", *span)
             for one in found
             if bool(one.node.scope) is inner
-            for span in one.value.spans
+            for span in one.spans
         )
         sizes[label] = sizes.get(label, 0) - covered(spans)
     if not graph.functions:
@@ -272,7 +299,7 @@ def _is_copy(one: Node, other: Node) -> bool:
 def _digest(one: _Found) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     source = one.node.message.source
-    for offset, length in one.value.spans:
+    for offset, length in one.spans:
         for start in range(offset, offset + length, MIB):
             digest.update(source.view(start, min(MIB, offset + length - start)))
     return digest.digest()

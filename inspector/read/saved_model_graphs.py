@@ -176,12 +176,15 @@ def _renamed(tensors: Sequence[Tensor], prefix: str, taken: set[str]) -> list[Te
         name = prefix + tensor.name
         while name in taken:
             name = f"graph:{name}"
-        names[tensor.name] = name
+        if name != tensor.name:
+            names[tensor.name] = name
+    if not names:
+        return list(tensors)
     return [
         replace(
             tensor,
-            name=names[tensor.name],
-            repeats=None if tensor.repeats is None else names[tensor.repeats],
+            name=names.get(tensor.name, tensor.name),
+            repeats=names.get(tensor.repeats or "", tensor.repeats),
         )
         for tensor in tensors
     ]

@@ -8,20 +8,21 @@ attr_value.proto of tensorflow/core/framework. Functions as TensorFlow wrote the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from inspector.errors import LimitExceeded
-from inspector.limits import KIB, Limits
+from inspector.limits import Limits
+from inspector.wire.leading_texts import LeadingTexts
 from inspector.wire.protobuf import Message, Wire, decode, signed
 from inspector.wire.protobuf_schema import numbers as packed_numbers
 from inspector.wire.protobuf_schema import packed, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, VERSION_DEF
 
 ATTRIBUTES = 5  # of a node of either kind, and of a function
-_HEAD = 64 * KIB  # bytes of a node that are looked at quickly
 _KEY = 0x0A  # the tag of a map entry's key
 REFERENCE = 100  # added to a dtype's number for a reference to one
 
@@ -41,6 +42,11 @@ class Node(NamedTuple):
     def attr(self, name: str) -> Message | None:
         """The AttrValue of a name. Raises what `protobuf.fields` raises."""
         return attribute(self.message, name)
+
+
+_node: Callable[[tuple[str, str, tuple[str, ...], str, Message]], Node] = partial(
+    tuple.__new__, Node
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +100,25 @@ class _Budget:
         return found
 
 
+class _Texts:
+    """What reads the texts of a graph's nodes and of its functions' arguments."""
+
+    def __init__(self, message: Message) -> None:
+        self.budget = _Budget(message.limits)
+        self.nodes = LeadingTexts(message, 3)
+        self.arguments = LeadingTexts(message, 1)
+
+
 def read_graph(message: Message) -> Graph:
     """The graph that a GraphDef is.
 
     Raises what `protobuf.fields` raises, and LimitExceeded (`nodes`: those of all functions too,
     and their inputs).
     """
-    budget = _Budget(message.limits)
-    nodes = tuple(_nodes(message, 1, "", budget))
+    texts = _Texts(message)
+    nodes = tuple(_read_node(one, "", texts) for one in message.each(1))
     functions = (
-        _function(found, budget) for library in message.each(2) for found in library.each(1)
+        _function(found, texts) for library in message.each(2) for found in library.each(1)
     )
     versions = message.find(4)
     said = None if versions is None else parse(versions, VERSION_DEF)
@@ -116,92 +131,47 @@ def read_graph(message: Message) -> Graph:
     return Graph(nodes, {one.name: one for one in functions}, producer, minimum, message)
 
 
-def _nodes(message: Message, number: int, scope: str, budget: _Budget) -> Iterator[Node]:
-    """The nodes in a message's field of this number."""
-    source = message.source
-    for found in message.fields(number):
-        if found.wire != Wire.BYTES:
-            continue
-        child = message.child(found)
-        # A constant has its values behind all that is looked for.
-        head = source.view(found.offset, min(found.length, _HEAD))
-        quick = _quick(head, found.length, budget.left)
-        if quick is not None:
-            name, op, inputs = quick
-            budget.spend(1 + len(inputs), child)
-        else:
-            # However it is written, or the error that says what is wrong with it.
-            name, op, inputs = child.text(1), child.text(2), budget.texts(child, 3)
-            budget.spend(1, child)
-        yield Node(name, sys.intern(op), inputs, scope, child)
+def _read_node(message: Message, scope: str, texts: _Texts) -> Node:
+    """The node that a NodeDef is."""
+    budget = texts.budget
+    quick = texts.nodes.read(message, budget.left)
+    if quick is not None:
+        name, op, inputs = quick
+        budget.spend(1 + len(inputs), message)
+    else:
+        # However it is written, or the error that says what is wrong with it.
+        name, op, inputs = message.text(1), message.text(2), budget.texts(message, 3)
+        budget.spend(1, message)
+    return _node((name, sys.intern(op), inputs, scope, message))
 
 
-def _quick(  # noqa: C901 - one flat loop: a call more a field would double its time
-    view: memoryview, length: int, most: int
-) -> tuple[str, str, tuple[str, ...]] | None:
-    """A NodeDef's name, operator and inputs; None for one that is written in an unusual way, or
-    has more inputs than `most`. view: its first bytes; length: how many it has in all.
-
-    A graph has ten thousands of nodes, all written by the same few writers.
-    """
-    name = op = ""
-    inputs: list[str] = []
-    at, stop = 0, length
-    try:
-        while at < stop:
-            tag, size = view[at], view[at + 1]
-            at += 2
-            if size >= 0x80:
-                size, shift = size & 0x7F, 7
-                while shift < 64:
-                    more = view[at]
-                    at += 1
-                    size |= (more & 0x7F) << shift
-                    shift += 7
-                    if more < 0x80:
-                        break
-            end = at + size
-            if end > stop:
-                return None
-            if end > len(view) and tag in (0x1A, 0x12, 0x0A):
-                return None
-            if tag == 0x1A:
-                inputs.append(str(view[at:end], "utf-8"))
-                if len(inputs) > most:
-                    return None
-            elif tag == 0x12:
-                op = str(view[at:end], "utf-8")
-            elif tag == 0x0A:
-                name = str(view[at:end], "utf-8")
-            elif tag not in (0x22, 0x2A, 0x32, 0x3A):
-                return None
-            at = end
-    except (IndexError, UnicodeDecodeError):
-        return None
-    return name, op, tuple(inputs)
-
-
-def _function(message: Message, budget: _Budget) -> Function:
+def _function(message: Message, texts: _Texts) -> Function:
     returned: dict[str, str] = {}
     names: dict[int, list[str]] = {1: [""], 2: [], 3: []}
-    for found in message.fields(1, 4):
-        if found.wire != Wire.BYTES:
+    found: list[Node] = []
+    for one in message.fields(1, 3, 4):
+        if one.wire != Wire.BYTES:
             continue
-        child = message.child(found)
-        budget.spend(1, child)
-        if found.number == 1:
-            _add_signature(names, child, budget)
+        child = message.child(one)
+        if one.number == 3:
+            found.append(_read_node(child, names[1][0], texts))
+            continue
+        texts.budget.spend(1, child)
+        if one.number == 1:
+            _add_signature(names, child, texts)
         else:
             returned[child.text(1)] = child.text(2)
     (name,), arguments, outputs = names[1], tuple(names[2]), tuple(names[3])
-    nodes = tuple(_nodes(message, 3, name, budget))
+    if any(node.scope != name for node in found):  # the signature is written behind them
+        found = [node._replace(scope=name) for node in found]
+    nodes = tuple(found)
     if not nodes:
-        nodes = tuple(_early_nodes(message, name, budget))
+        nodes = tuple(_early_nodes(message, name, texts.budget))
         returned = returned or {one: one for one in outputs}
     return Function(name, arguments, outputs, nodes, returned, message)
 
 
-def _add_signature(names: dict[int, list[str]], message: Message, budget: _Budget) -> None:
+def _add_signature(names: dict[int, list[str]], message: Message, texts: _Texts) -> None:
     """Add an OpDef's name (1), and the names of its arguments (2) and outputs (3)."""
     for found in message.fields(*names):
         if found.wire != Wire.BYTES:
@@ -209,8 +179,10 @@ def _add_signature(names: dict[int, list[str]], message: Message, budget: _Budge
         if found.number == 1:
             names[1] = [decode(message.source, found, message.limits)]
         else:
-            budget.spend(1, message)
-            names[found.number].append(message.child(found).text(1))
+            texts.budget.spend(1, message)
+            child = message.child(found)
+            quick = texts.arguments.read(child, 0)
+            names[found.number].append(child.text(1) if quick is None else quick[0])
 
 
 def _early_nodes(message: Message, scope: str, budget: _Budget) -> Iterator[Node]:

@@ -7,18 +7,20 @@ format: protobuf.dev, "Encoding". What the numbers mean is told by a schema: pro
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated
-from inspector.limits import DEFAULT, Limits
-from inspector.storage import Bytes, ByteSource, lazily
+from inspector.limits import DEFAULT, KIB, Limits
+from inspector.storage import Bytes, ByteSource, check_bounds
 
 VARINT_BYTES = 10
 _LARGEST_NUMBER = (1 << 29) - 1
 _64 = (1 << 64) - 1
+_BLOCK = 32 * KIB  # bytes of a message that are looked at together
+_HEAD = 2 * VARINT_BYTES  # bytes of a tag, and of a length or a number behind it
 
 
 class Wire(enum.IntEnum):
@@ -34,7 +36,8 @@ class Wire(enum.IntEnum):
 
 _WIRES = tuple(Wire)
 _VARINT, _, _BYTES, _START, _END, _ = _WIRES
-FIXED_SIZES = {Wire.FIXED32: 4, Wire.FIXED64: 8}
+_ANY = range(_LARGEST_NUMBER + 1)
+FIXED_SIZES: Mapping[int, int] = {Wire.FIXED32: 4, Wire.FIXED64: 8}
 
 
 class Field(NamedTuple):
@@ -50,12 +53,18 @@ class Field(NamedTuple):
     length: int
 
 
-def read_varint(view: Bytes, at: int, path: str, base: int = 0) -> tuple[int, int]:
+# A named tuple's own constructor is a Python function, which costs as much as finding the field.
+_field: Callable[[tuple[int, Wire, int, int, int]], Field] = partial(tuple.__new__, Field)
+
+
+def read_varint(view: Bytes | bytes, at: int, path: str, base: int = 0) -> tuple[int, int]:
     """(value below 2**64, where the next byte is) of the varint at `view[at]`.
 
     base: the absolute offset of `view[0]`, for messages. Raises Truncated, and Corrupt for one of
     more than 10 bytes.
     """
+    if at + 1 < len(view) and view[at + 1] < 0x80 <= view[at]:  # two bytes, as most have
+        return (view[at] & 0x7F) | view[at + 1] << 7, at + 2
     value = shift = 0
     for index in range(at, min(at + VARINT_BYTES, len(view))):
         byte = view[index]
@@ -79,66 +88,79 @@ def signed(value: int, bits: int = 64) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def fields(  # noqa: C901, PLR0912 - one flat loop: a call more a field would double its time
-    source: ByteSource, offset: int = 0, length: int | None = None, limits: Limits = DEFAULT
+def fields(  # noqa: C901, PLR0912, PLR0915 - one flat loop: a call more a field doubles its time
+    source: ByteSource,
+    offset: int = 0,
+    length: int | None = None,
+    limits: Limits = DEFAULT,
+    wanted: Container[int] = _ANY,
 ) -> Iterator[Field]:
     """Each field of the message in `length` bytes at `offset` (all the rest where None).
 
-    Of a file little is read but tags and numbers: payloads are passed over, and so are
+    wanted: numbers of the fields that are given; the others are looked at all the same. Of a file
+    little is read but tags and numbers: payloads are passed over, and so are
     groups, which TensorFlow never writes. Raises Truncated, Corrupt (a field
     number of 0 or over 2**29 - 1, an unknown wire type, a group that never ends or starts) and
     LimitExceeded (`message_fields`, `depth`), each with the absolute offset.
     """
-    length = source.size - offset if length is None else length
-    view, path, stop = lazily(source, offset, length), source.path, length
+    stop = source.size - offset if length is None else length
+    path = source.path
+    check_bounds(path, source.size, offset, stop)
+    data, base, edge = b"", 0, 0  # some bytes, where in the message, and where they are too few
     groups: list[int] = []
-    at = count = 0
-    while at < stop:
+    at = count = 0  # at: into data
+    pause = min(deadline.EVERY, limits.message_fields + 1)
+    while base + at < stop:
+        if at >= edge:
+            base += at
+            at = 0
+            data = bytes(source.view(offset + base, min(_BLOCK, stop - base)))
+            edge = len(data) - (_HEAD if base + len(data) < stop else 0)
         start = at
-        tag = view[at]
+        tag = data[at]
         at += 1
         if tag >= 0x80:
-            tag, at = read_varint(view, start, path, offset)
+            tag, at = read_varint(data, start, path, offset + base)
         number, kind = tag >> 3, tag & 7
         value = size = 0
         if not 0 < number <= _LARGEST_NUMBER:
-            raise Corrupt(f"field number {number:,} is none", path, offset + start)
-        if kind >= len(_WIRES):
-            raise Corrupt(f"wire type {kind} is none", path, offset + start)
-        if kind == _BYTES:
-            if at < stop and view[at] < 0x80:
-                size, at = view[at], at + 1
-            else:
-                size, at = read_varint(view, at, path, offset)
-            place, at = at, at + size
-        elif kind == _VARINT:
-            place = at
-            if at < stop and view[at] < 0x80:
-                value, at = view[at], at + 1
-            else:
-                value, at = read_varint(view, at, path, offset)
+            raise Corrupt(f"field number {number:,} is none", path, offset + base + start)
+        place = at
+        if kind == 2:  # BYTES
+            size = data[at] if at < len(data) else 0x80
+            place = at + 1
+            if size >= 0x80:
+                size, place = read_varint(data, at, path, offset + base)
+            at = place + size
+        elif kind == 0:  # VARINT
+            value = data[at] if at < len(data) else 0x80
+            at += 1
+            if value >= 0x80:
+                value, at = read_varint(data, place, path, offset + base)
             size = at - place
         elif kind in FIXED_SIZES:
-            place, size = at, 4 if kind == Wire.FIXED32 else 8
+            size = FIXED_SIZES[kind]
             at += size
-            value = int.from_bytes(view[place:at], "little")
+            value = int.from_bytes(data[place:at], "little")
+        elif kind < len(_WIRES):
+            _nest(groups, number, kind == _START, limits, (path, offset + base + start))
         else:
-            _nest(groups, number, kind == _START, limits, (path, offset + start))
-            place = at
-        if at > stop:
+            raise Corrupt(f"wire type {kind} is none", path, offset + base + start)
+        if base + at > stop:
             raise Truncated(
-                f"cut short: field {number} needs {size:,} bytes, {at - stop:,} are missing",
+                f"cut short: field {number} needs {size:,} bytes, {base + at - stop:,} are missing",
                 path,
-                offset + start,
+                offset + base + start,
             )
         count += 1
-        if not count % deadline.EVERY:
+        if count >= pause:
             deadline.check()
-        if count > limits.message_fields:
-            limit = limits.message_fields
-            raise LimitExceeded("message_fields", count, limit, path, offset + start)
-        if not groups and kind != _END:
-            yield Field(number, _WIRES[kind], value, offset + place, size)
+            if count > limits.message_fields:
+                limit, where = limits.message_fields, offset + base + start
+                raise LimitExceeded("message_fields", count, limit, path, where)
+            pause = min(pause + deadline.EVERY, limits.message_fields + 1)
+        if number in wanted and not groups and kind != _END:
+            yield _field((number, _WIRES[kind], value, offset + base + place, size))
     if groups:
         raise Truncated(f"group {groups[-1]} never ends", path, offset + stop)
 
@@ -155,8 +177,7 @@ def _nest(
         raise Corrupt(f"group {number} ends without a start", *where)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message that is read when asked: `length` bytes at `offset` of `source`.
 
     Every method may raise what `fields` raises. depth: how many messages it is in.
@@ -170,16 +191,14 @@ class Message:
 
     def fields(self, *numbers: int) -> Iterator[Field]:
         """Its fields in order, all or those of these numbers."""
-        found = fields(self.source, self.offset, self.length, self.limits)
-        return found if not numbers else (one for one in found if one.number in numbers)
+        return fields(self.source, self.offset, self.length, self.limits, numbers or _ANY)
 
     def child(self, field: Field) -> Message:
         """The message that a length-delimited field holds. Raises LimitExceeded (`depth`)."""
-        if self.depth >= self.limits.depth:
-            raise LimitExceeded(
-                "depth", self.depth + 1, self.limits.depth, self.source.path, field.offset
-            )
-        return Message(self.source, field.offset, field.length, self.limits, self.depth + 1)
+        source, _, _, limits, depth = self
+        if depth >= limits.depth:
+            raise LimitExceeded("depth", depth + 1, limits.depth, source.path, field.offset)
+        return _message((source, field.offset, field.length, limits, depth + 1))
 
     def each(self, number: int) -> Iterator[Message]:
         """The messages of a repeated field, one at a time."""
@@ -224,6 +243,11 @@ class Message:
     def view(self) -> memoryview:
         """Its bytes."""
         return self.source.view(self.offset, self.length)
+
+
+_message: Callable[[tuple[ByteSource, int, int, Limits, int]], Message] = partial(
+    tuple.__new__, Message
+)
 
 
 def message(source: ByteSource, limits: Limits = DEFAULT) -> Message:

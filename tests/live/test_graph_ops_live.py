@@ -9,7 +9,7 @@ import pytest
 
 import inspector
 from inspector.graph import ops
-from inspector.graph.flow import CONSTANTS, VARIABLES
+from inspector.graph.bodies import CONSTANTS, VARIABLES
 from inspector.graph.passing import ARITHMETIC, CALLS, OUTPUTS, PASSING, To
 from inspector.model import Role
 from tests.live.conftest import SCRIPTS

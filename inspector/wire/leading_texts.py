@@ -1,0 +1,105 @@
+"""The strings that a message begins with: a node's name, operator and inputs, an argument's name.
+
+A graph has many ten thousands of nodes, all written by the same few writers: strings first, in the
+order of their numbers, and behind them attributes, which a few hundred sorts of nodes share; and a
+model that is traced for several signatures has each node as often. So texts are kept once, and
+what is there again byte for byte, a message or what stands behind its texts, is read once.
+"""
+
+from __future__ import annotations
+
+from inspector.errors import ArtifactError
+from inspector.limits import KIB
+from inspector.wire.protobuf import Message, fields, read_varint
+
+_BLOCK = 64 * KIB  # bytes of messages side by side that are held together
+_LONGEST, _MOST = 512, 16 * KIB  # bytes of what is kept, and of how many messages
+_NAME, _SECOND, _THIRD = 0x0A, 0x12, 0x1A  # the tags of strings 1, 2 and 3
+
+Texts = tuple[str, str, tuple[str, ...]]  # fields 1 and 2 (the last of each), and 3, repeated
+
+
+class LeadingTexts:
+    """Reads messages of one kind, of one source. last: the highest number of a string: 1 or 3."""
+
+    def __init__(self, whole: Message, last: int) -> None:
+        self._source, self._limits = whole.source, whole.limits
+        self._last_tag = last << 3 | 2
+        self._numbers = range(1, last + 1)
+        self._texts: dict[bytes, str] = {}
+        self._tails: set[bytes] = set()
+        self._known: dict[bytes, Texts] = {}
+        self._start, self._data = 0, b""  # what is held of the source
+
+    def read(self, message: Message, most: int) -> Texts | None:
+        """A message's texts; None for one that is written in another way, is broken or has more
+        than `most` of field 3.
+        """
+        _, offset, length, _, _ = message
+        at = offset - self._start
+        if at < 0 or at + length > len(self._data):
+            self._start, at = offset, 0
+            self._data = bytes(self._source.view(offset, min(_BLOCK, self._source.size - offset)))
+        data = self._data[at : at + length] if length <= _LONGEST else b""
+        found = self._known.get(data) or self._read(at, at + length)
+        if found is None or len(found[2]) > most:
+            return None
+        if data and len(self._known) < _MOST:
+            self._known[data] = found
+        return found
+
+    def _read(self, at: int, stop: int) -> Texts | None:  # noqa: C901, PLR0912 - one flat loop
+        """The same of the bytes from `at` to `stop` of those held, or behind them."""
+        data = self._data
+        texts, last = self._texts, self._last_tag
+        first = second = ""
+        others: list[str] = []
+        try:
+            while at < stop:
+                tag = data[at]
+                if tag > last:
+                    break
+                size = data[at + 1]
+                at += 2
+                if size >= 0x80:
+                    high = data[at]
+                    if high < 0x80:
+                        size, at = (size & 0x7F) | high << 7, at + 1
+                    else:
+                        size, at = read_varint(data, at - 1, "")
+                raw = data[at : at + size]
+                at += size
+                if at > stop or len(raw) != size:
+                    return None
+                text = texts.get(raw)
+                if text is None:
+                    text = raw.decode()
+                    if size <= _LONGEST:
+                        texts[raw] = text
+                if tag == _THIRD:
+                    others.append(text)
+                elif tag == _NAME:
+                    first = text
+                elif tag == _SECOND:
+                    second = text
+                else:
+                    return None
+        except (IndexError, UnicodeDecodeError, ArtifactError):
+            return None
+        if at < stop and not self._holds_no_text(at, stop):
+            return None
+        return first, second, tuple(others)
+
+    def _holds_no_text(self, at: int, stop: int) -> bool:
+        """Whether these bytes of those held, or behind them, are sound fields of other numbers."""
+        tail = self._data[at:stop] if stop - at <= _LONGEST else b""
+        if tail and tail in self._tails:
+            return True
+        found = fields(self._source, self._start + at, stop - at, self._limits, self._numbers)
+        try:
+            plain = next(found, None) is None
+        except ArtifactError:
+            return False
+        if plain and tail and len(self._tails) < _MOST:
+            self._tails.add(tail)
+        return plain
