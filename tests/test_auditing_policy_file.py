@@ -145,7 +145,7 @@ def test_the_place_counts_what_an_editor_counts(tmp_path):
         (b"a = 1\nb 2\n", ":2:3: Expected '=' after a key"),
         (b"\xff = 1", "not UTF-8 at byte 0"),
         (b"x = " + b"[" * 5000, "nested too deeply"),
-        (b" " * (2 << 20), "too large"),
+        (b" " * (2 << 20), "limit policy_bytes"),
     ],
 )
 def test_what_is_no_toml_is_said_to_be_none(tmp_path, content, message):
