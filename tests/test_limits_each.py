@@ -191,7 +191,7 @@ def told(path: str | Path, name: str, limits: Limits) -> Iterator[tuple[int, int
 def test_a_saved_report_is_held_to_its_limit(tmp_path):
     saved = tmp_path / "a.json"
     saved.write_text(json.dumps({"schema_version": "1.0", "command": "show", "artifacts": []}))
-    with pytest.raises(LimitExceeded, match="report_bytes: 62 is over 20; --limit"):
+    with pytest.raises(LimitExceeded, match="report_bytes: 61 is over 20; --limit"):
         api.diff(saved, h5(tmp_path), limits=limit("report_bytes", 20))
 
 
