@@ -10,7 +10,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
+.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -30,7 +30,12 @@ audit-samples: $(VENV)/installed
 test: test-fast test-live
 
 test-fast: $(VENV)/dev
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore tests/live tests
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore tests/live \
+		--ignore tests/limits_long tests
+
+# What the worst file of each kind takes, just under the limits: a quarter of an hour, 1 GiB of disk.
+test-limits-long: $(VENV)/dev
+	$(VENV)/bin/python -m pytest -s tests/limits_long
 
 test-live: $(LIVE)/dev
 	$(LIVE)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/live
@@ -78,7 +83,7 @@ check-samples: $(LIVE)/dev
 
 # Text, schema, README and docs as the code prints them today: look at the difference before committing it.
 golden: $(VENV)/dev
-	$(VENV)/bin/python -m pytest -q --update-golden --ignore tests/live tests
+	$(VENV)/bin/python -m pytest -q --update-golden --ignore tests/live --ignore tests/limits_long tests
 	$(VENV)/bin/python scripts/make_audit_docs.py
 	$(VENV)/bin/python scripts/make_readme.py
 
