@@ -3,10 +3,13 @@ import glob
 import hashlib
 import os
 import shutil
+import time
 
 import pytest
 
-from inspector import api
+from inspector import api, deadline
+from inspector.auditing import configs, containers, run
+from inspector.auditing import hdf5 as auditing_hdf5
 from inspector.auditing.look import audit_context
 from inspector.auditing.policy import Override, Policy, overridden
 from inspector.auditing.rule import Found, Needs, longest, matches
@@ -386,3 +389,40 @@ def test_a_report_explains_the_rules_of_its_findings_and_no_others():
     assert [one.code for one in summary.explained] == ["a-one", "c-two"]
     assert summary.explained[0].family == "a"
     assert summary.explained[0].fix == rules[0].fix
+
+
+# --- time ---------------------------------------------------------------------------------------
+
+IN_TIME = dataclasses.replace(DEFAULT, seconds=30, gib_seconds=0)
+
+
+def spend_all(monkeypatch, module, name):
+    """From the first call of a function on, time is past any deadline that was set before."""
+    clock, called = time.monotonic, getattr(module, name)
+    late = []
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 1000 * len(late))
+    monkeypatch.setattr(deadline, "EVERY", 1)
+
+    def calling(*arguments):
+        late[:] = [name]
+        return called(*arguments)
+
+    monkeypatch.setattr(module, name, calling)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (containers, "sniff"),  # of each file, and each member of a zip
+        (auditing_hdf5, "_is_swollen"),
+        (configs, "_walk"),
+        (run, "_judged"),
+    ],
+)
+def test_time_that_is_up_in_containers_or_rules_is_one_error(module, name, monkeypatch):
+    spend_all(monkeypatch, module, name)
+    path = samples.path("pruned.keras")
+    report = api.audit(path, policy=Policy(), limits=IN_TIME)
+    assert [(one.code, one.severity) for one in report.findings] == [("integrity-limit", "error")]
+    assert "limit seconds" in report.findings[0].message
+    assert report.audit.failed

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeVar
 
-from inspector.auditing.configs import Node, nodes
+from inspector import deadline
+from inspector.auditing.configs import Node, Text, nodes, texts
+from inspector.auditing.contents import Document
 from inspector.auditing.rule import Context, Found
+
+_KEPT = 10_000  # objects, or texts, of a document that are kept for the next rule
+_Thing = TypeVar("_Thing")
 
 
 def every_node(context: Context) -> Iterator[Node]:
     """The objects of all configs of an artifact."""
     for document in context.contents.documents:
-        yield from nodes(document)
+        yield from deadline.watched(_kept(document, nodes))
+
+
+def every_text(context: Context) -> Iterator[Text]:
+    """The texts of all configs of an artifact."""
+    for document in context.contents.documents:
+        yield from deadline.watched(_kept(document, texts))
+
+
+def _kept(document: Document, find: Callable[[Document], Iterator[_Thing]]) -> Iterable[_Thing]:
+    """What is in a document, which is looked through once for all rules where it is not much."""
+    kept = document.kept.get(find)
+    if kept is not None:
+        return kept
+    coming = find(document)
+    first = tuple(islice(coming, _KEPT + 1))
+    if len(first) <= _KEPT:
+        document.kept[find] = first
+    return chain(first, coming)
 
 
 def of_layer(node: Node) -> str:

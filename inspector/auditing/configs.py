@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from inspector import deadline
 from inspector.auditing.contents import Document
 
 _TEXTS = 2_000_000  # texts, lists and objects of one document that are looked at: vocabularies
@@ -30,20 +31,34 @@ class _Place(NamedTuple):
 class Node:
     """An object that Keras makes: a mapping with a `class_name`.
 
-    name: its class, or that of the function. place: "config.json: $.config.layers[1]". layer: name
-    of the layer that it is, or is in. in_list: it stands in a model's `layers`.
+    name: its class, or that of the function. layer: name of the layer that it is, or is in.
+    in_list: it stands in a model's `layers`.
     """
 
     name: str
     config: Any
     module: str | None
     registered: str | None
-    place: str
     layer: str | None
     function: bool
     in_list: bool
-    legacy: bool
-    path: str
+    document: Document
+    at: _Place | None
+
+    @property
+    def place(self) -> str:
+        """Where it stands: "config.json: $.config.layers[1]"."""
+        return f"{self.document.place}: {_path(self.at)}"
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it is HDF5's."""
+        return self.document.legacy
+
+    @property
+    def path(self) -> str:
+        """The file on the disk."""
+        return self.document.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +67,14 @@ class Text:
 
     key: str
     value: str
-    place: str
     layer: str | None
-    path: str
+    document: Document
+    at: _Place
+
+    @property
+    def place(self) -> str:
+        """Where it stands: "config.json: $.config.name"."""
+        return f"{self.document.place}: {_path(self.at)}"
 
 
 def nodes(document: Document) -> Iterator[Node]:
@@ -76,17 +96,18 @@ def nodes(document: Document) -> Iterator[Node]:
             config=config,
             module=module,
             registered=_text(item.get("registered_name")),
-            place=f"{document.place}: {_path(place)}",
             layer=layer,
             function=function,
             in_list=_in_list(place),
-            legacy=document.legacy,
-            path=document.path,
+            document=document,
+            at=place,
         )
 
 
-def is_too_large(value: Any) -> bool:
-    """Whether a document has more values than are looked at."""
+def is_too_large(value: Any, characters: int) -> bool:
+    """Whether a document has more values than are looked at. characters: of its text."""
+    if characters < _OBJECTS:  # a value takes more than one
+        return False
     objects = sum(1 for _ in _walk(value, _CONTAINERS, _OBJECTS))
     return objects >= _OBJECTS or sum(1 for _ in _walk(value, _ALL, _TEXTS)) >= _TEXTS
 
@@ -106,8 +127,7 @@ def texts(document: Document) -> Iterator[Text]:
             named = place
             while isinstance(named.key, int) and named.around is not None:
                 named = named.around
-            where = f"{document.place}: {_path(place)}"
-            yield Text(str(named.key), item, where, layer, document.path)
+            yield Text(str(named.key), item, layer, document, place)
 
 
 _CONTAINERS: tuple[type, ...] = (dict, list)
@@ -125,6 +145,8 @@ def _walk(
     while stack and left:
         item, place, layer = stack.pop()
         left -= 1
+        if not left % deadline.EVERY:
+            deadline.check()
         if isinstance(item, dict):
             layer = _name(item) or layer
             pairs = [

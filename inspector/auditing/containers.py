@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from inspector import deadline
 from inspector.auditing.configs import is_too_large
 from inspector.auditing.contents import (
     Contents,
@@ -52,7 +53,8 @@ _SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 
 
 def contents(path: str, limits: Limits = DEFAULT) -> Contents:
-    """What is at a path: a file, a folder, or a checkpoint's prefix. Raises nothing.
+    """What is at a path: a file, a folder, or a checkpoint's prefix. Raises nothing but
+    LimitExceeded where the deadline is over.
 
     What could not be looked at is in `unread`. Values are not read, and no file stays open.
     """
@@ -117,9 +119,11 @@ class _Looking:
 
     def attempt(self, name: str, path: str, look: Callable[[], None]) -> None:
         """Look, and note the reason where that fails."""
+        deadline.check()
         try:
             look()
         except ArtifactError as error:
+            deadline.check()
             self.unread.append(Unread(name, error.message, path))
         except OSError as error:
             self.unread.append(Unread(name, error.strerror or "cannot be read", path))
@@ -285,7 +289,7 @@ class _Looking:
             self._weight_map(value["weight_map"], path)
             return
         self.documents.append(Document(place, value, path, legacy))
-        if is_too_large(value):
+        if is_too_large(value, len(text)):
             self.unread.append(Unread(place, "has more values than are looked at", path))
 
     def _weight_map(self, weight_map: dict[str, Any], path: str) -> None:

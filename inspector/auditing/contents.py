@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from inspector.model import Problem
@@ -37,12 +37,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """JSON that Keras reads. place: which ("config.json", "model_config"); legacy: of HDF5."""
+    """JSON that Keras reads. place: which ("config.json", "model_config"); legacy: of HDF5. kept:
+    what was found in it, by who looked for it.
+    """
 
     place: str
     value: Any
     path: str
     legacy: bool = False
+    kept: dict[Any, tuple[Any, ...]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

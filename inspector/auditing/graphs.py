@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from inspector import deadline
 from inspector.auditing.contents import Asset, Operation
 from inspector.dangers import (
     ATTRIBUTE_OPERATORS,
@@ -135,7 +136,7 @@ def _operations(
     saver |= {node.name for node in graph.nodes if _SAVERS.fullmatch(node.name)}
     origins: _Origins | None = None
     told: Counter[str] = Counter()
-    for node in graph.walk():
+    for node in deadline.watched(graph.walk()):
         op = node.op
         reaches = op in _REACHING
         if not reaches and (op in graph.functions or is_core(op)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from inspector import deadline
 from inspector.auditing.contents import Outside, Swollen
 from inspector.limits import Limits
 from inspector.storage import ByteSource
@@ -34,7 +35,7 @@ def look_at_hdf5(source: ByteSource, name: str, path: str, limits: Limits) -> In
     """
     found = Inside()
     with Hdf5File(source, limits) as file:
-        for node in file.nodes():
+        for node in deadline.watched(file.nodes()):
             if isinstance(node, Group):
                 found.outside += _links(file, node, name, path)
             elif node.elsewhere or node.storage.startswith("virtual"):

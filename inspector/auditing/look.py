@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from inspector.allowance import in_time
 from inspector.assemble import build_show
 from inspector.auditing.containers import contents
+from inspector.auditing.contents import Contents
 from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Context, Examined
 from inspector.auditing.rules import RULES
 from inspector.auditing.session import Looked, sum_up
-from inspector.errors import ArtifactError, Changed, UnknownFormat
+from inspector.errors import ArtifactError, Changed, LimitExceeded, UnknownFormat
 from inspector.examine import Progress, Silent, examine
 from inspector.limits import DEFAULT, Limits
 from inspector.measure import WORTH_THREADS
@@ -45,8 +46,8 @@ def look(
         )
     except Changed as error:
         # What was found in half of one file and half of another says nothing of either.
-        context = Context(path, policy, None, error, None, limits, contents(path, limits))
-        return sum_up(context, RULES, today)
+        held, _ = _contents(path, limits)
+        return _asked(Context(path, policy, None, error, None, limits, held), today)
 
 
 def _look(
@@ -73,7 +74,17 @@ def _look(
         context = stack.enter_context(seen(path, policy, original=original))
         if may_be_no_model and isinstance(context.error, UnknownFormat):
             return None
-        return sum_up(context, RULES, today)
+        return _asked(context, today)
+
+
+def _asked(context: Context, today: dt.date) -> Looked:
+    """What the rules say of an artifact; where asking them takes too much, only that it does."""
+    try:
+        with in_time(context.limits, context.path):
+            return sum_up(context, RULES, today)
+    except LimitExceeded as error:
+        spent = Context(context.path, context.policy, error=error, limits=context.limits)
+        return sum_up(spent, RULES, today)
 
 
 @contextlib.contextmanager
@@ -103,8 +114,19 @@ def audit_context(
                 examined = _examined(opened.artifact, measure, threads, limits, watcher)
         except ArtifactError as error:
             failed = error
-        held = contents(at, limits)
+        held, over = _contents(at, limits)
+        if over is not None:
+            examined, failed = None, failed or over
         yield Context(at, policy or Policy(), examined, failed, original, limits, held)
+
+
+def _contents(path: str, limits: Limits) -> tuple[Contents, LimitExceeded | None]:
+    """What its containers hold; nothing, and the error, where that takes too much."""
+    try:
+        with in_time(limits, path):
+            return contents(path, limits), None
+    except LimitExceeded as error:
+        return Contents(), error
 
 
 def _examined(

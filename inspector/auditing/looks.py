@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.auditing.rule import Context
 from inspector.model import Layer, Measurement, Role, Tensor, Verdict
 
@@ -49,7 +50,7 @@ def agree(number: int, one: str, many: str) -> str:
 def looks(context: Context, roles: frozenset[Role] | None = None) -> Iterator[Look]:
     """The measured tensors of some roles, all where None, in the artifact's order."""
     seen, values = context.seen, context.values
-    for tensor in seen.artifact.tensors:
+    for tensor in deadline.watched(seen.artifact.tensors):
         verdict = seen.classified.verdicts[tensor.name]
         measured = values.get(tensor.name)
         if measured is not None and (roles is None or verdict.role in roles):

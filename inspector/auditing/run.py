@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from inspector import deadline
 from inspector.auditing.fingerprint import fingerprint
 from inspector.auditing.policy import FailOn, Policy
 from inspector.auditing.rule import AuditRule, Context, Found, Needs, longest
@@ -66,7 +67,7 @@ def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
     """What the rules that the context's policy selects find in one artifact, in their order.
 
     A rule that cannot read what it looks at is itself a finding: a file made to break a rule must
-    not pass by that.
+    not pass by that. Raises LimitExceeded where the deadline is over.
     """
     chosen = selected(rules, context.policy)
     ranks = {rule.code: rank for rank, rule in enumerate(rules)}
@@ -101,11 +102,16 @@ def audit(context: Context, rules: Sequence[AuditRule]) -> Audited:
 
 
 def _ask(rule: AuditRule, context: Context) -> tuple[list[Found], Found | None]:
-    """What a rule finds, one more than the limit at most, and where it could not look on."""
+    """What a rule finds, one more than the limit at most, and where it could not look on.
+
+    Raises LimitExceeded where the deadline is over, as no other rule could look then.
+    """
     found: list[Found] = []
+    deadline.check()
     try:
         found.extend(islice(rule.check(context), context.limits.findings + 1))
     except ArtifactError as error:
+        deadline.check()
         message = f"{rule.code} could not look: {error.message}"
         return found, Found(message, path=error.path, offset=error.offset)
     return found, None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from inspector import deadline
 from inspector.auditing.contents import Custom
 from inspector.auditing.sniff import HEAD, ends_in_zip
 from inspector.dangers import REACHING
@@ -80,7 +81,7 @@ def _hidden(
     total = sum(length for _, length in spans)
     if total > limits.config_bytes:
         raise LimitExceeded("config_bytes", total, limits.config_bytes, source.path)
-    for (offset, length), name in spans.items():
+    for (offset, length), name in deadline.watched(spans.items()):
         ops = {
             match[2].decode()
             for match in _NAMED.finditer(source.view(offset, length))

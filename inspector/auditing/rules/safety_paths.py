@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from inspector.auditing.config_nodes import every_node, of_layer, once
-from inspector.auditing.configs import texts
+from inspector.auditing.config_nodes import every_node, every_text, of_layer, once
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.dangers import LOADERS
 from inspector.model import Severity
@@ -69,24 +68,23 @@ def _vocabularies(context: Context) -> Iterator[Found]:
 
 
 def _paths(context: Context) -> Iterator[Found]:
-    for document in context.contents.documents:
-        for one in texts(document):
-            outside = _ABSOLUTE.match(one.value) or _REMOTE.match(one.value)
-            if one.key in _FILE_KEYS and outside:
-                where = f"layer {one.layer!r}" if one.layer else "the config"
-                yield Found(
-                    f"{one.key} of {where} names a file outside the model",
-                    evidence=f"{one.place}: {one.value[:200]!r}",
-                    layer=one.layer,
-                )
+    for one in every_text(context):
+        if one.key in _FILE_KEYS and (_ABSOLUTE.match(one.value) or _REMOTE.match(one.value)):
+            where = f"layer {one.layer!r}" if one.layer else "the config"
+            yield Found(
+                f"{one.key} of {where} names a file outside the model",
+                evidence=f"{one.place}: {one.value[:200]!r}",
+                layer=one.layer,
+            )
 
 
 def _addresses(context: Context) -> Iterator[Found]:
     found: dict[str, str] = {}
-    for document in context.contents.documents:
-        for one in texts(document):
-            for match in _ADDRESS.findall(one.value):
-                found.setdefault(match[:200], one.place)
+    for one in every_text(context):
+        if "://" not in one.value:
+            continue
+        for match in _ADDRESS.findall(one.value):
+            found.setdefault(match[:200], one.place)
     for item in context.contents.items:
         for match in _ADDRESS.findall(item.text):
             found.setdefault(match[:200], item.name)

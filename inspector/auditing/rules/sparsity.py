@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from inspector import deadline
 from inspector.auditing.looks import KERNELS, agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Found, Needs
 from inspector.auditing.rules.sparsity_masks import RULES as MASKS
@@ -106,6 +107,7 @@ def _claim(context: Context) -> Iterator[Found]:
     layers = list(_layers(context))
     yield from _overall(context)
     for glob, share in claimed.layers.items():
+        deadline.check()
         called = [layer for layer in layers if layer.is_called(glob)]
         if not called:
             yield _nothing(glob, f"{share:g} of zeros", context)
@@ -152,6 +154,7 @@ def _nothing(glob: str, what: str, context: Context) -> Found:
 def _pattern(context: Context) -> Iterator[Found]:
     layers = list(_layers(context))
     for glob, pattern in context.policy.sparsity.patterns.items():
+        deadline.check()
         called = [layer for layer in layers if layer.is_called(glob)]
         if not called:
             yield _nothing(glob, f"{pattern} sparsity", context)
