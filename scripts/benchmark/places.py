@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # Counted up when `inputs.py` or `inputs_live.py` make something else by the same name.
 VERSION = 1
+_CALLED = {"live": "TensorFlow", "netron": "Netron"}
 _DEBIAN = ("h5ls", "h5dump", "h5diff", "node")
 # What TensorFlow logs before it can be told not to.
 _LOGGED = re.compile(r"[IWEF]\d{4} |WARNING: All log messages|To enable the following")
@@ -47,7 +48,7 @@ class Places:
             elif word.startswith("{"):
                 name = word.strip("{}")
                 if name not in self.known:
-                    raise NotHere(f"{name} is not installed")
+                    raise NotHere(f"{_CALLED.get(name, name)} is not installed")
                 words += self.known[name]
             else:
                 words.append(word)
@@ -82,6 +83,7 @@ class Places:
             self.failed[one] = f"its input could not be made: {reason(done.stderr)}"
             raise NotHere(self.failed[one])
         os.rename(unfinished, folder)
+        os.sync()  # so that nothing is still being written while it is measured
 
     def _folder(self, one: Input) -> str:
         return os.path.join(self.inputs, f"{one.name}-v{VERSION}")
@@ -122,7 +124,7 @@ def reason(stderr: str) -> str:
     lines = [one.strip() for one in stderr.splitlines() if one.strip()]
     lines = [one for one in lines if not _LOGGED.match(one)]
     errors = [one for one in lines if re.match(r"[\w.]*(?:Error|Exception)\b", one)]
-    said = (errors or lines or ["it said nothing"])[-1]
+    said = (errors or lines or ["nothing on stderr"])[-1]
     said = re.sub(r"(?:/[^\s/'\":]+)+/", "", said)
     return said if len(said) <= 120 else said[:119] + "…"
 

@@ -19,7 +19,7 @@ def _zeros(arrays: Iterable[Any]) -> str:
     for one in arrays:
         array = np.asarray(one)
         values += array.size
-        zeros += array.size - np.count_nonzero(array)
+        zeros += array.size - int(np.count_nonzero(array))
     return f"{zeros} of {values} values are zero"
 
 

@@ -75,7 +75,7 @@ ANALYZER = Row("tf.lite Analyzer", (*_LIVE, "analyzer", "@path"), "TensorFlow Li
 MODELSCAN = Row(
     "modelscan",
     ("{modelscan}", "-p", "@path"),
-    "a scan for what could run code; a folder may hold what it gives up on",
+    "a scan for what could run code (exit code 2: it gave up on some files; 3: nothing to scan)",
     (0, 1, 2),
 )
 NETRON = Row(
