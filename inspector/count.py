@@ -66,13 +66,16 @@ def count(
     verdicts: Mapping[str, Verdict],
     measured: Mapping[str, Measurement] | None = None,
     ties: Sequence[Tie] = (),
+    specs: Mapping[str, Spec] | None = None,
 ) -> Counted:
     """Count. measured: by tensor name; without it `nonzero` is None.
 
-    ties: weights that may be one variable saved twice (see `ties.find_ties`).
+    ties: weights that may be one variable saved twice (see `ties.find_ties`); specs: what
+    `specs_of` says of the artifact, where that is known already.
     """
     placed = (*artifact.tensors, *artifact.references)
-    specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, placed, artifact.store)
+    if specs is None:
+        specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, placed, artifact.store)
     extras = (*_made_on_load(artifact), *_referred(artifact, specs))
     strays = _strays(artifact)
     # A legacy file that stores layers which the config lacks is refused, whatever is tied in it.
@@ -82,7 +85,7 @@ def count(
     apart = frozenset(name for name, spec in specs.items() if not spec.variable.counted)
     trained = _trained(artifact, verdicts, strays, apart)
     counted = frozenset(trained)
-    why = _why_unknown(artifact, verdicts, measured, ties, trained)
+    why = _why_unknown(artifact, verdicts, measured, ties, trained, specs)
     model = [t for t in artifact.tensors if t.name in counted]
     params = sum(map(keras_elements, model)) + sum(one.elements for one in extras)
     trainable = sum(keras_elements(t) for t in model if trained[t.name]) + sum(
@@ -183,9 +186,10 @@ def _why_unknown(
     measured: Mapping[str, Measurement] | None,
     ties: Sequence[Tie],
     trained: Mapping[str, bool | None],
+    specs: Mapping[str, Spec],
 ) -> dict[str, str]:
     why: dict[str, str] = {}
-    broken = _why_no_count(artifact) or _why_tied(ties)
+    broken = _why_no_count(artifact, specs) or _why_tied(ties)
     uncounted = broken or artifact.uncounted
     if uncounted is not None:
         why |= dict.fromkeys(("count_params", "after_strip"), uncounted)
@@ -213,7 +217,7 @@ def _why_unknown(
     return why
 
 
-def _why_no_count(artifact: Artifact) -> str | None:
+def _why_no_count(artifact: Artifact, specs: Mapping[str, Spec]) -> str | None:
     if artifact.model is None and not artifact.tensors and artifact.uncounted is None:
         return "no variable is stored (the model has none, or was saved before it was built)"
     if not artifact.complete:
@@ -243,7 +247,9 @@ def _why_no_count(artifact: Artifact) -> str | None:
     if artifact.store not in _BY_PLACE:
         return None
     tensors = (*artifact.tensors, *artifact.references)
-    wrong = misfits(artifact.model, artifact.flavor, tensors, artifact.store)
+    # Guessed layers are none of the config's.
+    known = None if artifact.guessed else specs
+    wrong = misfits(artifact.model, artifact.flavor, tensors, artifact.store, known)
     return f"{wrong[0]}: Keras refuses to load this file" if wrong else None
 
 

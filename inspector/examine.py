@@ -82,7 +82,7 @@ def examine(
         ties = find_ties(artifact, classified.verdicts, measured, limits)
     except ArtifactError as error:
         problems.append(_unreadable("equal tensors were not looked for", error))
-    counted = count(artifact, classified.verdicts, measured, ties)
+    counted = count(artifact, classified.verdicts, measured, ties, classified.specs)
     return Known(artifact, classified, counted, measured, problems)
 
 

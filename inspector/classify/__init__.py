@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from inspector import deadline
 from inspector.classify.rule import Context, Rule
+from inspector.keras.specs import Spec
 from inspector.model import Artifact, Problem, Store, Tensor, Verdict
 
 if TYPE_CHECKING:
@@ -40,10 +41,14 @@ _KERAS_STORES = frozenset({Store.LEGACY, Store.V3})
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A verdict for every tensor, by the tensor's name, and what looked odd on the way."""
+    """A verdict for every tensor, by the tensor's name, and what looked odd on the way.
+
+    specs: what classes say of the tensors, for whoever counts them.
+    """
 
     verdicts: Mapping[str, Verdict]
     problems: tuple[Problem, ...] = ()
+    specs: Mapping[str, Spec] | None = field(default=None, compare=False, repr=False)
 
 
 def classify(artifact: Artifact) -> Classified:
@@ -56,7 +61,8 @@ def classify(artifact: Artifact) -> Classified:
             break
         deadline.check()
         verdicts |= rule.apply(context, undecided)
-    return Classified({t.name: _flagged(t, verdicts[t.name]) for t in artifact.tensors})
+    flagged = {t.name: _flagged(t, verdicts[t.name]) for t in artifact.tensors}
+    return Classified(flagged, specs=context.specs)
 
 
 @functools.cache

@@ -114,19 +114,25 @@ def _by_names(
 
 
 def misfits(
-    model: Layer | None, flavor: Flavor, tensors: Iterable[Tensor], store: Store
+    model: Layer | None,
+    flavor: Flavor,
+    tensors: Iterable[Tensor],
+    store: Store,
+    specs: Mapping[str, Spec] | None = None,
 ) -> tuple[str, ...]:
     """Layers of the config whose class is known and whose stored variables are not its own.
 
     One sentence each: a wrong number, a wrong rank, or a shape that the config contradicts. Keras
-    refuses to load such a file.
+    refuses to load such a file. specs: what `specs_of` says of these tensors, where it is known.
     """
     # Objects are found by their attributes: a variable more or less is no reason to refuse.
     if model is None or flavor is Flavor.KERAS1 or store is Store.OBJECTS:
         return ()
     layers = layers_of(model, ())
     wrapped = tfmot.wrappers(model)
-    specs = specs_of(model, (), flavor, tensors := tuple(tensors), store)
+    tensors = tuple(tensors)
+    if specs is None:
+        specs = specs_of(model, (), flavor, tensors, store)
     said: dict[str, str] = {}
     for owner, group in _groups(tensors).items():
         layer = layers.get(owner)

@@ -6,19 +6,21 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inspector.changed import changed
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
-from inspector.model import Artifact, FileEntry, Layer, Problem, Severity, Store, Tensor
+from inspector.model import Artifact, Extent, FileEntry, Layer, Problem, Severity, Store, Tensor
 from inspector.read.formats import KERAS_DIR, KERAS_ZIP, Opened
 from inspector.read.keras_common import CONFIG_LABELS, producer_of, read_config
-from inspector.read.keras_npz import read_npz
 from inspector.read.keras_store import StoredObject, assign, objects_of, taken, tensors_of
 from inspector.storage import ByteSource, LocalFile
 from inspector.wire.archive import Archive, Member, read_archive
 from inspector.wire.json_text import parse_json
+
+if TYPE_CHECKING:
+    from inspector.wire.hdf5 import Hdf5File
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _HDF5_WEIGHTS, _NPZ_WEIGHTS = "model.weights.h5", "model.weights.npz"
@@ -236,20 +238,31 @@ def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits)
     source = parts.source(name)
     assert source is not None  # noqa: S101 - the caller saw the name
     file = stack.enter_context(Hdf5File(source, limits))
-    objects, others = objects_of(file)
     base = parts.base(name)
-    inner = overhead(file, CONFIG_LABELS, taken([*tensors_of(objects), *others]))
+    if base is not None:
+        _move(file, *base)
+    objects, others = objects_of(file)
     parts.problems += file.problems
-    moved = _Weights([_moved(one, base) for one in objects], [_at(t, base) for t in others])
     if base is None:
         parts.charge(f"{name}, compressed", parts.size(name))
-    else:
-        for label, size in inner.items():
-            parts.charge(label, size)
-    return moved
+        return _Weights([_moved(one, None) for one in objects], [_at(t, None) for t in others])
+    inner = overhead(file, CONFIG_LABELS, taken([*tensors_of(objects), *others]))
+    for label, size in inner.items():
+        parts.charge(label, size)
+    return _Weights(objects, others)
+
+
+def _move(weights: Hdf5File, file: str, offset: int) -> None:
+    """Give the datasets of a stored member their places in the archive's own file."""
+    for dataset in weights.datasets():
+        dataset.extents = tuple(
+            Extent(file, one.offset + offset, one.length, one.codec) for one in dataset.extents
+        )
 
 
 def _npz(parts: _Parts, name: str, _: contextlib.ExitStack, limits: Limits) -> _Weights:
+    from inspector.read.keras_npz import read_npz
+
     source = parts.source(name)
     assert source is not None  # noqa: S101 - the caller saw the name
     base = parts.base(name)

@@ -29,7 +29,6 @@ from inspector.read.formats import KERAS_H5, KERAS_WEIGHTS_H5, Opened
 from inspector.read.keras_common import (
     CONFIG_LABELS,
     Config,
-    name_optimizer,
     producer_of,
     read_config,
     soft_link,
@@ -276,6 +275,8 @@ def _without_config(name: str, stored: list[str]) -> list[Bound]:
 
 
 def _optimizer(reading: _Legacy, group: Group) -> None:
+    from inspector.read.keras_optimizer import name_optimizer
+
     names = group.texts("weight_names")
     if names is None:
         names = [dataset.path[len(group.path) + 1 :] for dataset in _below(group)]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from inspector.changed import changed
 from inspector.keras.bind import Entry, bind_v3
-from inspector.keras.guess import Stored, guess_layers, settled
 from inspector.keras.paths import object_paths
 from inspector.keras.specs import trainable_tensors
 from inspector.keras.tfmot import v3_variables, wrappers
@@ -27,7 +26,6 @@ from inspector.model import (
 )
 from inspector.read.keras_common import (
     Config,
-    name_optimizer,
     soft_link,
     tensor_from_dataset,
 )
@@ -199,8 +197,13 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         wrapped = wrappers(config.model)
     unknown = [path for path in model_paths if path not in known]
     names = {one.path: one.name for one in objects if one.name is not None}
-    guesses = dict(guess_layers(unknown, config.flavor, names)) if unknown else {}
-    settled_names = _settle(objects, guesses, known, config.flavor)
+    guesses: dict[str, Layer] = {}
+    settled_names: dict[str, tuple[str | None, ...]] = {}
+    if unknown:
+        from inspector.keras.guess import guess_layers
+
+        guesses = dict(guess_layers(unknown, config.flavor, names))
+        settled_names = _settle(objects, guesses, known, config.flavor)
     result.guessed = tuple(guesses.values())
     for one in objects:
         section = _section(one.path)
@@ -250,6 +253,8 @@ def _settle(
 
     Gives the variables' names by path, None where they stay open.
     """
+    from inspector.keras.guess import Stored, settled
+
     names: dict[str, tuple[str | None, ...]] = {}
     for one in sorted(objects, key=lambda one: one.path.count("/")):
         if one.path not in guesses:
@@ -301,6 +306,8 @@ def _optimizer(objects: Sequence[StoredObject], config: Config, result: Assigned
     owned = [one for one in objects if _section(one.path) is Section.OPTIMIZER]
     if not owned:
         return
+    from inspector.read.keras_optimizer import name_optimizer
+
     trainables = trainable_tensors(config.model, config.flavor, result.tensors, Store.V3)
     otherwise = trainable_tensors(
         config.model, config.flavor, result.tensors, Store.V3, flags=False

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from struct import Struct, error
 from typing import TYPE_CHECKING
 
+from inspector import deadline
 from inspector.errors import Truncated
 from inspector.limits import Limits
 from inspector.model import Extent
@@ -57,6 +58,8 @@ _HARMLESS = 0b101
 _DEEPEST = 8
 # Bytes that a look at an object header takes: most are no longer.
 _LOOK = 512
+# What is longer is not held here.
+_LONGEST_HEADER = 16 << 20
 # In front of a value in a global heap.
 _OBJECT_HEADER = 16
 
@@ -140,6 +143,7 @@ class _Plain:
         return Found(root, self.nodes, self.structure_bytes)
 
     def open(self, path: str, address: int, header: _Header, depth: int) -> Group | Dataset:
+        deadline.check()
         self.path_chars += len(path)
         limits = self.limits
         need(len(self.nodes) < limits.objects and self.path_chars <= limits.keys_bytes)
@@ -171,7 +175,7 @@ class _Plain:
         seen = 0
         for start, length in blocks:
             found.nbytes += length
-            need(found.nbytes <= size)
+            need(found.nbytes <= min(size, _LONGEST_HEADER))
             inside = start + length <= address + len(look)
             block = look[start - address :] if inside and start > address else None
             block = self.source.view(start, length) if block is None else block
@@ -225,24 +229,26 @@ class _Plain:
         need(item > 0 and len(raw) >= count * item)
         self.attribute_bytes += count * item
         self.attribute_values += count
+        need(self.attribute_bytes <= self.limits.attribute_bytes)
+        need(self.attribute_values <= self.limits.attribute_values)
         values: list[str] = []
         text_bytes = 0
         for at in range(0, count * item, item):
             one = raw[at : at + item]
             if variable:
                 length, place, number = _REFERENCE.unpack(one)
+                # Before it is held: many may refer to one long value.
+                text_bytes += length
+                need(self.text_bytes + text_bytes <= self.source.size)
+                need(self.attribute_bytes + text_bytes <= self.limits.attribute_bytes)
                 one = self.heap.value(place, number, length)
                 need(b"\0" not in one)
-                text_bytes += length
             else:
                 # Padded with zeros, or ended by the first.
                 one = one.rstrip(b"\0") if kind[1] & 15 else one.partition(b"\0")[0]
             values.append(one.decode("utf-8", "replace"))
         self.text_bytes += text_bytes
         self.attribute_bytes += text_bytes
-        need(self.attribute_bytes <= self.limits.attribute_bytes)
-        need(self.attribute_values <= self.limits.attribute_values)
-        need(self.text_bytes <= self.source.size)
         nbytes = text_bytes if variable else count * item
         return Attribute(name, tuple(values) if shape else values[0], nbytes, not variable)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from inspector import deadline
 from inspector.storage import ByteSource
 
 _LOCAL = Struct("<4sB3xQQQ")
@@ -15,7 +16,8 @@ _END_OF_FREE = 1
 _COLLECTION = Struct("<4sB3xQ")
 _OBJECT = Struct("<HHIQ")
 _SMALLEST = 4096  # bytes of a collection
-_LARGEST = 1 << 20  # of a heap that is held here
+_LARGEST = 1 << 20  # bytes of a collection that is looked through as a whole
+_MOST_NAMES = 16 << 20  # bytes of a group's names
 _KEPT = 8  # collections: a file's attributes are written one after another
 
 
@@ -32,7 +34,7 @@ def need(condition: bool) -> None:
 def local_heap(source: ByteSource, address: int) -> tuple[bytes, int]:
     """The names of a group, and the bytes that their heap takes, its header included."""
     sign, version, size, free, place = _LOCAL.unpack(source.view(address, _LOCAL.size))
-    need(sign == b"HEAP" and version == 0 and 0 < size <= source.size)
+    need(sign == b"HEAP" and version == 0 and 0 < size <= min(source.size, _MOST_NAMES))
     content = bytes(source.view(place, size))
     steps = size // _FREE.size
     while free != _END_OF_FREE:
@@ -63,6 +65,7 @@ class GlobalHeap:
 
     def _collection(self, address: int) -> dict[int, tuple[int, int]]:
         """Where each value of a collection is, by its number, and its length."""
+        deadline.check()
         head = self._source.view(address, _COLLECTION.size)
         sign, version, size = _COLLECTION.unpack(head)
         need(sign == b"GCOL" and version == 1 and size >= _SMALLEST and size % 8 == 0)
