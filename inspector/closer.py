@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from inspector.model import Detail, Tensor
@@ -154,6 +153,8 @@ def integer_ends(dtype: np.dtype[Any]) -> tuple[int, int] | None:
     if dtype.kind in "iu":
         low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     elif "int" in dtype.name:
+        import ml_dtypes
+
         narrow: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
         low, high = int(narrow.min), int(narrow.max)
     else:
@@ -189,4 +190,6 @@ def _least_normal(dtype: np.dtype[Any]) -> Any:
     """The least positive normal number; of a longdouble as one, since a float64 cannot hold it."""
     if dtype.itemsize > 8:
         return np.finfo(dtype).smallest_normal
+    import ml_dtypes
+
     return float(ml_dtypes.finfo(dtype).smallest_normal)  # type: ignore[no-untyped-call]
