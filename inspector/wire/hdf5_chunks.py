@@ -31,7 +31,7 @@ SLAB_BYTES = 16 * MIB
 _ENOUGH = 1 * MIB
 # What all chunks that are decoded at this moment may take; a larger one is decoded alone.
 _ROOM_BYTES = 96 * MIB
-# A chunk being decoded is there as it is stored, inflated, and unshuffled.
+# A chunk being decoded is there as it is stored, which may be larger, and as its values.
 _COPIES = 3
 # Room for chunks so large is taken when it is needed, for less it is kept.
 _KEPT_BYTES = 4 * MIB
@@ -245,10 +245,12 @@ class DecodedPayload:
         try:
             if size > self.pipeline.most:
                 raise BrokenChunk(f"a chunk of {len(out):,} bytes claims to take {size:,}")
+            if not self.pipeline.places:
+                self.source.readinto(offset, out.data)
+                return
             stored = bench.space("stored", size)
             self.source.readinto(offset, stored.data)
-            scratch = bench.space("inflated", len(out))
-            self.pipeline.undo(stored, int(self.index.skipped[number]), out, scratch)
+            self.pipeline.undo(stored, int(self.index.skipped[number]), out)
         except BrokenChunk as error:
             message = f"the values cannot be read: {error}"
             raise Corrupt(message, self.path, offset) from error

@@ -7,7 +7,7 @@ reference for each filter. The others, and other orders, are left to libhdf5.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ SHUFFLE, DEFLATE, FLETCHER32 = _ORDER = (2, 1, 3)
 _CHECKSUM_BYTES = 4
 # What goes into and comes out of zlib at a time: memory that is used again and again costs nothing.
 _IN, _OUT = 64 * KIB, 128 * KIB
-# Values that are put together at a time: as many as stay in a level-2 cache.
-_TOGETHER = 1 << 16
 # Words that are summed at a time: the sums of 16 bits times a place fit in 64.
 _WORDS = 1 << 15
 
@@ -61,72 +59,70 @@ class Pipeline:
         """Bytes that a stored chunk can have: libhdf5 drops a deflate that makes it larger."""
         return 2 * self.plain + 4 * KIB
 
-    def undo(self, stored: Bytes, skipped: int, out: Bytes, scratch: Bytes) -> None:
+    def undo(self, stored: Bytes, skipped: int, out: Bytes) -> None:
         """Write the chunk's values to `out`. skipped: bit i is set where filter i was left out.
 
-        out, scratch: `plain` bytes. No more memory is taken, whatever the chunk holds. Raises
+        out: `plain` bytes. Little more memory is taken, whatever the chunk holds. Raises
         BrokenChunk.
         """
         done = {code for code, place in self.places.items() if not skipped >> place & 1}
-        shuffled = SHUFFLE in done and self.width > 1
         data = verified(stored) if FLETCHER32 in done else stored
-        if DEFLATE in done:
-            target = scratch if shuffled else out
-            inflate(data, target)
-            data = target
-        if len(data) != self.plain:
-            raise BrokenChunk(f"a chunk has {len(data):,} bytes in place of {self.plain:,}")
-        if shuffled:
-            unshuffle(data, self.width, out)
-        elif data is not out:
-            out[...] = data
+        pieces = inflated(data, self.plain) if DEFLATE in done else iter((data,))
+        pour(pieces, planes(out, self.width) if SHUFFLE in done else [out])
 
 
-def inflate(data: Bytes, out: Bytes) -> None:
-    """Fill `out` with a zlib stream; what lies behind the stream is of no account."""
-    stream, target, done = zlib.decompressobj(), out.data, 0
+def inflated(data: Bytes, size: int) -> Iterator[Bytes]:
+    """What a zlib stream holds, a piece at a time, and no more than a byte over `size`.
+
+    What lies behind the stream is of no account.
+    """
+    stream, left = zlib.decompressobj(), size + 1
     for start in range(0, len(data), _IN):
         piece: bytes | memoryview = data[start : start + _IN].data
         more = True
-        while more and not stream.eof:
-            # One byte more than there may be, to see whether there is.
-            wanted = min(_OUT, len(out) + 1 - done)
+        while more and left and not stream.eof:
+            wanted = min(_OUT, left)
             try:
                 found = stream.decompress(piece, wanted)
             except zlib.error as error:
                 raise BrokenChunk(f"a chunk cannot be inflated: {error}") from error
-            if done + len(found) > len(out):
-                raise BrokenChunk(f"a chunk inflates to more than its {len(out):,} bytes")
-            target[done : done + len(found)] = found
-            done += len(found)
+            left -= len(found)
+            yield np.frombuffer(found, np.uint8)
             piece = stream.unconsumed_tail
             more = bool(piece) or len(found) == wanted
-    if not stream.eof:
+    if left and not stream.eof:
         raise BrokenChunk("a chunk cannot be inflated: its stream is cut short")
-    if done < len(out):
-        raise BrokenChunk(f"a chunk inflates to {done:,} bytes in place of {len(out):,}")
 
 
-def unshuffle(data: Bytes, width: int, out: Bytes) -> None:
-    """All first bytes, then all second bytes ... of values of `width` bytes, put together again.
+def planes(out: Bytes, width: int) -> list[Bytes]:
+    """Where the bytes of a shuffled chunk belong: all first bytes of values, all second ones ...
 
     What is over at the end was never moved.
     """
-    count = len(data) // width
-    size = count * width
-    planes = data[:size].reshape(width, count)
-    out[size:] = data[size:]
-    if width in {2, 4, 8}:
-        # Shifts of whole values run in vector registers, bytes that are moved one by one do not.
-        values = out[:size].view(f"<u{width}")
-        for start in range(0, count, _TOGETHER):
-            part = values[start : start + _TOGETHER]
-            part[...] = planes[-1, start : start + _TOGETHER]
-            for plane in planes[-2::-1]:
-                np.left_shift(part, 8, out=part)
-                np.bitwise_or(part, plane[start : start + _TOGETHER], out=part)
-    else:
-        out[:size].reshape(count, width)[...] = planes.T
+    width = max(width, 1)
+    moved = len(out) - len(out) % width
+    values = out[:moved].reshape(-1, width)
+    return [*(values[:, place] for place in range(width)), out[moved:]]
+
+
+def pour(pieces: Iterator[Bytes], targets: list[Bytes]) -> None:
+    """Fill all targets, one after the other, with exactly what the pieces hold."""
+    size, poured, rest = sum(map(len, targets)), 0, iter(targets)
+    target = next(rest)
+    for whole in pieces:
+        poured += len(whole)
+        if poured > size:
+            raise BrokenChunk(f"a chunk has more than its {size:,} bytes")
+        piece = whole
+        while len(piece):
+            if not len(target):
+                target = next(rest)
+                continue
+            step = min(len(piece), len(target))
+            target[:step] = piece[:step]
+            piece, target = piece[step:], target[step:]
+    if poured < size:
+        raise BrokenChunk(f"a chunk has {poured:,} bytes in place of {size:,}")
 
 
 def verified(data: Bytes) -> Bytes:
