@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -31,6 +31,8 @@ ALIGN = 16
 NEAR_MISS = 0.1
 # ... and fewer than this share of those that zeros strewn at random would break.
 BETTER_THAN_CHANCE = 0.5
+# Less than this many values are not worth a tile of their own.
+FEW = 1 << 16
 # Bands of rows are held as one byte a value. Payloads that can only be read in order are not
 # looked at when ALIGN rows take more than this, bytes.
 BAND_BYTES = 32 << 20
@@ -87,6 +89,9 @@ class Tile(NamedTuple):
     carried: dict[int, Array]
 
 
+Seen = dict[tuple[int, int], int]  # by pattern, what a tile has of it
+
+
 class Check(Protocol):
     """Patterns being counted, whose tiles may come from several threads.
 
@@ -94,45 +99,62 @@ class Check(Protocol):
     going on.
     """
 
-    def look(self, tile: Tile) -> list[int]: ...
+    def look(self, tile: Tile) -> Seen: ...
 
-    def take(self, found: list[int]) -> bool: ...
+    def take(self, seen: Seen) -> bool: ...
 
     def results(self, density: float) -> list[Pattern]: ...
 
 
+# Where groups of M lie: (tile, the Ms) -> for each M a number for each group, and what a group with
+# one value that is not zero has there. A group with more than n has at least n + 1 times that.
+Counts = Callable[[Tile, Sequence[int]], Iterator[tuple[int, Array, int]]]
+
+
 @dataclass(slots=True)
 class GroupCheck:
-    """N:M for one M and some N: groups of `m` values, of which at most N are not zero.
+    """N:M along one axis: groups of M values, of which at most N are not zero.
 
-    A group cut short by the end of its axis counts as a group (tfmot pads it with zeros).
-    counts: (tile, m) -> non-zeros of each group. broken: by N, how many groups break it; an N that
-    is no near miss any more is left out.
+    A group cut short by the end of its axis (`length`) counts as a group (tfmot pads it with
+    zeros). lines: how many times the axis is gone along. broken: by (N, M), how many groups break
+    it; what is no near miss any more is left out.
     """
 
-    m: int
     axis: str
-    groups: int
-    counts: Callable[[Tile, int], Array]
-    broken: dict[int, int]
+    length: int
+    lines: int
+    counts: Counts
+    broken: dict[tuple[int, int], int]
 
-    def look(self, tile: Tile) -> list[int]:
-        counts = self.counts(tile, self.m)
-        return [int(np.count_nonzero(counts > n)) for n in N_OF_M[self.m]]
+    def groups(self, m: int) -> int:
+        """How many groups of M there are."""
+        return self.lines * -(-self.length // m)
 
-    def take(self, found: list[int]) -> bool:
-        for n, broken in zip(N_OF_M[self.m], found, strict=True):
-            if n in self.broken:
-                self.broken[n] += broken
-                if self.broken[n] > int(self.groups * NEAR_MISS):
-                    del self.broken[n]
+    def look(self, tile: Tile) -> Seen:
+        asked = tuple(self.broken)
+        ms = sorted({m for _, m in asked})
+        if tile.filled == tile.flags.size and not any(self.length % m for m in ms):
+            return {(n, m): tile.filled // m for n, m in asked}
+        return {
+            (n, m): int(np.count_nonzero(counts >= counts.dtype.type((n + 1) * one)))
+            for m, counts, one in self.counts(tile, ms)
+            for n in N_OF_M[m]
+            if (n, m) in asked
+        }
+
+    def take(self, seen: Seen) -> bool:
+        for (n, m), broken in seen.items():
+            if (n, m) in self.broken:
+                self.broken[n, m] += broken
+                if self.broken[n, m] > int(self.groups(m) * NEAR_MISS):
+                    del self.broken[n, m]
         return bool(self.broken)
 
     def results(self, density: float) -> list[Pattern]:
         return [
-            Pattern(f"{n}:{self.m}", self.axis, self.groups - broken, self.groups, broken == 0)
-            for n, broken in self.broken.items()
-            if broken <= int(self.groups * near_miss(n, self.m, density))
+            Pattern(f"{n}:{m}", self.axis, self.groups(m) - broken, self.groups(m), broken == 0)
+            for (n, m), broken in self.broken.items()
+            if broken <= int(self.groups(m) * near_miss(n, m, density))
         ]
 
 
@@ -147,12 +169,12 @@ class BlockCheck:
     groups: int
     filled: int = 0
 
-    def look(self, tile: Tile) -> list[int]:
+    def look(self, tile: Tile) -> Seen:
         """Blocks that are not zero; nothing where one is neither zero nor full."""
         rows, columns = tile.flags.shape
         if tile.filled in (0, rows * columns):
             blocks = -(-rows // self.height) * -(-columns // self.width)
-            return [blocks if tile.filled else 0]
+            return {(self.height, self.width): blocks if tile.filled else 0}
         padded = padded_to(tile.flags, self.height, self.width)
         merged = np.bitwise_or.reduce(padded.reshape(-1, self.height, padded.shape[1]), axis=1)
         used = merged.view(f"u{self.width}") != 0
@@ -166,11 +188,11 @@ class BlockCheck:
             values -= right * self.height * int(np.count_nonzero(used[:, -1]))
         if below and right:
             values += below * right * int(used[-1, -1])
-        return [filled] if values == tile.filled else []
+        return {(self.height, self.width): filled} if values == tile.filled else {}
 
-    def take(self, found: list[int]) -> bool:
-        self.filled += sum(found)
-        return bool(found)
+    def take(self, seen: Seen) -> bool:
+        self.filled += sum(seen.values())
+        return bool(seen)
 
     def results(self, density: float) -> list[Pattern]:  # noqa: ARG002 - none breaks it
         held = self.groups - self.filled
@@ -184,16 +206,26 @@ class Down:
     span: int
     segments: int
 
-    def __call__(self, tile: Tile, m: int) -> Array:
-        rows, columns = tile.flags.shape
-        if self.span % m == 0 or self.segments == 1:
+    def __call__(self, tile: Tile, ms: Sequence[int]) -> Iterator[tuple[int, Array, int]]:
+        total = np.empty((0, 0), "u1")
+        before = 0
+        for m in ms:
             # Each tile begins with a group, and only the last one of all may end inside one.
-            cut = padded_to(tile.flags, m, 1).reshape(-1, m, columns)
-            total = cut[:, 0] + cut[:, 1]
-            for place in range(2, m):
-                total += cut[:, place]
-            return total
-        begins = (np.arange(tile.row, tile.row + rows + 1) % self.span) % m == 0
+            if self.span % m and self.segments > 1:
+                total = self.across(tile, m)
+            elif m == 2 * before and total.shape[0] % 2 == 0:
+                total = total[0::2] + total[1::2]
+            else:
+                cut = padded_to(tile.flags, m, 1).reshape(-1, m, tile.flags.shape[1])
+                total = cut[:, 0] + cut[:, 1]
+                for place in range(2, m):
+                    total += cut[:, place]
+            before = m
+            yield m, total, 1
+
+    def across(self, tile: Tile, m: int) -> Array:
+        """Counts of groups that begin and end anywhere in tiles."""
+        begins = (np.arange(tile.row, tile.row + tile.flags.shape[0] + 1) % self.span) % m == 0
         starts = np.flatnonzero(begins[:-1])
         if not begins[0]:
             starts = np.concatenate([[0], starts])
@@ -212,13 +244,13 @@ class Along:
 
     run: int
 
-    def __call__(self, tile: Tile, m: int) -> Array:
+    def __call__(self, tile: Tile, ms: Sequence[int]) -> Iterator[tuple[int, Array, int]]:
         rows = tile.flags.reshape(-1, min(self.run, tile.flags.shape[1]))
-        groups = padded_to(rows, 1, m).view(f"u{m}")
-        # Bytes are 0 or 1: multiplying by 0x0101...01 adds all of them up in the highest byte.
-        ones = groups.dtype.type(int.from_bytes(b"\x01" * m, "big"))
-        counts: Array = groups * ones >> groups.dtype.type(8 * (m - 1))
-        return counts
+        for m in ms:
+            groups = padded_to(rows, 1, m).view(f"u{m}")
+            # Bytes are 0 or 1: multiplying by 0x0101...01 adds all of them up in the highest byte.
+            ones = groups.dtype.type(int.from_bytes(b"\x01" * m, "big"))
+            yield m, groups * ones, 1 << 8 * (m - 1)
 
 
 def padded_to(tile: Array, height: int, width: int) -> Array:
@@ -255,7 +287,8 @@ class Search:
         self.total = math.prod(shape)
         # Values at once: a slice of float32, or an eighth of the matrix, since most of those that
         # hold nothing give up after the first third.
-        self.budget = max(min(slice_bytes // 4, self.total // 8), ALIGN * ALIGN)
+        self.budget = max(min(slice_bytes // 4, max(self.total // 8, FEW)), ALIGN * ALIGN)
+        self.slice_bytes = slice_bytes
         fits = max(slice_bytes, BAND_BYTES) if in_order else BAND_SLICES * slice_bytes
         self.wide = ALIGN * self.layout.columns > fits
         self.alive = [] if self.wide and in_order else checks(self.layout)
@@ -300,15 +333,27 @@ class Bands:
 
     def __init__(self, search: Search, row: int) -> None:
         self.search, self.row, self.used = search, row, 0
-        columns = search.layout.columns
-        height = max(search.budget // columns // ALIGN, 1) * ALIGN
-        self.size = min(height, search.layout.rows - row) * columns
+        self.columns, self.rows = search.layout.columns, search.layout.rows
+        height = max(search.budget // self.columns // ALIGN, 1) * ALIGN
+        self.size = min(height, self.rows - row) * self.columns
         self.buffer = np.empty(0, bool)
         self.carried: dict[int, Array] = {}
 
-    def add(self, flags: Array) -> None:
-        """Take in the flags of a slice."""
-        while flags.size and self.search.alive:
+    def slice_bytes(self, itemsize: int) -> int:
+        """How many bytes of values to read at once: flags of whole bands need not be copied."""
+        most = self.search.slice_bytes
+        band = ALIGN * self.columns
+        return min(self.search.budget, most // itemsize) // band * band * itemsize or most
+
+    def add(self, flags: Array, filled: int) -> None:
+        """Take in the flags of a slice, `filled` of which are True."""
+        if not self.search.alive:
+            return
+        rows, rest = divmod(flags.size, self.columns)
+        if not (self.used or rest) and (rows % ALIGN == 0 or self.row + rows == self.rows):
+            self.look(flags, filled)
+            return
+        while flags.size:
             if not self.buffer.size:
                 self.buffer = np.empty(self.size, bool)
             taken = flags[: self.size - self.used]
@@ -321,24 +366,29 @@ class Bands:
     def end(self) -> None:
         """Look at what is left; where nothing is looked for any more, some of it is missing."""
         if self.used and self.search.alive:
-            flags = self.buffer[: self.used].reshape(-1, self.search.layout.columns)
-            self.search.look(Tile(flags, self.row, int(np.count_nonzero(flags)), self.carried))
-            self.row, self.used = self.row + flags.shape[0], 0
+            flags = self.buffer[: self.used]
+            self.look(flags, int(np.count_nonzero(flags)))
+        self.used = 0
+
+    def look(self, flags: Array, filled: int) -> None:
+        """Look at whole rows."""
+        tile = flags.reshape(-1, self.columns)
+        self.search.look(Tile(tile, self.row, filled, self.carried))
+        self.row += tile.shape[0]
 
 
 def checks(layout: Layout) -> list[Check]:
     """A check for each pattern that the matrix is large enough for."""
     total = layout.rows * layout.columns
-    directions: tuple[tuple[str, int, Callable[[Tile, int], Array]], ...] = (
+    directions: tuple[tuple[str, int, Counts], ...] = (
         (layout.down, layout.span, Down(layout.span, layout.rows // layout.span)),
         (layout.along, layout.run, Along(layout.run)),
     )
     found: list[Check] = []
     for axis, length, counts in sorted(directions, key=lambda entry: entry[0]):
-        for m, ns in N_OF_M.items():
-            if length >= m:
-                groups = total // length * -(-length // m)
-                found.append(GroupCheck(m, axis, groups, counts, dict.fromkeys(ns, 0)))
+        broken = {(n, m): 0 for m, ns in N_OF_M.items() if length >= m for n in ns}
+        if broken:
+            found.append(GroupCheck(axis, length, total // length, counts, broken))
     for height, width in BLOCKS:
         if layout.rows >= height and layout.columns >= width:
             blocks = -(-layout.rows // height) * -(-layout.columns // width)

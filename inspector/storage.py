@@ -19,10 +19,6 @@ from inspector.model import Extent
 if TYPE_CHECKING:
     import numpy as np
 
-# Values are looked at so many bytes at a time: what is made of them fits beside them in the level-2
-# cache of common machines, so that a second look at them costs little.
-SLICE_BYTES = 256 * KIB
-
 _NO_FILE = "cannot be read: it is a device, a pipe or a socket"
 
 
@@ -401,7 +397,7 @@ class RawPayload:
     dtype: str
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
-        """The values in order, at most `max_bytes` (and SLICE_BYTES) at a time.
+        """The values in order, at most `max_bytes` at a time.
 
         All large ones are read into one buffer, which costs no more than reading: fresh memory
         would have its pages made first. Raises Truncated and Changed.
@@ -410,7 +406,7 @@ class RawPayload:
 
         dtype = numpy_dtype(self.dtype)
         width = dtype.itemsize
-        step = max(min(max_bytes, SLICE_BYTES) // width, 1)
+        step = max(max_bytes // width, 1)
         if self.count <= step or step * width <= _BLOCK:
             for start in range(0, self.count, step):
                 yield self.window(start, min(step, self.count - start))

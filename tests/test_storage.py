@@ -120,14 +120,14 @@ def test_large_blocks_share_memory_and_two_walks_do_not(tmp_path):
     values.tofile(tmp_path / "x")
     with LocalFile(tmp_path / "x") as source:
         payload = RawPayload(source, 0, values.size, "<i4")
-        first, second = payload.blocks(1 << 20), payload.blocks(1 << 20)
+        first, second = payload.blocks(1 << 18), payload.blocks(1 << 18)
         pieces = []
         for one, other in zip(first, second, strict=True):
             assert not np.shares_memory(one, other)
-            assert one.nbytes <= storage.SLICE_BYTES
+            assert one.nbytes <= 1 << 18
             assert np.array_equal(one, other)
             pieces.append(one.copy())
-        part = [block.copy() for block in payload.part(100, 200_000).blocks(1 << 20)]
+        part = [block.copy() for block in payload.part(100, 200_000).blocks(1 << 18)]
     assert np.array_equal(np.concatenate(pieces), values)
     assert np.array_equal(np.concatenate(part), values[100:200_100])
 
@@ -136,7 +136,7 @@ def test_a_file_that_is_cut_short_is_told_by_the_block_that_is_gone(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(bytes(1 << 20))
     source = LocalFile(path)
-    blocks = RawPayload(source, 0, 1 << 20, "u1").blocks(1 << 20)
+    blocks = RawPayload(source, 0, 1 << 20, "u1").blocks(1 << 18)
     next(blocks)
     os.truncate(path, 300_000)
     with pytest.raises(Changed, match="became shorter") as caught:
