@@ -20,7 +20,7 @@ from inspector.limits import MIB
 
 T = TypeVar("T")
 EVERY = 4096  # steps, some tens of milliseconds of them, between two looks
-IDLE = 64 * MIB  # as much as a process takes that has imported all that reading may need
+IDLE = 48 * MIB  # as much as a process takes that has imported all that reading may need
 _LOOK_SECONDS = 0.01  # between two looks at the memory: ten megabytes at most, at its speed
 
 
@@ -104,7 +104,7 @@ def watched(items: Iterable[T]) -> Iterator[T]:
         yield item
 
 
-def resident(least: int = IDLE * 3 // 2) -> int:
+def resident(least: int = 2 * IDLE) -> int:
     """Bytes of memory that this process has; 0 where it never had `least`, or nobody can say."""
     try:
         import resource

@@ -61,9 +61,9 @@ class Limits:
         "Values of all those attributes, each some 200 bytes as Python's: a name a tensor.",
     )
     tensors: int = _number(
-        70_000,
+        66_000,
         "Tensors of one artifact: the largest language models have tens of thousands. Each takes"
-        " some 3 KiB until it is reported.",
+        " some 3.5 KiB until it is reported.",
     )
     objects: int = _number(
         150_000, "HDF5 groups and datasets: libhdf5 takes a kilobyte for each, beside our own."
@@ -192,9 +192,10 @@ class Limits:
     )
     gib_seconds: int = _seconds(60, "So many more for each GiB of the artifact.")
     memory_bytes: int = _bytes(
-        256 * MIB,
+        240 * MIB,
         "What the process may grow by while it works on one artifact, looked at as it goes (on"
-        " Linux): what is under every other limit may be too much all together.",
+        " Linux): what is under every other limit may be too much all together. The rest of 256"
+        " MiB is for what comes between two looks, and for the report's text.",
         so_far=True,
     )
     worker_bytes: int = _bytes(

@@ -19,7 +19,7 @@ from tests.builders.bundles import chunk, number
 from tests.builders.hdf5 import sequential
 from tests.builders.saved_models import VALUE, const, node
 
-LONG = 150  # characters of a long name: 70,000 of them are most of what `keys_bytes` allows
+LONG = 150  # characters of a long name: 66,000 of them are most of what `keys_bytes` allows
 
 
 def crc32c(data: bytes) -> int:
