@@ -82,7 +82,7 @@ def _differing(folder: str) -> tuple[Work, Work]:
 
 
 def _large_graph(folder: str) -> tuple[Work, Work]:
-    large, small = (_graph(os.path.join(folder, str(count)), count) for count in (8_000, 2_000))
+    large, small = (_graph(os.path.join(folder, str(count)), count) for count in (16_000, 4_000))
     return lambda: api.show([large]), lambda: api.show([small])
 
 
@@ -110,7 +110,7 @@ GUARDS = (
     Guard("2,000 small tensors : 500", _many_tensors),
     Guard("measuring gzip'd chunks : zlib alone", _chunked),
     Guard("comparing two of 32 MiB : reading both", _differing),
-    Guard("a graph of 8,000 nodes : of 2,000", _large_graph),
+    Guard("a graph of 16,000 nodes : of 4,000", _large_graph),
     Guard("auditing 10 small files : showing them", _auditing),
 )
 
