@@ -20,7 +20,7 @@ from inspector.cli.limits import limits_of
 from inspector.errors import LimitExceeded, UsageError
 from inspector.limits import CAPS, DEFAULT, GIB, KIB, MIB, Limits
 from inspector.storage import spilled
-from tests.builders import bundles, saved_models, tflite
+from tests.builders import bundles, large, saved_models, tflite
 from tests.builders.keras import h5_weights
 
 # What DESIGN promises: MiB over what an idle process takes, with the artifact's report in it.
@@ -194,6 +194,10 @@ LARGE = {
     "nodes": (chain, DEFAULT.nodes),
     "chunk_bytes": (chunked, DEFAULT.chunk_bytes),
     "inflated_bytes": (deflated, 300 * MIB),
+    "text_bytes": (large.text_content, DEFAULT.text_bytes),
+    "pickle_opcodes": (large.opcodes, DEFAULT.pickle_opcodes),
+    # Words of ten to twelve letters with what ends them.
+    "member_bytes": (lambda folder, n: large.vocabulary_member(folder, n // 12), 16 * MIB),
 }
 SMALL = {
     "config_bytes": (long_config, 1000),
