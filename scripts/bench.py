@@ -87,12 +87,20 @@ def measure(form: str, only: str, known: places.Places) -> dict[str, Any]:
         print("\n".join(page.table(tables[-1])), end="\n\n", flush=True)
     print(page.summary(tables))
     return {
-        "command": "make bench-full" if form == "full" else "make bench",
+        "command": _command(form, only),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(known),
         "tables": tables,
     }
+
+
+def _command(form: str, only: str) -> str:
+    """The command that does the same again."""
+    made = {"full": "make bench-full", "short": "make bench"}
+    if form in made and not only:
+        return made[form]
+    return f"python scripts/bench.py --form {form}" + (f" --only {only}" if only else "")
 
 
 def _tell(text: str) -> None:

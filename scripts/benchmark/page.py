@@ -13,7 +13,7 @@ _NOTES = (
     "CPU is the processor time of a command and of all that it starts; cores, that over the wall",
     "time. Peak memory is that of its largest process (`ru_maxrss`), files that it maps included;",
     "under 20 MB it is that of the process which starts them all. Together: all processes at one",
-    "time, as sampled; what they share counts once, what other programs share too in part.",
+    "time, as sampled; what they share counts once.",
 )
 _MET = {True: "met", False: "**missed**", None: "not measured"}
 

@@ -27,8 +27,8 @@ _BLOCK = 1 << 20
 @dataclass(frozen=True)
 class Run:
     """What one run took. seconds: wall time; cpu: user and system time of it and its children;
-    megabytes: peak of its largest process; tree: peak of all of its processes, shared pages once,
-    as sampled, or 0.
+    megabytes: peak of its largest process; tree: peak of all of its processes as sampled, what they
+    share counted once, or 0.
     """
 
     seconds: float
@@ -139,8 +139,7 @@ class _Watch:
         started, allowed = time.monotonic(), memory_kib() * _MEMORY_SHARE
         while not self._over.wait(0.02 if self._whole_tree else 0.2):
             if self._whole_tree:
-                held = sum(_kib(one, "smaps_rollup", "Pss:") for one in _tree(self._process))
-                self.tree = max(self.tree, held)
+                self.tree = max(self.tree, _held(_tree(self._process)))
             if time.monotonic() - started > LONGEST:
                 self._end(f"no answer in {LONGEST:.0f} s")
             elif _kib(self._process, "status", "VmRSS:") > allowed:
@@ -152,6 +151,14 @@ class _Watch:
             os.killpg(self._process, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def _held(processes: Sequence[int]) -> int:
+    """KiB that processes of one tree hold: their own pages, those that a fork shares counted once,
+    and of files that are mapped (the same libraries in each) what the largest has.
+    """
+    own = sum(_kib(one, "smaps_rollup", "Pss_Anon:") for one in processes)
+    return own + max(_kib(one, "status", "RssFile:") for one in processes)
 
 
 def _tree(process: int) -> list[int]:
