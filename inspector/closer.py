@@ -49,10 +49,11 @@ class Closer:
 
         flags: where they are not zero.
         """
-        small = denormal(values)
+        small = near_zero(values)
         if small is not None:
             self.floating = True
-            self.denormals += times * int(np.count_nonzero(small))
+            filled = int(np.count_nonzero(flags))
+            self.denormals += times * (small - (values.size - filled))
         if self.bounds is not None:
             low, high = self.bounds
             exact = values if values.dtype.kind in "iu" else values.astype("i1")
@@ -106,7 +107,8 @@ class ZeroSlices:
             rows = flags.size // size
             whole = flags[: rows * size].reshape(rows, size)
             self.rest[side] = flags[rows * size :].copy()
-            self.used[side] |= whole.any(axis=0)
+            if not self.used[side].all():  # most are, after the first slices
+                self.used[side] |= whole.any(axis=0)
             flags = np.any(whole, axis=1)
 
     def fill(self, used: bool) -> None:
@@ -164,8 +166,8 @@ def integer_ends(dtype: np.dtype[Any]) -> tuple[int, int] | None:
     return (low + 1 if low else low), high
 
 
-def denormal(values: Array) -> Array | None:
-    """Where floats are denormal; None where they are no floats.
+def near_zero(values: Array) -> int | None:
+    """How many floats are denormal or zero; None where they are no floats.
 
     Narrow floats are looked at as integers (see `values.Half`): sign and magnitude.
     """
@@ -176,14 +178,12 @@ def denormal(values: Array) -> Array | None:
     if dtype.itemsize == 1:
         codes = np.arange(256, dtype="u1").view(dtype).astype("f8")
         with np.errstate(invalid="ignore"):
-            table: Array = (np.abs(codes) < least) & (codes != 0)
-        return np.asarray(table[values.view("u1")])
+            table: Array = np.abs(codes) < least
+        return int(np.count_nonzero(table[values.view("u1")]))
     if dtype.itemsize == 2:
         magnitude = values.view("u2") & 0x7FFF
-        # One less wraps zero round to the largest.
-        bits = int(np.array(least, dtype).view("u2"))
-        return np.asarray((magnitude - np.uint16(1)) < bits - 1)
-    return np.asarray((np.abs(values) < least) & (values != 0))
+        return int(np.count_nonzero(magnitude < np.array(least, dtype).view("u2")))
+    return int(np.count_nonzero(np.abs(values) < least))
 
 
 def _least_normal(dtype: np.dtype[Any]) -> Any:
