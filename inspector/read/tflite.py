@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from inspector import deadline
 from inspector.errors import Unsupported
 from inspector.limits import Limits
 from inspector.model import (
@@ -136,7 +137,7 @@ def _operators(model: TfliteModel) -> tuple[Operator, ...]:
     """The operators that the model uses, the most used first."""
     counts: Counter[tuple[str, bool, int]] = Counter()
     for graph in model.subgraphs:
-        for one in graph.operators:
+        for one in deadline.watched(graph.operators):
             if 0 <= one.code < len(model.codes):
                 code = model.codes[one.code]
                 custom = code.custom is not None

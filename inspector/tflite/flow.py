@@ -64,7 +64,7 @@ class Flow:
         for at, tensor in enumerate(graph.outputs):
             if tensor in known:
                 self.returned.setdefault((graph.index, tensor), []).append(at)
-        for operator in graph.operators:
+        for operator in deadline.watched(graph.operators):
             key = (graph.index, operator.index)
             self.words[key] = operator_word(self.model, operator)
             for at, tensor in enumerate(operator.inputs):

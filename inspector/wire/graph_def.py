@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
 from inspector.wire.leading_texts import LeadingTexts
@@ -116,9 +117,11 @@ def read_graph(message: Message) -> Graph:
     and their inputs).
     """
     texts = _Texts(message)
-    nodes = tuple(_read_node(one, "", texts) for one in message.each(1))
+    nodes = tuple(_read_node(one, "", texts) for one in deadline.watched(message.each(1)))
     functions = (
-        _function(found, texts) for library in message.each(2) for found in library.each(1)
+        _function(found, texts)
+        for library in message.each(2)
+        for found in deadline.watched(library.each(1))
     )
     versions = message.find(4)
     said = None if versions is None else parse(versions, VERSION_DEF)

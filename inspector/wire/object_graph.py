@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded
 from inspector.wire.protobuf import Message
 from inspector.wire.protobuf_schema import Schema, many, maybe, one, parse
@@ -175,7 +176,7 @@ def read_saved_object_graph(message: Message) -> ObjectGraph:
     budget = _Budget(message)
     nodes = tuple(
         _saved(number, budget.parsed(item, _SAVED_OBJECT))
-        for number, item in enumerate(message.each(1))
+        for number, item in enumerate(deadline.watched(message.each(1)))
     )
     captures: dict[str, tuple[int, ...]] = {}
     for entry in (budget.parsed(item, _CAPTURES) for item in message.each(2)):
@@ -190,7 +191,7 @@ def read_trackable_object_graph(message: Message) -> ObjectGraph:
     budget = _Budget(message)
     nodes = tuple(
         _trackable(number, budget.parsed(item, _TRACKABLE_OBJECT))
-        for number, item in enumerate(message.each(1))
+        for number, item in enumerate(deadline.watched(message.each(1)))
     )
     _check(message, nodes, {})
     return ObjectGraph(nodes)
@@ -199,7 +200,9 @@ def read_trackable_object_graph(message: Message) -> ObjectGraph:
 def read_keras_metadata(message: Message) -> Mapping[int, KerasNode]:
     """What `keras_metadata.pb` (SavedMetadata) says, by the objects' numbers."""
     budget = _Budget(message)
-    found = (KerasNode(**budget.parsed(item, _KERAS_NODE)) for item in message.each(1))
+    found = (
+        KerasNode(**budget.parsed(item, _KERAS_NODE)) for item in deadline.watched(message.each(1))
+    )
     return {node.id: node for node in found}
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated, UnknownFormat, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Problem, Severity
@@ -75,7 +76,7 @@ class Table:
         """
         before, count, total = b"", 0, 0
         for block in self.blocks:
-            for entry in _block_entries(self.source, block, self.limits):
+            for entry in deadline.watched(_block_entries(self.source, block, self.limits)):
                 if entry.key < before or entry.key > block.last:
                     raise Corrupt(
                         f"key {_short(entry.key)} is out of order", self.source.path, block.offset

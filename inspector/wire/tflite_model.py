@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inspector import deadline
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, Truncated
 from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource
@@ -321,8 +322,8 @@ def _subgraph(record: Record, index: int, spent: _Spent) -> Subgraph:
     return Subgraph(
         index=index,
         name=record["name"] or "",
-        tensors=tuple(_tensor(one, at, spent) for at, one in enumerate(tensors)),
-        operators=tuple(_operator(one, at) for at, one in enumerate(operators)),
+        tensors=tuple(_tensor(one, at, spent) for at, one in enumerate(deadline.watched(tensors))),
+        operators=tuple(_operator(one, at) for at, one in enumerate(deadline.watched(operators))),
         inputs=record.numbers("inputs"),
         outputs=record.numbers("outputs"),
         offset=record.offset,
