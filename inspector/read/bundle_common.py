@@ -363,7 +363,7 @@ class SummedPayload:
             return
         crc = read = 0
         for block in self.payload.blocks(max_bytes):
-            crc = extend(crc, block.view("u1").data)
+            crc = extend(crc, block.view("u1"))
             read += block.nbytes
             yield block
         if read == self.size:
