@@ -29,7 +29,6 @@ from inspector.model import Artifact
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
     from inspector.auditing.session import Looked, Wanted
-    from inspector.difference.nouns import Subject
     from inspector.live.runner import LiveCounts
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
@@ -183,6 +182,8 @@ def reconcile(
     """
     from inspector.assemble import build_show
     from inspector.assemble_reconciliation import build_alone, build_between, known, with_live
+    from inspector.both import examine_both
+    from inspector.pairing import Tolerance
     from inspector.reconciliation import against
     from inspector.report import Report, report
 
@@ -200,12 +201,19 @@ def reconcile(
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
         said = () if live is None else _ask(paths, opened, live)
-        each = [examine(one, measure, limits, None, progress or Silent()) for one in opened]
+        watcher = progress or Silent()
+        together = None
+        if other is not None and measure:
+            *each, together = examine_both(
+                opened[0], opened[1], limits, watcher, tolerance=Tolerance(), rest=False, masks=True
+            )
+        else:
+            each = [examine(one, measure, limits, None, watcher) for one in opened]
         if other is None:
             found = build_alone(*each[0][:4], gzip=gzip, limits=limits)
         else:
             a, b = (known(*one[:3]) for one in each)
-            found = build_between(a, b, limits)
+            found = build_between(a, b, limits, together)
         if live is not None:
             answers = [
                 (os.fspath(at), against(artifact, counted, counts))
@@ -242,6 +250,7 @@ def diff(
     from inspector.difference.nouns import Wanted
     from inspector.pairing import Tolerance
     from inspector.report import Report, report
+    from inspector.two import open_two
 
     if isolate:
         from inspector import isolation
@@ -260,42 +269,16 @@ def diff(
         return isolation.one("diff", Report, names, asked, limits, progress)
     wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
     with in_time(limits, a, b), contextlib.ExitStack() as stack:
-        subjects = [
-            _subject(os.fspath(path), stack, measure, limits, progress or Silent())
-            for path in (a, b)
-        ]
-        found = compare(subjects[0], subjects[1], wanted, limits)
-        return report("diff", tuple(one.report for one in subjects), diff=found)
-
-
-def _subject(
-    path: str, stack: contextlib.ExitStack, measure: bool, limits: Limits, progress: Progress
-) -> Subject:
-    """One side of a difference: open until the stack is left, saved earlier, or nothing at all."""
-    from msgspec.structs import replace
-
-    from inspector.assemble import build_show
-    from inspector.difference.baseline import read_saved
-    from inspector.difference.nouns import Subject
-
-    empty = _is_empty(path)
-    if empty:
-        artifact = Artifact(path, "", "nothing", (), (), {})
-    else:
-        saved = read_saved(path, limits)
-        if saved is not None:
-            return saved
-        artifact = stack.enter_context(open(path, limits=limits)).artifact
-    examined = examine(artifact, measure, limits, None, progress)
-    shown = build_show(*examined)
-    if empty:
-        shown = replace(shown, format=None, answer=())
-    return Subject(artifact, examined[1].verdicts, shown)
-
-
-def _is_empty(path: str) -> bool:
-    """Whether it stands for a file that one of two versions has not, as git hands one over."""
-    return path == os.devnull or (os.path.isfile(path) and os.path.getsize(path) == 0)
+        two = open_two(
+            (os.fspath(a), os.fspath(b)),
+            stack,
+            wanted.tolerance,
+            limits,
+            progress or Silent(),
+            measure=measure,
+        )
+        found = compare(two.a, two.b, wanted, limits, together=two.together)
+        return report("diff", (two.a.report, two.b.report), diff=found)
 
 
 def _ask(

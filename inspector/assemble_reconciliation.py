@@ -35,6 +35,7 @@ from inspector.reconciliation import (
 )
 
 if TYPE_CHECKING:
+    from inspector.both import Together
     from inspector.classify import Classified
     from inspector.count import Counted
 
@@ -117,9 +118,17 @@ def known(artifact: Artifact, classified: Classified, counted: Counted) -> Known
     return Known(artifact, classified.verdicts, lines, counted.totals.count_params)
 
 
-def build_between(a: Known, b: Known, limits: Limits = DEFAULT) -> r.Reconciliation:
-    """The reconciliation of two artifacts, while both are open."""
-    found = between(a, b, limits)
+def build_between(
+    a: Known, b: Known, limits: Limits = DEFAULT, together: Together | None = None
+) -> r.Reconciliation:
+    """The reconciliation of two artifacts, while both are open.
+
+    together: what is known of their pairs, where both were examined together.
+    """
+    if together is None:
+        found = between(a, b, limits)
+    else:
+        found = between(a, b, limits, together.pairing, together.agreements)
     return r.Reconciliation(
         lines=tuple(_of_two(*lines) for lines in found.lines),
         live=None,

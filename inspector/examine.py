@@ -65,23 +65,38 @@ def examine(
 ) -> Known:
     """All that is known of an artifact, while it is open."""
     from inspector.classify import classify
+
+    classified = classify(artifact)
+    if not measure:
+        return conclude(artifact, classified, None, [], limits)
+    measured, problems = measure_tensors(
+        artifact.tensors, limits, threads, progress, thorough=thorough
+    )
+    return conclude(artifact, classified, measured, problems, limits)
+
+
+def conclude(
+    artifact: Artifact,
+    classified: Classified,
+    measured: dict[str, Measurement] | None,
+    problems: list[Problem],
+    limits: Limits,
+) -> Known:
+    """What roles and measures say, held against each other.
+
+    measured: by name, None where no value was read; problems: why others were not measured.
+    """
     from inspector.count import count
     from inspector.ties import find_ties
 
-    classified = classify(artifact)
-    measured: dict[str, Measurement] | None = None
-    problems: list[Problem] = []
-    if measure:
-        measured, problems = measure_tensors(
-            artifact.tensors, limits, threads, progress, thorough=thorough
-        )
+    if measured is not None:
         classified, more = confirm(artifact, classified, measured, limits)
-        problems += more
+        problems = [*problems, *more]
     ties: tuple[Tie, ...] = ()
     try:
         ties = find_ties(artifact, classified.verdicts, measured, limits)
     except ArtifactError as error:
-        problems.append(_unreadable("equal tensors were not looked for", error))
+        problems = [*problems, _unreadable("equal tensors were not looked for", error)]
     counted = count(artifact, classified.verdicts, measured, ties, classified.specs)
     return Known(artifact, classified, counted, measured, problems)
 
@@ -97,16 +112,19 @@ def measure_tensors(
     """The measures of all tensors that have values, by name, and why others have none."""
     from inspector.measure import measure_all
 
-    progress.start(sum(_value_bytes(tensor) for tensor in tensors))
+    progress.start(sum(value_bytes(tensor) for tensor in tensors))
     try:
         measured, failed = measure_all(
             tensors, limits, threads, progress.advance, thorough=thorough
         )
     finally:
         progress.finish()
-    return measured, [
-        _unreadable(f"{name} was not measured", error) for name, error in failed.items()
-    ]
+    return measured, [not_measured(name, error) for name, error in failed.items()]
+
+
+def not_measured(name: str, error: ArtifactError) -> Problem:
+    """Why a tensor has no measurement."""
+    return _unreadable(f"{name} was not measured", error)
 
 
 def confirm(
@@ -135,7 +153,7 @@ def confirm(
             try:
                 same = compare(tensor, original, limits)
             except ArtifactError as error:
-                problems.append(_unreadable(f"{tensor.name} was not measured", error))
+                problems.append(not_measured(tensor.name, error))
                 continue
             if same:
                 evidence = f"{verdict.evidence.rstrip('.')}; byte-identical to it"
@@ -162,10 +180,10 @@ def take_digests(
     """The digests of files and values, and why some values have none."""
     from inspector.digests import digests_of
 
-    progress.start(sum(map(_value_bytes, artifact.tensors)))
+    progress.start(sum(map(value_bytes, artifact.tensors)))
     try:
         found, failed = digests_of(
-            artifact, verdicts, limits, lambda tensor: progress.advance(_value_bytes(tensor))
+            artifact, verdicts, limits, lambda tensor: progress.advance(value_bytes(tensor))
         )
     finally:
         progress.finish()
@@ -201,7 +219,7 @@ def mask_check(
     return None
 
 
-def _value_bytes(tensor: Tensor) -> int:
+def value_bytes(tensor: Tensor) -> int:
     """Bytes of the values once decoded: what measuring counts its progress in."""
     if tensor.payload is None:
         return 0

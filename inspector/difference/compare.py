@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from msgspec import UNSET
 
 from inspector import report as r
+from inspector.both import Agreements, Together
 from inspector.difference.configs import config_facts
 from inspector.difference.filters import Chosen, chosen
 from inspector.difference.interface import interface_facts
 from inspector.difference.nouns import Subject, Wanted
-from inspector.difference.places import places
+from inspector.difference.places import is_identical, places
 from inspector.difference.tensors import Compared, Formats, alone, paired
 from inspector.difference.told import Told
 from inspector.difference.totals import total_facts
@@ -30,6 +31,7 @@ from inspector.report import TensorReport
 from inspector.words import count
 
 _EVERYTHING = Wanted()
+_APART = Together()
 # What an artifact has all of, or nothing.
 _GROUPS = {
     Group.PRUNING: "pruning",
@@ -41,16 +43,21 @@ _STATUSES = ("unread", "changed", "removed", "added", "unchanged")
 
 
 def compare(
-    a: Subject, b: Subject, wanted: Wanted = _EVERYTHING, limits: Limits = DEFAULT
+    a: Subject,
+    b: Subject,
+    wanted: Wanted = _EVERYTHING,
+    limits: Limits = DEFAULT,
+    together: Together = _APART,
 ) -> r.Diff:
     """What is in one of the two, in both and not the same, or the same in both.
 
-    Both are open, or saved reports. Raises UsageError for what `wanted` cannot mean, ArtifactError
+    Both are open, or saved reports. together: what is known of their pairs already.
+    Raises UsageError for what `wanted` cannot mean, ArtifactError
     when values that pairing needs cannot be read.
     """
     filtered = chosen(wanted, a, b)
-    found = pair(a.side, b.side, limits)
-    pairs = _Pairs(a, b, wanted, filtered, limits)
+    found = pair(a.side, b.side, limits) if together.pairing is None else together.pairing
+    pairs = _Pairs(a, b, wanted, filtered, together.agreements, limits)
     pairs.of(found)
     facts = tuple(
         fact
@@ -66,29 +73,36 @@ def compare(
     summary = _summary(pairs.made, pairs.ignored)
     counts = any(one.counts for one in pairs.made) or any(one.counts for one in facts)
     same = not (counts or summary.unread)
-    look = wanted.places or (same and not pairs.ignored and filtered.values)
-    apart = _places(a, b, wanted, limits) if look else None
+    apart = _places(a, b, wanted, limits)
+    identical = None if apart is None else not apart
+    if (
+        apart is None
+        and same
+        and not pairs.ignored
+        and filtered.values
+        and not (a.saved or b.saved)
+    ):
+        identical = is_identical(a.artifact, b.artifact, limits, together.alike)
     told = Told(
         a=a.report,
         b=b.report,
         pairs=tuple(pairs.made),
         facts=facts,
         same=same,
-        identical=None if apart is None else not apart,
+        identical=identical,
     )
-    at = apart or () if wanted.places else UNSET
-    return r.Diff(summary, told.pairs, same, story(told), facts, at)
+    return r.Diff(summary, told.pairs, same, story(told), facts, UNSET if apart is None else apart)
 
 
 def _places(
     a: Subject, b: Subject, wanted: Wanted, limits: Limits
 ) -> tuple[r.DiffPlace, ...] | None:
-    """Where bytes differ; None where nobody asked, and one of the two has none to look at."""
-    if not (a.saved or b.saved):
-        return places(a.artifact, b.artifact, limits)
-    if wanted.places:
+    """Where bytes differ; None where nobody asked."""
+    if not wanted.places:
+        return None
+    if a.saved or b.saved:
         raise UsageError("a saved report has no bytes of its artifact: leave out --bytes")
-    return None
+    return places(a.artifact, b.artifact, limits)
 
 
 @dataclass(slots=True)
@@ -103,6 +117,7 @@ class _Pairs:
     b: Subject
     wanted: Wanted
     filtered: Chosen
+    agreements: Agreements
     limits: Limits
     made: list[r.DiffPair] = field(default_factory=list)
     ignored: int = 0
@@ -133,7 +148,9 @@ class _Pairs:
                 continue
             values = Values()
             if self.filtered.values:
-                values = compare_values(one, *sides, self.wanted.tolerance, self.limits)
+                values = compare_values(
+                    one, *sides, self.wanted.tolerance, self.limits, self.agreements.get(_key(one))
+                )
             if values.unknown:
                 self.unknown[values.words] += 1
             entries = self.entries[0][one.a.name], self.entries[1][one.b.name]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inspector.difference import layout
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact
+from inspector.pairing import Pair
 from inspector.report import DiffPlace
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource, LocalFile, RawPayload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,48 @@ _FEW = 4
 _MOST = 200
 # The file in a folder of checkpoints that says which is the last one.
 _STATE = "checkpoint"
+
+
+Ranges = Sequence[tuple[int, int]]
+
+
+def is_identical(
+    a: Artifact, b: Artifact, limits: Limits = DEFAULT, alike: Iterable[Pair] = ()
+) -> bool:
+    """Whether two open artifacts have the same files, byte for byte.
+
+    alike: pairs of which it is known that their values have the same bits. Raises ArtifactError.
+    """
+    if a.format != b.format:
+        return False
+    known = _known(alike)
+    return all(
+        one is not None and other is not None and _is_one(one, other, known, limits)
+        for one, other in _paired(a, b)
+    )
+
+
+def _is_one(
+    a: str, b: str, known: Mapping[tuple[str, str], list[tuple[int, int]]], limits: Limits
+) -> bool:
+    with LocalFile(a) as one, LocalFile(b) as other:
+        if one.size != other.size:
+            return False
+        return next(_unlike(one, other, limits, sorted(known.get((a, b), ()))), None) is None
+
+
+def _known(alike: Iterable[Pair]) -> Mapping[tuple[str, str], list[tuple[int, int]]]:
+    """(file of A, file of B) -> ranges of both that have the same bytes: values as they are."""
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for one in alike:
+        if not (isinstance(one.a.payload, RawPayload) and isinstance(one.b.payload, RawPayload)):
+            continue
+        if one.a.payload.dtype != one.b.payload.dtype:  # of other byte order
+            continue
+        for x, y in zip(one.a.extents, one.b.extents, strict=False):
+            if x.codec is None is y.codec and (x.offset, x.length) == (y.offset, y.length):
+                found.setdefault((x.file, y.file), []).append((x.offset, x.offset + x.length))
+    return found
 
 
 def places(a: Artifact, b: Artifact, limits: Limits = DEFAULT) -> tuple[DiffPlace, ...]:
@@ -130,17 +173,29 @@ def _layout(
     return layout.Layout(a, layers)
 
 
-def _unlike(a: ByteSource, b: ByteSource, limits: Limits) -> Iterator[Offsets]:
-    """Offsets of the bytes that differ as far as both files go, a slice at a time."""
+def _unlike(a: ByteSource, b: ByteSource, limits: Limits, known: Ranges = ()) -> Iterator[Offsets]:
+    """Offsets of the bytes that differ as far as both files go, a slice at a time.
+
+    known: ranges of both that are the same, in order.
+    """
     import numpy as np
 
-    common = min(a.size, b.size)
-    for start in range(0, common, limits.slice_bytes):
-        length = min(limits.slice_bytes, common - start)
-        ours, theirs = (np.frombuffer(one.view(start, length), np.uint8) for one in (a, b))
-        unlike = np.flatnonzero(ours != theirs)
-        if unlike.size:
-            yield unlike + start
+    for first, stop in _between(known, min(a.size, b.size)):
+        for start in range(first, stop, limits.slice_bytes):
+            length = min(limits.slice_bytes, stop - start)
+            ours, theirs = (np.frombuffer(one.view(start, length), np.uint8) for one in (a, b))
+            unlike = np.flatnonzero(ours != theirs)
+            if unlike.size:
+                yield unlike + start
+
+
+def _between(ranges: Ranges, size: int) -> Iterator[tuple[int, int]]:
+    """What lies between ranges, which are in order, of so many bytes."""
+    reached = 0
+    for start, stop in (*ranges, (size, size)):
+        if start > reached:
+            yield reached, start
+        reached = max(reached, stop)
 
 
 def _take(offsets: Offsets, here: layout.Layout, spots: dict[int, _Spot]) -> None:

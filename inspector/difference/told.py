@@ -88,6 +88,9 @@ class Told:
         return ours - both, theirs - both
 
 
+# A report has roles by their names.
+_GROUP_OF = {role.value: group for role, group in GROUP_OF.items()}
+
 Question = Callable[[Told], Iterable[str]]
 
 
@@ -115,7 +118,7 @@ def side(one: r.DiffPair) -> r.DiffTensor:
 
 def group_of(one: r.DiffPair) -> Group:
     """What it is for, as A has it."""
-    return GROUP_OF[Role(side(one).role)]
+    return _GROUP_OF[side(one).role]
 
 
 def label(one: r.DiffPair) -> str:

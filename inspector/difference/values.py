@@ -7,7 +7,7 @@ else what was measured of it: the number of zeros, the range. What nobody could 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inspector.difference.nouns import Subject
 from inspector.digests import tensor_digest
@@ -62,9 +62,17 @@ def known(subject: Subject) -> Known:
 
 
 def compare_values(
-    pair: Pair, a: Known, b: Known, tolerance: Tolerance, limits: Limits = DEFAULT
+    pair: Pair,
+    a: Known,
+    b: Known,
+    tolerance: Tolerance,
+    limits: Limits = DEFAULT,
+    already: Agreement | None = None,
 ) -> Values:
-    """Hold the values of a pair against each other, or what is known of them."""
+    """Hold the values of a pair against each other, or what is known of them.
+
+    already: how they agree, where both were read together before.
+    """
     if a.subject.saved or b.subject.saved:
         return _by_report(pair, a, b, limits)
     if pair.a.payload is None and pair.b.payload is None and not (_kept(pair.a) or _kept(pair.b)):
@@ -77,7 +85,8 @@ def compare_values(
         for tensor, of in ((pair.a, "A"), (pair.b, "B")):
             if tensor.payload is None:
                 return Values(unread=True, words=f"the values are not in {of}")
-        found = agreement(pair, limits, tolerance)
+        # Whether values are 0 where their mask is does not differ from one to the other.
+        found = already or agreement(replace(pair, mask=None), limits, tolerance)
     except ArtifactError as error:
         return Values(unread=True, words=error.message)
     if not found.agrees and not found.differing and _is_plain(pair):

@@ -42,7 +42,7 @@ def agreement(pair: Pair, limits: Limits = DEFAULT, tolerance: Tolerance = _EXAC
         return _unable(pair, wrong)
     for seen in _seen(before, after, pair, limits):
         tally.add(seen)
-    return _result(tally, pair, after)
+    return concluded(tally, pair)
 
 
 def agrees(pair: Pair, limits: Limits) -> bool:
@@ -67,7 +67,7 @@ def probe(pair: Pair, limits: Limits) -> Agreement:
             break
     except ArtifactError as error:
         return _unable(pair, error.message)
-    return _result(tally, pair, after, part=True)
+    return concluded(tally, pair, part=True)
 
 
 def _backwards(pair: Pair) -> bool:
@@ -125,9 +125,10 @@ def _seen(before: Tensor, after: Tensor, pair: Pair, limits: Limits) -> Iterator
         at += expected.size
 
 
-def _result(tally: Tally, pair: Pair, after: Tensor, *, part: bool = False) -> Agreement:
+def concluded(tally: Tally, pair: Pair, *, part: bool = False) -> Agreement:
     """What a tally comes to. part: it is of some values only."""
     back = _backwards(pair)
+    after = pair.a if back else pair.b
     values = tally.differing == 0
     relative = None
     if tally.largest is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Role
 from inspector.pairing.converted import match_converted
 from inspector.pairing.match import match, retyped
+from inspector.pairing.names import is_weight
 from inspector.pairing.nouns import Pair, Pairing, Side, in_order
-from inspector.pairing.rearranged import mirrored, rearranged
+from inspector.pairing.rearranged import mirrored, parted, reordered
 from inspector.pairing.rest import pair_rest
 
 _LITE = "tflite"
@@ -25,20 +27,58 @@ def pair(a: Side, b: Side, limits: Limits = DEFAULT, *, rest: bool = True) -> Pa
     that were reordered, split or fused. Values are read where names and shapes do not tell; without
     any, or where they cannot be read, the names and shapes alone do.
     """
+    found = partners(a, b, limits, rest=rest)
+    return with_orders(a, b, found, limits) if rest else found
+
+
+def partners(a: Side, b: Side, limits: Limits = DEFAULT, *, rest: bool = True) -> Pairing:
+    """The same, but for what was put in another order, which takes a look at all values."""
     if _place(b) < _place(a):
-        return flipped(pair(b, a, limits, rest=rest), a)
+        return flipped(partners(b, a, limits, rest=rest), a)
     if rest and _place(a) == _place(b) and _spelled(b) < _spelled(a):
         # Where the next of several is taken, it is the same one from both sides.
-        return forwards(flipped(pair(b, a, limits), a))
-    if b.artifact.format == _LITE != a.artifact.format:
+        return forwards(flipped(partners(b, a, limits), a))
+    if _is_lite(b) and not _is_lite(a):
         return match_converted(a, b, limits)
     found = match(a, b, limits)
-    return pair_rest(a, b, rearranged(a, b, found, limits), limits) if rest else found
+    return pair_rest(a, b, parted(a, b, found, limits), limits) if rest else found
+
+
+def with_orders(
+    a: Side,
+    b: Side,
+    found: Pairing,
+    limits: Limits = DEFAULT,
+    is_known: Callable[[Pair], bool] = lambda _: False,
+) -> Pairing:
+    """The pairing of `partners` with what was put in another order.
+
+    is_known: whether a pair is known to be in the same order, or no order of the same values.
+    """
+    if _is_lite(a) != _is_lite(b):
+        return found
+    back = _place(b) < _place(a)
+    pairs, room = [], limits.fingerprints
+    for one in found.pairs:
+        looks = one.change is None and is_weight(a.verdicts[one.a.name].role)
+        if looks and not is_known(one):
+            sides = (one.b, one.a) if back else (one.a, one.b)
+            change = reordered(*sides, room, limits)
+            room -= len(change.order.places) if change and change.order else 0
+            if change is not None:
+                pairs.append(replace(one, change=replace(change, backwards=back)))
+                continue
+        pairs.append(one)
+    return replace(found, pairs=tuple(pairs))
+
+
+def _is_lite(side: Side) -> bool:
+    return side.artifact.format == _LITE
 
 
 def _place(side: Side) -> int:
     """How far along the way from training to a device: what comes later is made of the former."""
-    if side.artifact.format == _LITE:
+    if _is_lite(side):
         return 2
     stripped = not any(verdict.role in _STRIPPED for verdict in side.verdicts.values())
     return int(stripped)

@@ -27,18 +27,11 @@ _TRIES = 256
 _MIRROR = {"split": "fused", "fused": "split"}
 
 
-def rearranged(a: Side, b: Side, found: Pairing, limits: Limits) -> Pairing:
-    """The pairing with what was reordered, split or fused named."""
+def parted(a: Side, b: Side, found: Pairing, limits: Limits) -> Pairing:
+    """The pairing with what was split or fused named."""
     for kind in _MIRROR:
         found = _parted(a, b, found, kind, limits)
-    pairs, room = [], limits.fingerprints
-    for pair in found.pairs:
-        change = pair.change
-        if change is None and is_weight(a.verdicts[pair.a.name].role):
-            change = _reordered(pair.a, pair.b, room, limits)
-            room -= len(change.order.places) if change and change.order else 0
-        pairs.append(replace(pair, change=change))
-    return replace(found, pairs=tuple(pairs))
+    return found
 
 
 def mirrored(change: Change) -> Change:
@@ -59,7 +52,7 @@ def _is_readable(tensor: Tensor, limits: Limits) -> bool:
 # --- reordered -----------------------------------------------------------------------------------
 
 
-def _reordered(a: Tensor, b: Tensor, room: int, limits: Limits) -> Change | None:
+def reordered(a: Tensor, b: Tensor, room: int, limits: Limits) -> Change | None:
     """`b` has the values of `a` with the indices of one axis in another order.
 
     room: for so many fingerprints, of both; an order, once found, is kept.

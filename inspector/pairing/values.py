@@ -22,28 +22,73 @@ _NONE_YET = np.empty(0)
 Index = tuple[slice, ...]
 
 
+class Slices:
+    """The values of a payload in slices of one length, whatever its blocks are.
+
+    room: the slice that is being read, of which the next one takes the place.
+    """
+
+    def __init__(self, payload: Payload, limits: Limits) -> None:
+        """Read no more than says what the values are. Raises ArtifactError."""
+        self._at = 0
+        self._raw = payload if isinstance(payload, RawPayload) else None
+        if self._raw is not None and (dtype := numpy_dtype(self._raw.dtype)).isnative:
+            self.dtype = dtype
+        else:
+            self._raw = None
+            self._blocks = (block for block in payload.blocks(limits.slice_bytes) if block.size)
+            self._rest = next(self._blocks, _NONE_YET)
+            self.dtype = self._rest.dtype.newbyteorder("=")
+        self.room = np.empty(0, self.dtype)
+
+    def make_room(self, length: int) -> None:
+        """Slices have so many values."""
+        most = length if self._raw is None else min(length, self._raw.count)
+        self.room = np.empty(most, self.dtype)
+
+    def take(self, used: int, size: int) -> Array:
+        """At most so many values more, behind the `used` of the slice; none at an end."""
+        part = self.room[used : used + size]
+        if self._raw is not None:
+            return self._read(self._raw, part)
+        done = 0
+        while done < part.size and self._rest.size:
+            some = self._rest[: part.size - done]
+            part[done : done + some.size] = some
+            done += some.size
+            self._rest = self._rest[some.size :]
+            if not self._rest.size:
+                self._rest = next(self._blocks, self._rest)
+        return part[:done]
+
+    def _read(self, raw: RawPayload, part: Array) -> Array:
+        part = part[: raw.count - self._at]
+        if part.size:
+            at = raw.offset + self._at * part.itemsize
+            raw.source.readinto(at, memoryview(part.view("u1").data))
+            self._at += part.size
+        return part
+
+
 def aligned(payloads: Sequence[Payload], limits: Limits) -> Iterator[tuple[tuple[Array, ...], int]]:
-    """Slices of equal length of some payloads, and how many times each value stands for."""
+    """Slices of equal length of some payloads, and how many times each value stands for.
+
+    They are good until the next ones are asked for.
+    """
     if all(isinstance(payload, FilledPayload) for payload in payloads):
         for together in zip(*(slices(payload, limits) for payload in payloads), strict=True):
             yield tuple(values for values, _ in together), together[0][1]
         return
-    streams = [
-        (block for block in payload.blocks(limits.slice_bytes) if block.size)
-        for payload in payloads
-    ]
-    held: list[Array] = [_NONE_YET for _ in payloads]
+    sides = [Slices(payload, limits) for payload in payloads]
+    length = max(limits.slice_bytes // max(side.dtype.itemsize for side in sides), 1)
+    for side in sides:
+        side.make_room(length)
     while True:
-        held = [
-            block if block.size else next(stream, _NONE_YET)
-            for block, stream in zip(held, streams, strict=True)
-        ]
-        widest = max(block.itemsize for block in held)
-        size = min(max(limits.slice_bytes // widest, 1), *(block.size for block in held))
+        parts = [side.take(0, length) for side in sides]
+        size = min(part.size for part in parts)
         if not size:
             return
-        yield tuple(native(block[:size]) for block in held), 1
-        held = [block[size:] for block in held]
+        yield tuple(part[:size] for part in parts), 1
 
 
 def whole(tensor: Tensor, limits: Limits) -> Array:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import GROUP_OF, Artifact, Group, Role, Tensor, Verdict
-from inspector.pairing import Agreement, Pair, Side, agreement, pair
+from inspector.pairing import Agreement, Pair, Pairing, Side, agreement, pair
 from inspector.reconciliation.lines import Line, Lines, Odd
 
+_NONE_YET: Mapping[tuple[str, str], Agreement] = {}
 # What must be the same on both sides, or have a reason not to be.
 _KEPT = frozenset({Group.WEIGHT, Group.UNKNOWN})
 _COMPARED = frozenset(
@@ -84,23 +85,31 @@ class Between:
         return sum(one.elements for one in self.odd)
 
 
-def between(a: Known, b: Known, limits: Limits = DEFAULT) -> Between:
+def between(
+    a: Known,
+    b: Known,
+    limits: Limits = DEFAULT,
+    pairing: Pairing | None = None,
+    agreements: Mapping[tuple[str, str], Agreement] = _NONE_YET,
+) -> Between:
     """Pair the two and hold each pair against each other. Both must be open.
+
+    pairing, agreements: where they are known already, the latter by the names of pairs.
 
     Raises ArtifactError when values that pairing needs cannot be read.
     """
-    paired = pair(a.side, b.side, limits, rest=False)
+    paired = pair(a.side, b.side, limits, rest=False) if pairing is None else pairing
     held: list[Held] = []
     odd: list[Odd] = [*a.lines.odd, *b.lines.odd]
     differing = states = 0
     for one in paired.pairs:
         role = a.role(one.a)
         if GROUP_OF[role] in _COMPARED:
-            found = _agreement(one, limits)
+            found = agreements.get((one.a.name, one.b.name)) or _agreement(one, limits)
             held.append(Held(one, role, found))
             odd += _disagreement(one, found)
         elif GROUP_OF[role] is Group.TRAINING:
-            found = _agreement(one, limits)
+            found = agreements.get((one.a.name, one.b.name)) or _agreement(one, limits)
             states += 1
             differing += found is None or not found.agrees
     gone = (
