@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.wire.flatbuffer import OFFSET_BYTES, SCALARS, Flatbuffer, Table, Tables, Vector
 
@@ -204,6 +205,7 @@ def claims(root: Record) -> Iterator[Claim]:
     waiting = [root]
     met = 0
     while waiting:
+        deadline.check()
         record = waiting.pop()
         if (record.offset, record.kind) in seen:
             continue
