@@ -115,8 +115,8 @@ def _files(path: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of every command: no terminal, few words."""
-    return {**os.environ, **_QUIET}
+    """The environment of every command: no terminal, few words, modules compiled once."""
+    return {**os.environ, **_QUIET, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def reason(stderr: str) -> str:
