@@ -61,16 +61,31 @@ class Abandoned(Exception):
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("_deadline", default=None)
+_ours: ContextVar[bool] = ContextVar("_ours", default=False)
 _stop: ContextVar[threading.Event | None] = ContextVar("_stop", default=None)
+
+
+@contextlib.contextmanager
+def own_process() -> Iterator[None]:
+    """Hold what is done inside to `memory_bytes` as well: this process has nothing else to do.
+
+    What a process grows by is told for all its threads together: where others work in it too, as in
+    a notebook, theirs would count as the artifact's.
+    """
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
 
 
 @contextlib.contextmanager
 def within(seconds: float, path: str, nbytes: int | None = None) -> Iterator[None]:
     """Let what is done inside take so long, and no longer; and so many bytes of memory, where they
-    are given. path: of the artifact.
+    are given and the process is our own. path: of the artifact.
     """
     start = time.monotonic()
-    memory = None if nbytes is None else Memory(nbytes)
+    memory = Memory(nbytes) if nbytes is not None and _ours.get() else None
     token = _deadline.set(Deadline(start, start + seconds, path, memory))
     try:
         yield

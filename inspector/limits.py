@@ -194,8 +194,9 @@ class Limits:
     memory_bytes: int = _bytes(
         240 * MIB,
         "What the process may grow by while it works on one artifact, looked at as it goes (on"
-        " Linux): what is under every other limit may be too much all together. The rest of 256"
-        " MiB is for what comes between two looks, and for the report's text.",
+        " Linux; of the command line and its workers, not of a program that calls the API): what"
+        " is under every other limit may be too much all together. The rest of 256 MiB is for what"
+        " comes between two looks, and for the report's text.",
         so_far=True,
     )
     worker_bytes: int = _bytes(

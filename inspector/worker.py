@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from inspector import api
+from inspector import api, deadline
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
 from inspector.exchange import Job, Step, frame, told, too_large
@@ -182,8 +182,9 @@ def serve(pipe: int, parent: int) -> None:
         warm()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         answers.send(b"r")
-        for line in iter(jobs.readline, b""):
-            answers.send(*answered(decode(line, Job), answers))
+        with deadline.own_process():
+            for line in iter(jobs.readline, b""):
+                answers.send(*answered(decode(line, Job), answers))
 
 
 def warm() -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from inspector import api, deadline
 from inspector.allowance import in_time
+from inspector.cli import run
+from inspector.cli.exit import ExitCode
 from inspector.cli.limits import limits_of
 from inspector.errors import LimitExceeded, UsageError
 from inspector.limits import CAPS, DEFAULT, GIB, KIB, MIB, Limits
@@ -30,14 +32,15 @@ CHILD = """
 import json, re, sys
 import h5py, ml_dtypes
 import inspector.read, inspector.measure, inspector.assemble, inspector.ties
-from inspector import api
+from inspector import api, deadline
 from inspector.render import RenderOptions, pieces
 
 def kib(key):
     return int(re.search(key + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
 
 before = kib("VmRSS")
-report = api.show(sys.argv[1])
+with deadline.own_process():
+    report = api.show(sys.argv[1])
 written = sum(map(len, pieces("json", report, RenderOptions(100, False))))
 said = [problem.message for one in report.artifacts for problem in one.problems]
 print(json.dumps([(kib("VmHWM") - before) / 1024, said]))
@@ -52,7 +55,7 @@ from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.limits import MIB
 
-with deadline.within(100, "it", 90 * MIB):
+with deadline.own_process(), deadline.within(100, "it", 90 * MIB):
     held = [b"x" * (deadline.IDLE + 60 * MIB)]
     deadline.check()
     print("held")
@@ -316,7 +319,8 @@ def test_memory_that_is_full_ends_the_reading_of_an_artifact(tmp_path, monkeypat
     taken = iter(range(100 * MIB, GIB, 30 * MIB))  # more each time that somebody looks
     monkeypatch.setattr(deadline, "resident", lambda *_: next(taken))
     monkeypatch.setattr(deadline, "_LOOK_SECONDS", 0)
-    (said,) = told(path, Limits(memory_bytes=50 * MIB))
+    with deadline.own_process():
+        (said,) = told(path, Limits(memory_bytes=50 * MIB))
     # 100 at first; then 130, and 160 is 60 more than the first.
     assert said == (
         f"limit memory_bytes: {60 * MIB:,} is over {50 * MIB:,};"
@@ -333,8 +337,26 @@ def test_memory_is_what_the_process_has_taken_since():
 
 
 def test_two_artifacts_may_take_the_memory_of_two(tmp_path):
-    with in_time(Limits(memory_bytes=7 * MIB), "a", "b"):
+    with deadline.own_process(), in_time(Limits(memory_bytes=7 * MIB), "a", "b"):
         assert deadline.current().memory.allowed == 14 * MIB
+
+
+def test_a_process_that_others_work_in_is_held_to_the_time_alone(tmp_path, monkeypatch):
+    taken = iter(range(100 * MIB, GIB, 30 * MIB))
+    monkeypatch.setattr(deadline, "resident", lambda *_: next(taken))
+    monkeypatch.setattr(deadline, "_LOOK_SECONDS", 0)
+    assert told(datasets(tmp_path, 3), Limits(memory_bytes=50 * MIB)) == []
+    with in_time(Limits(memory_bytes=7 * MIB), "a"):
+        assert deadline.current().memory is None
+
+
+def test_the_command_line_is_held_to_the_memory(tmp_path, monkeypatch, capsys):
+    path = datasets(tmp_path, 3)
+    taken = iter(range(100 * MIB, 4 * GIB, 30 * MIB))
+    monkeypatch.setattr(deadline, "resident", lambda *_: next(taken))
+    monkeypatch.setattr(deadline, "_LOOK_SECONDS", 0)
+    assert run(["show", str(path), "--limit", "memory_bytes=50MiB"]) == ExitCode.UNUSABLE
+    assert f"limit memory_bytes: {60 * MIB:,} is over" in "".join(capsys.readouterr())
 
 
 def test_without_a_deadline_there_is_time():

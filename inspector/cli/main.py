@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from inspector import deadline
 from inspector._version import __version__
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
@@ -89,7 +90,11 @@ def group() -> None:
 def run(arguments: Sequence[str] | None = None, environment: Environment | None = None) -> int:
     """Run one command and return its exit code."""
     env = environment or Environment()
-    with contextlib.redirect_stdout(env.stdout), contextlib.redirect_stderr(env.stderr):
+    with (
+        contextlib.redirect_stdout(env.stdout),
+        contextlib.redirect_stderr(env.stderr),
+        deadline.own_process(),
+    ):
         return int(_guarded(arguments, env))
 
 
