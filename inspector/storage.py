@@ -180,6 +180,15 @@ class LocalFile:
         if not now.st_nlink:
             raise _changed("it was removed", self.path)
 
+    def identity(self) -> tuple[object, ...] | None:
+        """What sources of the same file have in common, where it is as it was when they were
+        opened; None once this one is closed.
+        """
+        if self._file.closed:
+            return None
+        now = self._state
+        return self.path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
     def close(self) -> None:
         """Let the file go."""
         self._file.close()

@@ -22,6 +22,7 @@ from inspector.limits import DEFAULT, Limits
 from inspector.measure import WORTH_THREADS
 from inspector.model import Artifact
 from inspector.read import read
+from inspector.wire.once import parsed_once
 
 
 def look(
@@ -107,14 +108,15 @@ def audit_context(
     at = os.fspath(path)
     with contextlib.ExitStack() as stack:
         examined, failed = None, None
-        try:
-            with in_time(limits, at):
-                opened = stack.enter_context(read(at, limits))
-                watcher = progress or Silent()
-                examined = _examined(opened.artifact, measure, threads, limits, watcher)
-        except ArtifactError as error:
-            failed = error
-        held, over = _contents(at, limits)
+        with parsed_once():
+            try:
+                with in_time(limits, at):
+                    opened = stack.enter_context(read(at, limits))
+                    watcher = progress or Silent()
+                    examined = _examined(opened.artifact, measure, threads, limits, watcher)
+            except ArtifactError as error:
+                failed = error
+            held, over = _contents(at, limits)
         if over is not None:
             examined, failed = None, failed or over
         yield Context(at, policy or Policy(), examined, failed, original, limits, held)

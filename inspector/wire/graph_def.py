@@ -18,6 +18,7 @@ from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
 from inspector.wire.leading_texts import LeadingTexts
+from inspector.wire.once import once
 from inspector.wire.protobuf import Message, Wire, decode, signed
 from inspector.wire.protobuf_schema import numbers as packed_numbers
 from inspector.wire.protobuf_schema import packed, parse
@@ -116,6 +117,10 @@ def read_graph(message: Message) -> Graph:
     Raises what `protobuf.fields` raises, and LimitExceeded (`nodes`: those of all functions too,
     and their inputs).
     """
+    return once(lambda: _read_graph(message), message.source, message.length, "graph", message[1:])
+
+
+def _read_graph(message: Message) -> Graph:
     texts = _Texts(message)
     nodes = tuple(_read_node(one, "", texts) for one in deadline.watched(message.each(1)))
     functions = (

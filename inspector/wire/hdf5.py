@@ -16,6 +16,7 @@ from inspector.wire.hdf5_nodes import Dataset, Group, Link
 from inspector.wire.hdf5_plain import read_plain
 from inspector.wire.hdf5_plain_heaps import Unusual
 from inspector.wire.hdf5_superblock import Superblock, read_superblock
+from inspector.wire.once import once
 
 if TYPE_CHECKING:
     from inspector.wire.hdf5_library import Library
@@ -37,7 +38,13 @@ class Hdf5File:
         self.objects: dict[int, Group | Dataset] = {}
         self._library: Library | None = None
         try:
-            found = read_plain(source, limits, self.superblock)
+            found = once(
+                lambda: read_plain(source, limits, self.superblock),
+                source,
+                source.size,
+                "HDF5",
+                limits,
+            )
             self.root, self.objects = found.root, found.nodes
             self.structure_bytes = found.structure_bytes
         except Unusual:

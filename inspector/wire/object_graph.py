@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded
+from inspector.wire.once import once
 from inspector.wire.protobuf import Message
 from inspector.wire.protobuf_schema import Schema, many, maybe, one, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, shape_of
@@ -173,6 +174,12 @@ def read_saved_object_graph(message: Message) -> ObjectGraph:
     Raises Corrupt (a reference to an object that is not there), LimitExceeded (`nodes`: objects
     and references together) and what reading a message raises.
     """
+    return once(
+        lambda: _read_saved(message), message.source, message.length, "objects", message[1:]
+    )
+
+
+def _read_saved(message: Message) -> ObjectGraph:
     budget = _Budget(message)
     nodes = tuple(
         _saved(number, budget.parsed(item, _SAVED_OBJECT))

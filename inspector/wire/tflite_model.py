@@ -17,6 +17,7 @@ from inspector.limits import DEFAULT, Limits
 from inspector.storage import ByteSource
 from inspector.wire.flatbuffer import Flatbuffer, Span
 from inspector.wire.flatbuffer_schema import Record
+from inspector.wire.once import once
 from inspector.wire.tflite_operators import CUSTOM, operator_name
 from inspector.wire.tflite_schema import IDENTIFIER, SCHEMA, type_name
 
@@ -232,6 +233,10 @@ def read_model(
     file, and LimitExceeded (`tensors`; `nodes`, for operators and all that is listed).
     """
     root = Record(Flatbuffer(source, limits).root(identifier), "Model", SCHEMA)
+    return once(lambda: _model(root, source, limits), source, source.size, "model", limits)
+
+
+def _model(root: Record, source: ByteSource, limits: Limits) -> TfliteModel:
     spent = _Spent(limits, source.path)
     return TfliteModel(
         version=root["version"],
