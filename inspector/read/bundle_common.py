@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inspector import deadline
 from inspector.errors import ArtifactError
 from inspector.graph.names import Kind, Sense, senses, split
 from inspector.limits import Limits
@@ -48,6 +49,7 @@ _RECORDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(.+/)?\.ATTRIBUTES/ITERATOR_STATE"), "iterator state"),
 )
 _ATTRIBUTE = "/.ATTRIBUTES/"
+_TENSOR = frozenset(one.name for one in dataclasses.fields(Tensor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +125,16 @@ def open_bundle(prefix: str, held: contextlib.ExitStack, limits: Limits) -> Open
     return OpenBundle(bundle, (index, *shards), records, tuple(entries), limits)
 
 
-def contents(opened: OpenBundle, facts: Mapping[str, Mapping[str, Any]] | None = None) -> Contents:
+def contents(opened: OpenBundle, facts: Callable[[str], Mapping[str, Any]]) -> Contents:
     """The tensors of a bundle, every byte of its files accounted for.
 
-    facts: further fields of Tensor by key (layer, variable, section, slot_of ...).
+    facts: further fields of Tensor for a key (layer, variable, section, slot_of ...). Asked for one
+    after another: those of all tensors would take half as much as the tensors.
     """
-    bundle, facts = opened.bundle, facts or {}
-    tensors = tuple(_tensor(bundle, one, facts.get(one.key, {})) for one in opened.entries)
+    bundle = opened.bundle
+    tensors = tuple(
+        _tensor(bundle, one, facts(one.key)) for one in deadline.watched(opened.entries)
+    )
     whole = all(_is_there(bundle, one) for one in bundle.entries)
     return Contents(
         tensors,
@@ -141,17 +146,10 @@ def contents(opened: OpenBundle, facts: Mapping[str, Mapping[str, Any]] | None =
     )
 
 
-def facts_of(places: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Dataclasses whose fields are Tensor's (a `Place` a key) as what `contents` takes."""
-    known = {one.name for one in dataclasses.fields(Tensor)}
-    return {
-        key: {
-            one.name: getattr(place, one.name)
-            for one in dataclasses.fields(place)
-            if one.name in known
-        }
-        for key, place in places.items()
-    }
+def facts_of(place: Any) -> dict[str, Any]:
+    """A dataclass whose fields are Tensor's (a `Place`) as what `contents` takes."""
+    names = (one.name for one in dataclasses.fields(place))
+    return {name: getattr(place, name) for name in names if name in _TENSOR}
 
 
 _SECTIONS: Mapping[Kind, Section] = {
@@ -168,17 +166,19 @@ def named_facts(
     stored: Mapping[str, tuple[str, tuple[int, ...] | None]],
     trained: Mapping[str, bool] | None = None,
     uses: Mapping[str, tuple[Use, ...]] | None = None,
-) -> dict[str, dict[str, Any]]:
+) -> Callable[[str], dict[str, Any]]:
     """What `contents` takes, of variables that have names and no object graph (TF1).
 
     trained: whether each key is trained, and uses: who reads it, as far as a graph tells.
     """
     trained, uses = trained or {}, uses or {}
     said = senses(stored)
-    return {
-        key: _named(key, said.get(key)) | {"trainable": trained.get(key), "uses": uses.get(key, ())}
-        for key in stored
-    }
+
+    def facts(key: str) -> dict[str, Any]:
+        known = {"trainable": trained.get(key), "uses": uses.get(key, ())}
+        return _named(key, said.get(key)) | known
+
+    return facts
 
 
 def _named(key: str, sense: Sense | None) -> dict[str, Any]:

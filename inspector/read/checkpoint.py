@@ -146,7 +146,7 @@ def _of_tables(
         message = f"{place.missing:,} of its shards are missing, and what they hold is not known"
         problems += (Problem("shard-missing", Severity.ERROR, message, place.tables[0]),)
     found = Contents(
-        tensors=tuple(_slices_tensor(one, facts[one.name]) for one in saved.tensors),
+        tensors=tuple(_slices_tensor(one, facts(one.name)) for one in saved.tensors),
         files=tuple(FileEntry(one.path, one.size) for one in sources),
         overhead=saved.overhead,
         problems=problems,
@@ -190,9 +190,12 @@ def _of_objects(path: str, opened: OpenBundle, objects: Message, graph: _Graph) 
         opened.stored,
         limits=opened.limits,
     )
-    # What no object of the graph has as its value is no variable of the model.
-    loose = {key: {"section": Section.OTHER} for key in opened.stored}
-    found = contents(opened, {**loose, **facts_of(placed.places)})
+    places = placed.places
+    found = contents(
+        opened,
+        # What no object of the graph has as its value is no variable of the model.
+        lambda key: facts_of(places[key]) if key in places else {"section": Section.OTHER},
+    )
     shards = len(opened.bundle.shards)
     cut = f", {shards:,} shards" if shards > 1 else ""
     producer = graph.producer

@@ -6,9 +6,10 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from inspector import deadline
 from inspector.errors import ArtifactError, Corrupt, NotFound, Unsupported
 from inspector.keras.objects import Placement, place
 from inspector.limits import Limits
@@ -163,7 +164,12 @@ class _Reading:
         stored = bundle.stored if bundle is not None else {}
         keys = keys_by_object(checkpoint) if checkpoint is not None else {}
         found = read_parts(parts, keys, stored, self.limits, in_text)
+        operators = operators_of(part.graph for part in parts if part.graph is not None)
+        # Let go of what is read: nodes, and objects, take as much as the tensors to come.
+        parts = [one if one.objects is None else replace(one, graph=None) for one in parts]
+        deadline.check()
         placement = self._placement(parts, checkpoint, bundle)
+        del checkpoint, keys
         held = None
         if bundle is not None:
             held = contents(bundle, self._facts(parts, found, placement, stored))
@@ -197,7 +203,7 @@ class _Reading:
                 for one in meta.signatures
                 if one.name not in _LOADERS
             ),
-            operators=operators_of(part.graph for part in parts if part.graph is not None),
+            operators=operators,
             listed=placement.listed if placement else None,
             uncounted=placement.uncounted if placement else _BY_NAME,
             training=training_of(placement.training, self.limits) if placement else None,
@@ -331,20 +337,24 @@ class _Reading:
         found: Found,
         placement: Placement | None,
         stored: Mapping[str, Any],
-    ) -> dict[str, dict[str, Any]]:
-        """Fields of the variables' tensors, by key."""
+    ) -> Callable[[str], dict[str, Any]]:
+        """Fields of the variables' tensors, for a key."""
         known, problems = trained([part.meta for part in parts], self.folder.path)
         self.problems += problems
         if placement is None:
             return named_facts(stored, known, found.uses)
-        # What no object has as its value is no variable of the model.
-        facts = {key: {"section": Section.OTHER} for key in stored} | facts_of(placement.places)
-        for key, held in facts.items():
+        places = placement.places
+
+        def facts(key: str) -> dict[str, Any]:
+            # What no object has as its value is no variable of the model.
+            held = facts_of(places[key]) if key in places else {"section": Section.OTHER}
             # Graphs of TensorFlow 1 know a variable by its name, whatever its key is.
             name = held.get("stored_name")
             held["uses"] = found.uses.get(key) or found.uses.get(name or key, ())
             if held.get("trainable") is None:
                 held["trainable"] = known.get(name or key)
+            return held
+
         return facts
 
     # --- the other files ---
