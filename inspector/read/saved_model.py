@@ -347,7 +347,9 @@ class _Reading:
 
         def facts(key: str) -> dict[str, Any]:
             # What no object has as its value is no variable of the model.
-            held = facts_of(places[key]) if key in places else {"section": Section.OTHER}
+            held: dict[str, Any] = {"section": Section.OTHER}
+            if key in places:
+                held = facts_of(places[key])
             # Graphs of TensorFlow 1 know a variable by its name, whatever its key is.
             name = held.get("stored_name")
             held["uses"] = found.uses.get(key) or found.uses.get(name or key, ())
