@@ -34,6 +34,10 @@ class _Taken:
     def take(self, offset: int, length: int) -> int:
         """How many of `length` bytes at `offset` were still free; they are taken now."""
         start, end = offset, offset + length
+        if not self._ends or start > self._ends[-1]:
+            self._starts.append(start)
+            self._ends.append(end)
+            return length
         first = bisect.bisect_left(self._ends, start)
         last = bisect.bisect_right(self._starts, end)
         already = sum(

@@ -81,3 +81,18 @@ def test_a_sentence_keeps_its_beginning_and_a_quarter_of_the_width():
     )
     assert head.split() == ["change", "name"]
     assert dropped == ["number"]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(*[st.text(st.sampled_from("aé 模0…,\u00a0"), max_size=8)] * 3),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_rows_of_a_long_table_look_as_they_do_in_a_short_one(rows):
+    columns = (Column("name", words=True), Column("n"), Column("said", words=True))
+    short, _ = layout(columns, rows, 60)
+    long, _ = layout(columns, rows * 250, 60)
+
+    assert long == [*short[:2], *short[2:] * 250]

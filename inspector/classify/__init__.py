@@ -55,12 +55,15 @@ def classify(artifact: Artifact) -> Classified:
     """Say what every tensor is. Reads no payload."""
     context = Context.of(artifact)
     verdicts: dict[str, Verdict] = {}
+    undecided = list(artifact.tensors)
     for rule in _rules(keras=artifact.store in _KERAS_STORES and artifact.format[:5] == "keras"):
-        undecided = [t for t in artifact.tensors if t.name not in verdicts]
         if not undecided:
             break
         deadline.check()
-        verdicts |= rule.apply(context, undecided)
+        found = rule.apply(context, undecided)
+        if found:
+            verdicts |= found
+            undecided = [tensor for tensor in undecided if tensor.name not in verdicts]
     flagged = {t.name: _flagged(t, verdicts[t.name]) for t in artifact.tensors}
     return Classified(flagged, specs=context.specs)
 

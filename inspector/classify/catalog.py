@@ -36,11 +36,13 @@ _SAYS: Mapping[Role, str] = {
 
 def _rule(role: Role) -> Apply:
     def apply(context: Context, undecided: Sequence[Tensor]) -> Mapping[str, Verdict]:
-        specs = ((tensor, context.specs.get(tensor.name)) for tensor in undecided)
+        placed = context.placed.get(role)
+        if not placed:
+            return {}  # as most roles are in most artifacts
         return {
-            tensor.name: decide(context, tensor, spec)
-            for tensor, spec in specs
-            if spec is not None and spec.variable.role is role
+            tensor.name: decide(context, tensor, context.specs[tensor.name])
+            for tensor in undecided
+            if tensor.name in placed
         }
 
     def decide(context: Context, tensor: Tensor, spec: Spec) -> Verdict:

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inspector.keras.specs import Spec, layers_of, specs_of
-from inspector.model import Artifact, Layer, Section, Tensor, Verdict
+from inspector.model import Artifact, Layer, Role, Section, Tensor, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The artifact, indexed. Rules look things up here and read no file.
 
-    specs: tensor name -> what its class says of it; owners: layer or object path -> its tensors
+    specs: tensor name -> what its class says of it; placed: role -> names of the tensors of which
+    their class says that; owners: layer or object path -> its tensors
     in their stored order; layers: path -> Layer.
     """
 
     artifact: Artifact
     specs: Mapping[str, Spec]
+    placed: Mapping[Role, frozenset[str]] = field(repr=False)
     owners: Mapping[str, Sequence[Tensor]]
     layers: Mapping[str, Layer]
     by_name: Mapping[str, Tensor] = field(repr=False)
@@ -32,6 +34,10 @@ class Context:
         # A place that only leads to a tensor takes its place in the layer's list all the same.
         placed = (*artifact.tensors, *artifact.references)
         specs = specs_of(artifact.model, artifact.guessed, artifact.flavor, placed, artifact.store)
+        said: dict[Role, list[str]] = {}
+        for name, known in specs.items():
+            said.setdefault(known.variable.role, []).append(name)
+        placed_as = {role: frozenset(names) for role, names in said.items()}
         owners: dict[str, list[Tensor]] = {}
         variables: dict[tuple[str | None, str | None], Tensor] = {}
         for tensor in artifact.tensors:
@@ -45,7 +51,7 @@ class Context:
             group.sort(key=lambda t: -1 if t.position is None else t.position)
         layers = layers_of(artifact.model, artifact.guessed)
         names = {tensor.name: tensor for tensor in artifact.tensors}
-        return cls(artifact, specs, owners, layers, names, variables, sorted(owners))
+        return cls(artifact, specs, placed_as, owners, layers, names, variables, sorted(owners))
 
     def class_of(self, path: str | None) -> str:
         """A layer's class in words: "Dense", or what stands for it where it is not known."""

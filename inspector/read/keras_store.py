@@ -127,7 +127,8 @@ def _object(file: Hdf5File, path: str, group: Group, prefix: str, placed: set[in
     tensors: list[Tensor] = []
     again: set[str] = set()
     for key in sorted(group.links, key=number):
-        dataset = file.lookup(key, group)
+        link = group.links[key]
+        dataset = link.target if link.kind == "hard" else file.lookup(key, group)
         if not isinstance(dataset, Dataset):
             continue
         tensor = tensor_from_dataset(dataset, prefix)
@@ -228,7 +229,10 @@ def assign(objects: Sequence[StoredObject], config: Config) -> Assigned:
         found = _variables(one, layer, naming, config.flavor, wrapper)
         given = settled_names.get(one.path)
         result.tensors += (
-            [changed(t, variable=name) for t, name in zip(found, given, strict=True)]
+            [
+                t if t.variable == name else changed(t, variable=name)
+                for t, name in zip(found, given, strict=True)
+            ]
             if given
             else found
         )

@@ -10,11 +10,12 @@ Source: HDF5 File Format Specification, version 3; the sections are named where 
 from __future__ import annotations
 
 import collections
+import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from struct import Struct, error
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inspector import deadline
 from inspector.errors import Truncated
@@ -26,6 +27,7 @@ from inspector.wire.hdf5_plain_heaps import GlobalHeap, Unusual, local_heap, nee
 from inspector.wire.hdf5_plain_types import (
     EMPTY,
     FIXED_TEXT,
+    KNOWN,
     TEXT_HEAD,
     VARIABLE_TEXT,
     dimensions,
@@ -43,7 +45,7 @@ _CACHED = Struct("<QQ")  # B-tree and heap of a group, in the entry and in the m
 _TREE = Struct("<4sBBHQQ")  # III.A.1
 _NAMES = Struct("<4sBBH")  # III.B: symbol table node
 _HEADER = Struct("<BBHII4x")  # IV.A.1.a: object header of version 1
-_MESSAGE = Struct("<HHB3x")
+_MESSAGE = Struct("<HHB")  # and 3 bytes that are reserved
 _REFERENCE = Struct("<IQI")  # a value of variable length: bytes, its heap, its number there
 _LAYOUT = Struct("<BBQQ")  # IV.A.2.i, version 3, contiguous
 _ATTRIBUTE = Struct("<BBHHH")  # IV.A.2.m
@@ -52,6 +54,9 @@ _ATTRIBUTE = Struct("<BBHHH")  # IV.A.2.m
 _NIL, _SPACE, _TYPE, _FILL, _LAYOUT_OF, _TEXT, _MORE, _TABLE, _TIME = (
     0x00, 0x01, 0x03, 0x05, 0x08, 0x0C, 0x10, 0x11, 0x12,
 )  # fmt: skip
+_OF_DATASET = frozenset({_SPACE, _TYPE, _FILL, _LAYOUT_OF})
+_ALL_OF_DATASET = _OF_DATASET | {_TIME}
+_ALL_OF_GROUP = frozenset({_TABLE, _TIME})
 # Bits of a message's flags: constant, and never to be shared.
 _HARMLESS = 0b101
 # Levels of a B-tree: five hold more names than a file has bytes.
@@ -81,13 +86,12 @@ def read_plain(source: ByteSource, limits: Limits, superblock: Superblock) -> Fo
         raise Unusual from reason  # bytes that are not there, text that is no UTF-8
 
 
-@dataclass(slots=True)
-class _Header:
+class _Header(NamedTuple):
     """An object header's messages by type, but attributes, and the bytes that all of it takes."""
 
-    messages: dict[int, bytes] = field(default_factory=dict)
-    attributes: list[bytes] = field(default_factory=list)
-    nbytes: int = 0
+    messages: dict[int, bytes]
+    attributes: list[bytes]
+    nbytes: int
 
 
 class _Plain:
@@ -167,37 +171,44 @@ class _Plain:
         """IV.A.1.a: Version 1 Data Object Header Prefix."""
         size = self.source.size
         need(address + _HEADER.size <= size)
-        look = self.source.view(address, min(_LOOK, size - address))
+        look = bytes(self.source.view(address, min(_LOOK, size - address)))
         version, reserved, count, references, length = _HEADER.unpack_from(look)
         need(version == 1 and reserved == 0 and count > 0 and references > 0)
-        found = _Header(nbytes=_HEADER.size)
+        messages: dict[int, bytes] = {}
+        attributes: list[bytes] = []
+        taken, seen, most = _HEADER.size, 0, min(size, _LONGEST_HEADER)
         blocks = [(address + _HEADER.size, length)]
-        seen = 0
         for start, length in blocks:
-            found.nbytes += length
-            need(found.nbytes <= min(size, _LONGEST_HEADER))
-            inside = start + length <= address + len(look)
-            block = look[start - address :] if inside and start > address else None
-            block = self.source.view(start, length) if block is None else block
-            at = 0
-            while at < length:
-                need(at + _MESSAGE.size <= length)
+            taken += length
+            need(taken <= most)
+            if address < start and start + length <= address + len(look):
+                block, at = look, start - address
+            else:
+                block, at = bytes(self.source.view(start, length)), 0
+            end = at + length
+            # Millions of messages: each is asked in place what `need` would be.
+            while at < end:
+                if at + 8 > end:
+                    raise Unusual
                 kind, nbytes, flags = _MESSAGE.unpack_from(block, at)
-                at += _MESSAGE.size
+                at += 8 + nbytes
                 seen += 1
-                need(nbytes % 8 == 0 and at + nbytes <= length and not flags & ~_HARMLESS)
-                body = bytes(block[at : at + nbytes])
-                at += nbytes
+                if nbytes % 8 or at > end or flags & ~_HARMLESS:
+                    raise Unusual
+                if kind == _NIL:
+                    continue
+                body = block[at - nbytes : at]
                 if kind == _MORE:
                     need(nbytes == 16)
                     blocks.append(_CACHED.unpack(body))
                 elif kind == _TEXT:
-                    found.attributes.append(body)
-                elif kind != _NIL:
-                    need(kind not in found.messages)
-                    found.messages[kind] = body
+                    attributes.append(body)
+                elif kind in messages:
+                    raise Unusual
+                else:
+                    messages[kind] = body
         need(seen == count)
-        return found
+        return _Header(messages, attributes, taken)
 
     def account(self, node: Group | Dataset, header: _Header) -> None:
         self.structure_bytes += header.nbytes
@@ -256,7 +267,7 @@ class _Plain:
 
     def table(self, header: _Header, kind: int, scratch: bytes) -> tuple[int, int]:
         """IV.A.2.r: where a group's B-tree and heap are; what leads to it may say it again."""
-        need(header.messages.keys() <= {_TABLE, _TIME} and len(header.messages[_TABLE]) == 16)
+        need(header.messages.keys() <= _ALL_OF_GROUP and len(header.messages[_TABLE]) == 16)
         found: tuple[int, int] = _CACHED.unpack(header.messages[_TABLE])
         need(kind == 0 or (kind == 1 and _CACHED.unpack(scratch) == found))
         return found
@@ -272,20 +283,21 @@ class _Plain:
             self.structure_bytes += self.names_bytes
             view = self.source.view(node, self.names_bytes)
             sign, version, reserved, count = _NAMES.unpack_from(view)
-            need((sign, version, reserved) == (b"SNOD", 1, 0) and 0 < count <= self.most_names)
+            need(sign == b"SNOD" and version == 1 and not reserved and 0 < count <= self.most_names)
             self.links += count
-            need(self.links <= self.limits.nodes)
-            need(_name(content, low) == last)
-            for at in range(_NAMES.size, _NAMES.size + count * _ENTRY.size, _ENTRY.size):
-                place, address, kind, _, scratch = _ENTRY.unpack_from(view, at)
+            need(self.links <= self.limits.nodes and _name(content, low) == last)
+            for place, address, kind, _, scratch in _ENTRY.iter_unpack(
+                view[_NAMES.size : _NAMES.size + count * _ENTRY.size]
+            ):
                 name = _name(content, place)
-                # In order, so that a name that is looked up is found.
-                need(name > last and b"/" not in name and name != b".")
-                need(kind < 2)  # 2: a symbolic link
+                # In order, so that a name that is looked up is found; 2: a symbolic link.
+                if name <= last or b"/" in name or name == b"." or kind >= 2:
+                    raise Unusual
                 last = name
                 yield name.decode("utf-8"), address, kind, scratch
             need(_name(content, high) == last)
-        need(all(right == UNDEFINED for _, right in beside.values()))
+        for _, right in beside.values():
+            need(right == UNDEFINED)
 
     def leaves(
         self, address: int, level: int | None, beside: dict[int, tuple[int, int]]
@@ -314,8 +326,7 @@ class _Plain:
 
     def dataset(self, path: str, address: int, header: _Header) -> Dataset:
         messages = header.messages
-        need({_SPACE, _TYPE, _FILL, _LAYOUT_OF} <= messages.keys())
-        need(messages.keys() <= {_SPACE, _TYPE, _FILL, _LAYOUT_OF, _TIME})
+        need(_OF_DATASET <= messages.keys() <= _ALL_OF_DATASET)
         dtype, itemsize = numeric(messages[_TYPE])
         shape = dimensions(messages[_SPACE])
         count = math.prod(shape)
@@ -357,10 +368,12 @@ def _parts(message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 
 def _name(heap: bytes, at: int) -> bytes:
     end = heap.find(b"\0", at)
-    need(at < len(heap) and end >= 0)
+    if end < 0:
+        raise Unusual
     return heap[at:end]
 
 
+@functools.lru_cache(KNOWN)
 def _check_fill(message: bytes, itemsize: int) -> None:
     """IV.A.2.f: a fill value that is sound; values that are all there need none."""
     version, allocated, written, defined = message[:4]

@@ -6,6 +6,7 @@ Message".
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from struct import Struct
 
@@ -15,6 +16,7 @@ _FIXED = Struct("<BBBBIHH")
 _FLOAT = Struct("<BBBBIHHBBBBI")
 _RANK = 32  # the most that HDF5 allows
 _LONGEST_SIDE = 1 << 48
+KNOWN = 64  # messages whose meaning is kept: a file says the same again and again
 
 
 def _integer(size: int, signed: bool, big: bool) -> bytes:
@@ -64,6 +66,7 @@ VARIABLE_TEXT = frozenset(
 )
 
 
+@functools.lru_cache(KNOWN)
 def numeric(message: bytes) -> tuple[str, int]:
     """NumPy's name of a dataset's type, and bytes of a value. Raises Unusual."""
     for length in (_FIXED.size, _FLOAT.size):
@@ -74,6 +77,7 @@ def numeric(message: bytes) -> tuple[str, int]:
     return "V2", 2
 
 
+@functools.lru_cache(KNOWN)
 def dimensions(message: bytes) -> tuple[int, ...]:
     """IV.A.2.b, version 1: a shape, () for a single value. Raises Unusual."""
     version, rank, flags = message[:3]
