@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,7 @@ def logical_dtype(stored: str) -> str:
     """The contract's name of a stored dtype: "<f4" -> "float32". Names and words stay."""
     if stored[:1] in "<>|=" and stored[1:2] in "iufcb" and stored[2:].isdecimal():
         kind = {"i": "int", "u": "uint", "f": "float", "c": "complex", "b": "bool"}[stored[1]]
-        return "bool" if kind == "bool" else f"{kind}{int(stored[2:]) * 8}"
+        return "bool" if kind == "bool" else sys.intern(f"{kind}{int(stored[2:]) * 8}")
     return stored
 
 

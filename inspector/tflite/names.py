@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from inspector import deadline
 from inspector.tflite.ops import BASIC_LSTM, signatures
 from inspector.wire.tflite_model import Subgraph, TfliteModel, TfliteOperator
 
@@ -35,11 +36,11 @@ def names_of(model: TfliteModel) -> Names:
     for graph, name in zip(model.subgraphs, graphs, strict=True):
         front = f"{name}/" if graph.index else ""
         counts = Counter(one.name for one in graph.tensors)
-        for tensor in graph.tensors:
+        for tensor in deadline.watched(graph.tensors):
             alone = tensor.name and counts[tensor.name] == 1
             wanted = tensor.name if alone else f"{tensor.name}#{tensor.index}"
             tensors[graph.index, tensor.index] = _free(front + wanted, taken)
-        for operator in graph.operators:
+        for operator in deadline.watched(graph.operators):
             first = next(iter(operator.outputs), None)
             made = None if first is None else tensors.get((graph.index, first))
             if made is None or made in called:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -276,8 +277,9 @@ def _warn_bomb(dataset: Dataset, file: Hdf5File) -> None:
     file.add_problem(
         "declares-more-than-it-stores",
         Severity.WARNING,
-        f"{dataset.path} declares {dataset.declared:,} bytes and stores {dataset.stored:,};"
-        " its values are not read",
+        f"{dataset.path} declares {dataset.declared:,} bytes and stores {dataset.stored:,}: its"
+        " values are not read;"
+        f" {remedy('bomb_bytes', dataset.declared + 1, file.limits.bomb_bytes)}",
     )
 
 
@@ -313,4 +315,4 @@ def _dtype_name(kind: Any) -> str:
         return f"{kind.get_size()}-byte type unknown to NumPy"
     if dtype.kind == "V":
         return f"V{dtype.itemsize}"
-    return str(dtype.str)
+    return sys.intern(dtype.str)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from h5py import h5d, h5f, h5fd, h5g, h5l, h5o, h5p
 
+from inspector import deadline
 from inspector.model import Severity
 from inspector.wire.hdf5_attributes import AttributeReader
 from inspector.wire.hdf5_dataset import read_dataset
@@ -69,7 +70,7 @@ class Library:
         while pending:
             group, place, depth = pending.popleft()
             group_id = h5o.open(root_id, place)
-            for raw, kind, address in self._links(group_id, group):
+            for raw, kind, address in deadline.watched(self._links(group_id, group)):
                 # Names that are no UTF-8 stay apart, and can be printed.
                 name = raw.decode("utf-8", "backslashreplace")
                 if b"/" in raw or raw in {b"", b"."} or name in group.links:
