@@ -36,6 +36,9 @@ class _Reach:
         self.returned: set[int] = set()
 
 
+_NOWHERE = _Reach()
+
+
 class _Site(NamedTuple):
     """A node that calls functions."""
 
@@ -194,9 +197,13 @@ class _Tracer:
         return reach is not None and reach.returned == {argument}
 
     def _inside(self, site: _Site, place: int) -> _Reach:
-        """What the functions that a node calls do with its input `place`."""
+        """What the functions that a node calls do with its input `place`; not to be changed."""
         call = site.call
         first = place - call.first + call.argument
+        if len(site.functions) == 1 and not call.loop:
+            only = self.inward.get((site.functions[0], first), _NOWHERE)
+            self._spend(1 + len(only.uses) + len(only.returned))
+            return only
         found = _Reach()
         waiting, seen = [first], {first}
         while waiting:

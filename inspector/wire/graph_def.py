@@ -17,7 +17,7 @@ from typing import NamedTuple
 from inspector import deadline
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
-from inspector.wire.leading_texts import LeadingTexts
+from inspector.wire.leading_texts import LeadingTexts, Split
 from inspector.wire.once import once
 from inspector.wire.protobuf import Message, Wire, decode, signed
 from inspector.wire.protobuf_schema import numbers as packed_numbers
@@ -110,6 +110,17 @@ class _Texts:
         self.nodes = LeadingTexts(message, 3)
         self.arguments = LeadingTexts(message, 1)
 
+    def together(self, message: Message, number: int, *others: int) -> Split | None:
+        """The nodes in a repeated field of a graph or a function, and its fields of the others.
+
+        None where they must be read one by one.
+        """
+        found = self.nodes.split(message, number, others, self.budget.left)
+        if found is not None:
+            spent = len(found.texts) + sum([len(inputs) for _, _, inputs in found.texts])
+            self.budget.spend(spent, message)
+        return found
+
 
 def read_graph(message: Message) -> Graph:
     """The graph that a GraphDef is.
@@ -122,7 +133,11 @@ def read_graph(message: Message) -> Graph:
 
 def _read_graph(message: Message) -> Graph:
     texts = _Texts(message)
-    nodes = tuple(_read_node(one, "", texts) for one in deadline.watched(message.each(1)))
+    together = texts.together(message, 1)
+    if together is not None:
+        nodes = _nodes(message, together, "")
+    else:
+        nodes = [_read_node(one, "", texts) for one in deadline.watched(message.each(1))]
     functions = (
         _function(found, texts)
         for library in message.each(2)
@@ -136,7 +151,7 @@ def _read_graph(message: Message) -> Graph:
         minimum = None
     else:
         producer, minimum = said["producer"], said["min_consumer"]
-    return Graph(nodes, {one.name: one for one in functions}, producer, minimum, message)
+    return Graph(tuple(nodes), {one.name: one for one in functions}, producer, minimum, message)
 
 
 def _read_node(message: Message, scope: str, texts: _Texts) -> Node:
@@ -153,11 +168,20 @@ def _read_node(message: Message, scope: str, texts: _Texts) -> Node:
     return _node((name, sys.intern(op), inputs, scope, message))
 
 
+def _nodes(message: Message, found: Split, scope: str) -> list[Node]:
+    intern = sys.intern
+    return [
+        _node((name, intern(op), inputs, scope, one))
+        for (name, op, inputs), one in zip(found.texts, message.children(found.places), strict=True)
+    ]
+
+
 def _function(message: Message, texts: _Texts) -> Function:
     returned: dict[str, str] = {}
     names: dict[int, list[str]] = {1: [""], 2: [], 3: []}
     found: list[Node] = []
-    for one in message.fields(1, 3, 4):
+    together = texts.together(message, 3, 1, 4)
+    for one in message.fields(1, 3, 4) if together is None else together.others:
         if one.wire != Wire.BYTES:
             continue
         child = message.child(one)
@@ -168,9 +192,13 @@ def _function(message: Message, texts: _Texts) -> Function:
         if one.number == 1:
             _add_signature(names, child, texts)
         else:
-            returned[child.text(1)] = child.text(2)
+            quick = texts.nodes.read(child, 0)
+            output, value = (child.text(1), child.text(2)) if quick is None else quick[:2]
+            returned[output] = value
     (name,), arguments, outputs = names[1], tuple(names[2]), tuple(names[3])
-    if any(node.scope != name for node in found):  # the signature is written behind them
+    if together is not None:
+        found = _nodes(message, together, name)
+    elif any(node.scope != name for node in found):  # the signature is written behind them
         found = [node._replace(scope=name) for node in found]
     nodes = tuple(found)
     if not nodes:

@@ -8,15 +8,33 @@ what is there again byte for byte, a message or what stands behind its texts, is
 
 from __future__ import annotations
 
+from collections.abc import Container
+from typing import NamedTuple
+
+from inspector import deadline
 from inspector.errors import ArtifactError
 from inspector.limits import KIB
-from inspector.wire.protobuf import Message, fields, read_varint
+from inspector.wire.protobuf import VARINT_BYTES, Field, Message, Wire, fields, read_varint
 
 _BLOCK = 64 * KIB  # bytes of messages side by side that are held together
 _LONGEST, _MOST = 512, 16 * KIB  # bytes of what is kept, and of how many messages
 _NAME, _SECOND, _THIRD = 0x0A, 0x12, 0x1A  # the tags of strings 1, 2 and 3
 
+_HEAD = 1 + VARINT_BYTES  # bytes of a short tag and of a length
+_OTHERS = 64 * KIB  # fields beside the messages that are read together, at most
+
 Texts = tuple[str, str, tuple[str, ...]]  # fields 1 and 2 (the last of each), and 3, repeated
+
+
+class Split(NamedTuple):
+    """A message that holds many of one kind. texts, places: of each; places: (offset, length).
+
+    others: the other fields that were asked for.
+    """
+
+    texts: list[Texts]
+    places: list[tuple[int, int]]
+    others: list[Field]
 
 
 class LeadingTexts:
@@ -48,7 +66,69 @@ class LeadingTexts:
             self._known[data] = found
         return found
 
-    def _read(self, at: int, stop: int) -> Texts | None:  # noqa: C901, PLR0912 - one flat loop
+    def split(  # noqa: C901, PLR0912 - one flat loop, as `fields` is
+        self, message: Message, number: int, wanted: Container[int], most: int
+    ) -> Split | None:
+        """All messages in a repeated field of a message, and the fields of the `wanted` numbers.
+
+        None where any is written in another way or broken, where there are too many fields, or
+        more than `most` messages and strings of field 3.
+        """
+        source, offset, length, limits, depth = message
+        if depth >= limits.depth:
+            return None
+        texts: list[Texts] = []
+        places: list[tuple[int, int]] = []
+        others: list[Field] = []
+        known, sought = self._known, number << 3 | 2
+        end, fields_left = offset + length, limits.message_fields
+        start, data, at, edge = offset, b"", 0, 0
+        while start + at < end:
+            if at >= edge:
+                deadline.check()
+                start, at = start + at, 0
+                data = bytes(source.view(start, min(_BLOCK, end - start)))
+                self._start, self._data = start, data
+                edge = len(data) - (_HEAD if start + len(data) < end else 0)
+            tag = data[at]
+            try:
+                size, at = _length(data, at + 1)
+            except (IndexError, ArtifactError):
+                return None
+            stop = at + size
+            fields_left -= 1
+            if tag & 0x87 != 2 or tag < 8 or start + stop > end or fields_left < 0:
+                return None
+            if tag != sought:
+                if tag >> 3 in wanted:
+                    others.append(Field(tag >> 3, Wire.BYTES, 0, start + at, size))
+                    if len(others) > _OTHERS:
+                        return None
+                at = stop
+                continue
+            if stop > len(data):
+                found = self.read(Message(source, start + at, size, limits, depth + 1), most)
+                at, start, data = start + at - self._start, self._start, self._data
+                stop = at + size
+                edge = len(data) - _HEAD
+            else:
+                raw = data[at:stop]
+                found = known.get(raw)
+                if found is None:
+                    found = self._read(at, stop)
+                    if found is not None and size <= _LONGEST and len(known) < _MOST:
+                        known[raw] = found
+            if found is None:
+                return None
+            most -= 1 + len(found[2])
+            if most < 0:
+                return None
+            texts.append(found)
+            places.append((start + at, size))
+            at = stop
+        return Split(texts, places, others)
+
+    def _read(self, at: int, stop: int) -> Texts | None:  # noqa: C901 - one flat loop
         """The same of the bytes from `at` to `stop` of those held, or behind them."""
         data = self._data
         texts, last = self._texts, self._last_tag
@@ -62,11 +142,7 @@ class LeadingTexts:
                 size = data[at + 1]
                 at += 2
                 if size >= 0x80:
-                    high = data[at]
-                    if high < 0x80:
-                        size, at = (size & 0x7F) | high << 7, at + 1
-                    else:
-                        size, at = read_varint(data, at - 1, "")
+                    size, at = _length(data, at - 1)
                 raw = data[at : at + size]
                 at += size
                 if at > stop or len(raw) != size:
@@ -103,3 +179,14 @@ class LeadingTexts:
         if plain and tail and len(self._tails) < _MOST:
             self._tails.add(tail)
         return plain
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """(length, where the next byte is) of what is behind the length at `data[at]`."""
+    size = data[at]
+    if size < 0x80:
+        return size, at + 1
+    high = data[at + 1]
+    if high < 0x80:
+        return (size & 0x7F) | high << 7, at + 2
+    return read_varint(data, at, "")

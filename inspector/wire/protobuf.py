@@ -7,7 +7,7 @@ format: protobuf.dev, "Encoding". What the numbers mean is told by a schema: pro
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -199,6 +199,14 @@ class Message(NamedTuple):
         if depth >= limits.depth:
             raise LimitExceeded("depth", depth + 1, limits.depth, source.path, field.offset)
         return _message((source, field.offset, field.length, limits, depth + 1))
+
+    def children(self, places: Iterable[tuple[int, int]]) -> list[Message]:
+        """The same of many fields, by their payloads: (offset, length) each."""
+        source, _, _, limits, depth = self
+        if depth >= limits.depth:
+            raise LimitExceeded("depth", depth + 1, limits.depth, source.path, self.offset)
+        below = depth + 1
+        return [_message((source, offset, length, limits, below)) for offset, length in places]
 
     def each(self, number: int) -> Iterator[Message]:
         """The messages of a repeated field, one at a time."""
