@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,7 @@ class Spans:
         return tuple(zip(self.low.tolist(), self.high.tolist(), strict=True))
 
 
+@lru_cache(64)
 def integer_ends(dtype: np.dtype[Any]) -> tuple[int, int] | None:
     """What counts as the ends of a dtype's integers: at most the first, at least the second.
 
@@ -172,9 +174,9 @@ def near_zero(values: Array) -> int | None:
     Narrow floats are looked at as integers (see `values.Half`): sign and magnitude.
     """
     dtype = values.dtype
-    if dtype.kind not in "fV" or "int" in dtype.name:
-        return None
     least = _least_normal(dtype)
+    if least is None:
+        return None
     if dtype.itemsize == 1:
         codes = np.arange(256, dtype="u1").view(dtype).astype("f8")
         with np.errstate(invalid="ignore"):
@@ -186,8 +188,14 @@ def near_zero(values: Array) -> int | None:
     return int(np.count_nonzero(np.abs(values) < least))
 
 
+@lru_cache(64)
 def _least_normal(dtype: np.dtype[Any]) -> Any:
-    """The least positive normal number; of a longdouble as one, since a float64 cannot hold it."""
+    """The least positive normal number; of a longdouble as one, since a float64 cannot hold it.
+
+    None where the dtype is none of floats.
+    """
+    if dtype.kind not in "fV" or "int" in dtype.name:
+        return None
     if dtype.itemsize > 8:
         return np.finfo(dtype).smallest_normal
     import ml_dtypes

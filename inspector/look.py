@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from inspector.values import (
     Tally,
     declared_dtype,
     family_of,
+    is_number,
     native,
     slices,
 )
@@ -55,7 +55,7 @@ class Look:
     ) -> None:
         self.tensor, self.limits, self.on_bytes = tensor, limits, on_bytes
         dtype = declared_dtype(tensor)
-        self.is_number = dtype is not None and family_of(dtype) is not None
+        self.is_number = dtype is not None and is_number(dtype)
         self.itemsize = 1 if dtype is None else dtype.itemsize
         self.thorough = thorough
         self.closer = Closer(tensor) if thorough and self.is_number else None
@@ -147,11 +147,9 @@ class Look:
     def _take(self, payload: Payload, start: int) -> Family | None:
         """The first look."""
         bands = None if self.twice else self._bands(start)
-        limits = self.limits
-        if bands is not None:
-            limits = replace(limits, slice_bytes=bands.slice_bytes(self.itemsize))
+        most = self.limits.slice_bytes if bands is None else bands.slice_bytes(self.itemsize)
         family: Family | None = None
-        for values, times in slices(payload, limits):
+        for values, times in slices(payload, most):
             # Values may come wider than the tensor's own dtype (int4 as int8).
             family = family or family_of(values.dtype)
             if family is None:

@@ -236,9 +236,10 @@ def side_by_side(a: Tensor, b: Tensor, limits: Limits) -> Iterator[tuple[Array, 
     """
     if a.payload is None or b.payload is None:
         return
+    most = limits.slice_bytes
     if isinstance(a.payload, FilledPayload) and isinstance(b.payload, FilledPayload):
         for (x, times), (y, _) in zip(
-            slices(a.payload, limits), slices(b.payload, limits), strict=True
+            slices(a.payload, most), slices(b.payload, most), strict=True
         ):
             yield x, y, times
         return
@@ -302,7 +303,7 @@ def finite(tensor: Tensor, limits: Limits) -> Iterator[tuple[Array, int]]:
     dtype = declared_dtype(tensor)
     if tensor.payload is None or dtype is None or not is_real(dtype):
         return
-    for values, times in slices(tensor.payload, limits):
+    for values, times in slices(tensor.payload, limits.slice_bytes):
         wide = values.astype("f8")
         numbers = wide[np.isfinite(wide)]
         if numbers.size:

@@ -255,9 +255,13 @@ class Along:
 
 def padded_to(tile: Array, height: int, width: int) -> Array:
     """The tile as contiguous bytes of 0 and 1, with zeros up to a multiple of height and width."""
-    below, right = -tile.shape[0] % height, -tile.shape[1] % width
-    whole = np.pad(tile, ((0, below), (0, right))) if below or right else tile
-    return np.ascontiguousarray(whole).view("u1")
+    rows, columns = tile.shape
+    below, right = -rows % height, -columns % width
+    if not below and not right:
+        return np.ascontiguousarray(tile).view("u1")
+    whole = np.zeros((rows + below, columns + right), "u1")
+    whole[:rows, :columns] = tile
+    return whole
 
 
 class Search:
@@ -372,6 +376,8 @@ class Bands:
 
     def look(self, flags: Array, filled: int) -> None:
         """Look at whole rows."""
+        if flags.size == self.search.total and filled in (0, flags.size):
+            return  # it has no zeros, or nothing else: no pattern says more
         tile = flags.reshape(-1, self.columns)
         self.search.look(Tile(tile, self.row, filled, self.carried))
         self.row += tile.shape[0]

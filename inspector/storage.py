@@ -372,6 +372,7 @@ def covered(extents: Iterable[Extent]) -> int:
     return total
 
 
+@functools.lru_cache(64)
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of a name, ml_dtypes' own included; a leading "<" or ">" gives the byte order.
 

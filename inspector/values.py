@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from inspector import deadline
-from inspector.limits import Limits
 from inspector.model import Payload, Tensor
 from inspector.storage import FilledPayload, numpy_dtype
 
@@ -117,7 +116,7 @@ class Plain:
         while known is not None and start < values.size:
             part = values[start : start + size]
             if known.size > FEW or covered(part, known, self.known[: part.size]) < part.size:
-                known = union(known, different(part))
+                known = union(known, different(part)) if known.size else different(part)
             start, size = start + size, size * 4
             if known.size > DISTINCT:
                 known = None
@@ -278,13 +277,19 @@ class Complex:
         return self.seen
 
 
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """Whether values of a dtype are numbers."""
+    # W: ml_dtypes' narrow complex types. Its own types are of the kind of raw bytes, V, but not of
+    # its class.
+    return dtype.kind in "cWbiufV" and not issubclass(dtype.type, np.void)
+
+
 def family_of(dtype: np.dtype[Any]) -> Family | None:
     """How to look at values of a dtype; None when they are no numbers."""
-    if dtype.kind in "cW":  # W: ml_dtypes' narrow complex types
-        return Complex(dtype)
-    # ml_dtypes' own types are of the kind of raw bytes, V, but not of its class.
-    if dtype.kind not in "biufV" or issubclass(dtype.type, np.void):
+    if not is_number(dtype):
         return None
+    if dtype.kind in "cW":
+        return Complex(dtype)
     if dtype.itemsize == 1:
         return Byte(dtype)
     if dtype.itemsize == 2 and dtype.kind in "fV":
@@ -298,8 +303,9 @@ def native(values: Array) -> Array:
     return np.ascontiguousarray(values, dtype=dtype)
 
 
-def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
-    """Slices of the payload, and how many times each of its values stands for.
+def slices(payload: Payload, slice_bytes: int) -> Iterator[tuple[Array, int]]:
+    """Slices of the payload, of so many bytes at most or one value, and how many times each of its
+    values stands for.
 
     A block that is one value over and over (a fill value, stride 0) comes as that one value.
     """
@@ -308,12 +314,12 @@ def slices(payload: Payload, limits: Limits) -> Iterator[tuple[Array, int]]:
         if payload.count:
             yield native(payload.window(0, 1)), payload.count
         return
-    for block in payload.blocks(limits.slice_bytes):
+    for block in payload.blocks(slice_bytes):
         deadline.check()
         if block.size > 1 and block.strides == (0,):
             yield native(block[:1]), block.size
             continue
-        step = max(limits.slice_bytes // max(block.itemsize, 1), 1)
+        step = max(slice_bytes // max(block.itemsize, 1), 1)
         for start in range(0, block.size, step):
             yield native(block[start : start + step]), 1
 

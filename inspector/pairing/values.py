@@ -76,7 +76,9 @@ def aligned(payloads: Sequence[Payload], limits: Limits) -> Iterator[tuple[tuple
     They are good until the next ones are asked for.
     """
     if all(isinstance(payload, FilledPayload) for payload in payloads):
-        for together in zip(*(slices(payload, limits) for payload in payloads), strict=True):
+        for together in zip(
+            *(slices(payload, limits.slice_bytes) for payload in payloads), strict=True
+        ):
             yield tuple(values for values, _ in together), together[0][1]
         return
     sides = [Slices(payload, limits) for payload in payloads]
@@ -176,7 +178,7 @@ def all_zero(tensor: Tensor, limits: Limits) -> bool:
     if payload is None:
         return False
     try:
-        for values, _ in slices(payload, limits):
+        for values, _ in slices(payload, limits.slice_bytes):
             family = family_of(values.dtype)
             if family is None or family.nonzero(values).any():
                 return False
