@@ -15,6 +15,7 @@ from inspector.errors import ArtifactError, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.look import Look, Part
 from inspector.model import Measurement, Tensor
+from inspector.small import measure_small
 from inspector.storage import FilledPayload
 from inspector.values import (
     Array,
@@ -86,6 +87,10 @@ def measure_all(
             with lock:
                 on_bytes(nbytes)
 
+    small = measure_small(tensors, limits, thorough=thorough)
+    if small:
+        report(sum(tensor.nbytes for tensor in tensors if tensor.name in small))
+    whole, tensors = tensors, [tensor for tensor in tensors if tensor.name not in small]
     looks = [Look(tensor, limits, report, thorough=thorough) for tensor in tensors]
     errors: list[tuple[int, int, ArtifactError]] = []
 
@@ -108,9 +113,8 @@ def measure_all(
     # Of several errors of a tensor the first in its bytes is told.
     failed = {at: error for at, _, error in sorted(errors, key=lambda one: one[:2], reverse=True)}
     problems = {tensors[at].name: failed[at] for at in sorted(failed)}
-    results = (
-        (look.tensor.name, look.result()) for at, look in enumerate(looks) if at not in failed
-    )
+    large = {look.tensor.name: look.result() for at, look in enumerate(looks) if at not in failed}
+    results = ((one.name, small.get(one.name) or large.get(one.name)) for one in whole)
     return {name: result for name, result in results if result is not None}, problems
 
 
