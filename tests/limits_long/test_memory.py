@@ -17,13 +17,14 @@ import pytest
 
 from inspector.limits import DEFAULT, MIB
 from tests.builders import large
+from tests.test_limits import attributes, deflated, wide_config
 
 # MiB over what an idle process takes that has imported the same; of a comparison, for each side.
 PROMISED = 256
 TENSORS = DEFAULT.tensors * 99 // 100 // 4 * 4
 # Imports everything, runs a command, and says how much more than that it took at its peak.
 CHILD = """
-import contextlib, importlib, json, os, pkgutil, re, sys
+import contextlib, gc, importlib, json, os, pkgutil, re, sys
 import h5py, ml_dtypes
 import inspector
 from inspector.cli import run
@@ -35,6 +36,7 @@ for module in pkgutil.walk_packages(inspector.__path__, "inspector."):
 def kib(key):
     return int(re.search(key + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
 
+gc.set_threshold(200_000)  # as the command does
 before, out = kib("VmRSS"), os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 code = run(sys.argv[1:])
@@ -65,6 +67,9 @@ MAKERS: dict[str, Maker] = {
     ".h5 with config": of(large.legacy, TENSORS),
     ".keras": of(large.keras, TENSORS),
     ".keras with npz": of(large.keras_npz, 24_000),
+    "config of small values": of(wide_config, DEFAULT.config_values * 99 // 100),
+    "attributes of HDF5": lambda folder: attributes(folder, 500, DEFAULT.attribute_bytes * 9 // 10),
+    "deflated weights": of(deflated, 300 * MIB),
     "pickle opcodes": of(large.opcodes, DEFAULT.pickle_opcodes - 10),
     "texts in a pickle": of(large.objects_npz, DEFAULT.pickle_opcodes // 4 - 1000),
     "vocabulary in a config": of(large.vocabulary_config, DEFAULT.config_values - 1000),
@@ -82,6 +87,7 @@ MAKERS: dict[str, Maker] = {
     "constants": of(large.constants, TENSORS, 200),
     "constants that are read": of(large.read_constants, TENSORS, 200),
     "nodes": of(large.chain, DEFAULT.nodes - 1000),
+    "too many nodes": of(large.chain, DEFAULT.nodes * 11 // 10),
     "attributes": of(large.attributed, DEFAULT.nodes - 1000),
     "functions": of(large.functions, 120_000),
     "uses": of(large.uses, DEFAULT.uses - 1000),
