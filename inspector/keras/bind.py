@@ -17,6 +17,7 @@ from inspector.model import Flavor, Layer, Naming
 
 _DEEPEST_NAME = 4  # parts of one layer's name
 _MANY = 500  # variables under one layer: names are compared each with each
+_OUTPUT = re.compile(r":\d+(_\d+)*$")  # TensorFlow's number of an operator's output
 _NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
 
@@ -66,9 +67,14 @@ def _as_named(slots: tuple[Slot, ...], entries: Sequence[Entry]) -> tuple[Slot, 
     if len(slots) > _MANY:
         return slots
     keys = [(set(slot.layer_path.split("/")), slot.variable.name) for slot in slots]
+    named = [parts_of(entry.stored_name or "") for entry in entries]
+    if all(
+        name == variable and path.issuperset(parents[-2:])
+        for (path, name), (parents, variable) in zip(keys, named, strict=True)
+    ):
+        return slots  # as most are: each is named after its own slot
     order: list[int] = []
-    for entry in entries:
-        parents, variable = parts_of(entry.stored_name or "")
+    for parents, variable in named:
         told = set(parents[-2:])
         meant = [i for i, (path, name) in enumerate(keys) if name == variable and told <= path]
         if len(meant) != 1:
@@ -142,7 +148,8 @@ def parts_of(stored_name: str) -> tuple[list[str], str]:
 
     tfmot numbers the cells of a clustered RNN: "cluster_centroids_kernel/0" is one name.
     """
-    parts = [part for part in re.sub(r":\d+(_\d+)*$", "", stored_name).split("/") if part]
+    bare = _OUTPUT.sub("", stored_name) if ":" in stored_name else stored_name
+    parts = [part for part in bare.split("/") if part]
     numbered = len(parts) > 1 and _NUMBERED.match(parts[-2]) and parts[-1].isdecimal()
     at = len(parts) - (2 if numbered else 1)
     return parts[:at], "/".join(parts[at:])
@@ -150,6 +157,8 @@ def parts_of(stored_name: str) -> tuple[list[str], str]:
 
 def _agreement(variable: str, entry: Entry) -> Naming:
     said = variable_of(entry.stored_name or "")
+    if said == variable:
+        return Naming.POSITION
     # Keras 1 writes "dense_1_W"; TensorFlow makes a repeated name unique with a number.
     bare = re.sub(r"_\d+$", "", said)
     same = variable in {said, bare} or said.endswith(f"_{variable}")

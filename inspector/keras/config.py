@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from inspector.changed import changed
 from inspector.errors import Corrupt, LimitExceeded
 from inspector.keras import layers
 from inspector.limits import DEFAULT, Limits
@@ -95,6 +96,8 @@ def shared_layers(root: Layer) -> Mapping[str, str]:
     only inside one model and only where a wrapper holds one of the two: a model's own layers have
     unique names, and cloned models repeat them.
     """
+    if not root.children:
+        return {}
     places = list(_from_config(root, root.path))
     often = Counter(place.key for place in places)
     groups: dict[tuple[str, str], _Group] = {}
@@ -181,20 +184,18 @@ def _words(value: object) -> Iterator[str]:
 
 def extent(value: object) -> tuple[int, int]:
     """How deep the JSON is nested and how many objects it holds, found without recursion."""
-    deepest, objects, stack = 0, 0, [(value, 1)]
-    while stack:
-        item, depth = stack.pop()
-        inside: Iterable[object] = ()
-        if isinstance(item, dict):
-            objects += 1
-            inside = item.values()
-        elif isinstance(item, list):
-            inside = item
-        else:
-            continue
-        deepest = max(deepest, depth)
-        # Not Mapping: to ask that of each number and text takes most of the time.
-        stack += [(one, depth + 1) for one in inside if isinstance(one, (dict, list))]
+    # Not Mapping: to ask that of each number and text takes most of the time.
+    level = [value] if isinstance(value, (dict, list)) else []
+    deepest = objects = 0
+    while level:
+        deepest += 1
+        objects += sum(isinstance(item, dict) for item in level)
+        level = [
+            one
+            for item in level
+            for one in (item.values() if isinstance(item, dict) else item)
+            if isinstance(one, (dict, list))
+        ]
     return deepest, objects
 
 
@@ -230,10 +231,13 @@ def _is_layer(node: object) -> TypeGuard[Mapping[str, Any]]:
     )
 
 
+_SINGLE = (str, int, float, type(None))  # what holds nothing, as most of a config does
+
+
 def _held(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(key, node) of the layers in a layer's config, under whatever key they stand."""
     for key, value in config.items():
-        if _NO_LAYER_KEYS.search(key):
+        if isinstance(value, _SINGLE) or _NO_LAYER_KEYS.search(key):
             continue
         stack = [value]
         while stack:
@@ -278,7 +282,8 @@ class _Parser:
             trainable=trainable if isinstance(trainable, bool) else None,
             is_model=root or _is_model(class_name, config),
         )
-        return replace(layer, children=self._children(layer))
+        children = self._children(layer)
+        return changed(layer, children=children) if children else layer
 
     def _place(self, parent: str, name: str) -> str:
         wanted = f"{parent}/{name}" if parent else name
@@ -304,14 +309,15 @@ class _Parser:
         else:
             inside, others = [], dict(config)
         inside += [self.layer(n, layer.path, k) for k, n in _held(others)]
-        made = layers.implied_children(replace(layer, children=tuple(inside)), self.flavor)
+        around = changed(layer, children=tuple(inside)) if inside else layer
+        made = layers.implied_children(around, self.flavor)
         return (*inside, *(self._implied(child, layer.path) for child in made))
 
     def _implied(self, layer: Layer, parent: str) -> Layer:
         """A layer that the class makes itself, given its place in this tree."""
-        placed = replace(layer, path=self._place(parent, layer.name))
+        placed = changed(layer, path=self._place(parent, layer.name))
         inside = (*layer.children, *layers.implied_children(placed, self.flavor))
-        return replace(placed, children=tuple(self._implied(c, placed.path) for c in inside))
+        return changed(placed, children=tuple(self._implied(c, placed.path) for c in inside))
 
     def _directions(self, layer: Layer) -> tuple[Layer, ...]:
         """Bidirectional holds two copies of the layer in its config, renamed."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from inspector.changed import changed
 from inspector.keras import layers, tfmot
 from inspector.keras.config import shared_layers
 from inspector.keras.layers import Variable
@@ -116,7 +117,7 @@ def _gates_keras3(layer: Layer, gates: dict[str, bool], *, frozen: bool) -> None
     for child in layer.children:
         made = not layer.is_model and child.attr not in layer.config
         forgotten = made and (child.attr not in _PASSED_ON or layer.class_name in _KEPT_BACK)
-        restored = replace(child, trainable=None) if forgotten else child
+        restored = changed(child, trainable=None) if forgotten else child
         _gates_keras3(restored, gates, frozen=frozen)
 
 

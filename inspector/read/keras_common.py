@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,6 +128,7 @@ def producer_of(version: str | None, backend: str | None, flavor: Flavor) -> Pro
     return Producer(name, version, backend, flavor)
 
 
+@functools.lru_cache(64)
 def logical_dtype(stored: str) -> str:
     """The contract's name of a stored dtype: "<f4" -> "float32". Names and words stay."""
     if stored[:1] in "<>|=" and stored[1:2] in "iufcb" and stored[2:].isdecimal():
