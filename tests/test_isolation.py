@@ -8,11 +8,12 @@ import sys
 import time
 from dataclasses import replace
 
+import h5py
 import msgspec
 import pytest
 
 import inspector
-from inspector import api, errors, isolation
+from inspector import api, asking, errors, isolation
 from inspector.allowance import artifact_bytes
 from inspector.asking import Task
 from inspector.auditing.policy import Policy
@@ -37,6 +38,13 @@ def workers_left():
         ["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True
     ).stdout
     return [line for line in said.splitlines() if "broken worker" in line and "ps -A" not in line]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Workers that are to go get half a second for it."""
+    for module in (asking, isolation):
+        monkeypatch.setattr(module, "GOING_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -67,19 +75,19 @@ ENDS = {
     "abort": (Crashed, "SIGABRT"),
     "killed": (OutOfMemory, "0.5 GiB of memory"),
     "exits": (Crashed, "exit code 7"),
-    "hangs": (TimedOut, "longer than 3 seconds"),
+    "hangs": (TimedOut, "longer than 1 seconds"),
     "grows": (OutOfMemory, "0.5 GiB of memory"),
     "garbage": (Crashed, "cannot be read"),
     "oversized": (Crashed, "cannot be read"),
     "half": (Crashed, "exit code 0"),
-    "half and hangs": (TimedOut, "longer than 3 seconds"),
+    "half and hangs": (TimedOut, "longer than 1 seconds"),
     "other type": (Crashed, "cannot be read"),
     "no json": (Crashed, "cannot be read"),
     "deep": (Crashed, "cannot be read"),
     "no error": (Crashed, "cannot be read"),
     "closes": (Crashed, "cannot be read"),
     "child": (Crashed, "SIGSEGV"),
-    "file": (TimedOut, "longer than 3 seconds"),
+    "file": (TimedOut, "longer than 1 seconds"),
 }
 
 
@@ -89,7 +97,7 @@ def test_the_end_of_a_worker_is_an_error_of_the_artifact(deed, tmp_path, broken_
     kind, words = ENDS[deed]
     started = time.monotonic()
     with pytest.raises(kind) as raised:
-        api.reconcile(path, isolate=True, limits=QUICK)
+        api.reconcile(path, isolate=True, limits=SOON if kind is TimedOut else QUICK)
     assert words in raised.value.message
     assert raised.value.path == path
     assert time.monotonic() - started < 20
@@ -99,7 +107,7 @@ def test_a_worker_that_does_not_listen_is_not_waited_for(monkeypatch):
     deaf = broken_worker.PROGRAM.replace("main", "deaf")
     monkeypatch.setattr(isolation, "PROGRAM", deaf)
     with pytest.raises(TimedOut):  # more than a pipe holds
-        api.explain(PATHS[0], "x" * MIB, isolate=True, limits=QUICK)
+        api.explain(PATHS[0], "x" * MIB, isolate=True, limits=SOON)
     assert workers_left() == []
 
 
@@ -154,7 +162,7 @@ class Watched:
 def test_a_file_that_libhdf5_hangs_in_is_stopped(tmp_path, broken_workers):
     path = os.path.join(tmp_path, "unguarded-1.h5")
     broken.heap_that_never_ends(path)
-    (finding,) = integrity(api.audit(path, policy=Policy(), isolate=True, limits=QUICK))
+    (finding,) = integrity(api.audit(path, policy=Policy(), isolate=True, limits=SOON))
     assert finding.code == "integrity-timeout"
 
 
@@ -291,6 +299,8 @@ def test_shown_apart_a_crash_is_one_line_and_the_rest_is_shown(tmp_path, broken_
 
 def test_the_library_is_named_where_it_crashed(tmp_path, broken_workers):
     path = copy(tmp_path, "in hdf5-1.h5")
+    with h5py.File(path, "a") as file:  # one that is not read without that library
+        file.create_dataset("chunked", (4,), "f4", chunks=(2,))
     (shown,) = api.show(path, isolate=True, limits=QUICK).artifacts
     said = "the HDF5 library crashed on this file (SIGSEGV)"
     assert [one.message for one in shown.problems] == [said]

@@ -20,7 +20,7 @@ from inspector import read, worker
 from inspector.exchange import frame
 from inspector.limits import Limits
 from inspector.storage import ByteSource, SourceReader
-from inspector.wire import hdf5
+from inspector.wire import hdf5_library
 
 # What the processes that it starts are called, so that none of them is overlooked.
 SLEEPER = "import time; time.sleep(600)  # left by a broken worker"
@@ -116,7 +116,7 @@ def _unguarded() -> None:
             super().__init__(source)
             self.watching = False
 
-    hdf5.HeapGuard = Unguarded
+    hdf5_library.HeapGuard = Unguarded
 
 
 def _dies_in_hdf5() -> None:
@@ -130,7 +130,7 @@ def _dies_in_hdf5() -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
             return 0
 
-    hdf5.HeapGuard = Deadly
+    hdf5_library.HeapGuard = Deadly
 
 
 def _no_more() -> None:
