@@ -16,6 +16,7 @@ from inspector.wire.protobuf import (
     fields,
     message,
     read_varint,
+    short_fields,
     signed,
     zigzag,
 )
@@ -230,6 +231,22 @@ def test_broken_messages_end_in_typed_errors(official, tree, seed):
 
 def scan(data, offset=0, length=None, limits=None):
     return list(fields(MemorySource(data, "x.pb"), offset, length, limits or Limits()))
+
+
+@given(data=st.one_of(st.binary(max_size=40), st.binary(max_size=12).map(lambda b: b"\x08" + b)))
+def test_fields_of_a_short_message_are_those_of_any_other(data):
+    found = short_fields(data, 7)
+
+    if found is not None:
+        assert found == list(fields(MemorySource(b"#" * 7 + data, "m"), 7))
+
+
+def test_a_short_message_is_found_at_once_where_it_is_sound_and_common():
+    data = number(1, 300) + chunk(2, b"ab") + fixed32(3, 5) + chunk(4, b"x" * 200)
+
+    assert short_fields(data, 0) == list(fields(MemorySource(data, "m")))
+    assert short_fields(data[:-1], 0) is None
+    assert short_fields(data, 0, Limits(message_fields=3)) is None
 
 
 def test_each_field_says_where_its_bytes_are():

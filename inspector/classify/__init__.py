@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inspector import deadline
+from inspector.changed import changed
 from inspector.classify.rule import Context, Rule
 from inspector.keras.specs import Spec
 from inspector.model import Artifact, Problem, Store, Tensor, Verdict
@@ -83,7 +84,7 @@ def _flagged(tensor: Tensor, verdict: Verdict) -> Verdict:
     """The verdict with the file's own word on training, where no rule has another."""
     if verdict.trainable is not None or tensor.trainable is None:
         return verdict
-    return replace(verdict, trainable=tensor.trainable)
+    return changed(verdict, trainable=tensor.trainable)
 
 
 def __getattr__(name: str) -> object:

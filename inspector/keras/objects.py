@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from inspector.changed import changed
 from inspector.errors import LimitExceeded
 from inspector.keras.bind import by_name, parts_of
 from inspector.keras.objects_counted import COUNTED_SAVES, NO_MODEL_SHOWN, uncounted
@@ -152,17 +153,17 @@ class _Placer:
                     flag = self._trainable(number, key, listed, training)
                     target = served_by.get(number)
                     serves = self.keys.get(target) if target is not None else None
-                    found = replace(found, trainable=flag, serves=serves)
+                    found = changed(found, trainable=flag, serves=serves)
             else:
                 found = Place(Section.OTHER, naming=Naming.NONE)
-            places[key] = replace(
+            places[key] = changed(
                 found,
                 stored_name=self.things[number].stored_name,
                 links=self._links(number, key),
             )
         for key, origin in self._repeats().items():
             flag = places[origin].trainable
-            places[key] = replace(places[key], repeats=origin, trainable=flag)
+            places[key] = changed(places[key], repeats=origin, trainable=flag)
         places |= self._tables()
         return Placement(
             self.tree.model,

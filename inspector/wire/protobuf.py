@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from inspector import deadline
-from inspector.errors import Corrupt, LimitExceeded, Truncated
+from inspector.errors import ArtifactError, Corrupt, LimitExceeded, Truncated
 from inspector.limits import DEFAULT, KIB, Limits
 from inspector.storage import Bytes, ByteSource, check_bounds
 
@@ -163,6 +163,46 @@ def fields(  # noqa: C901, PLR0912, PLR0915 - one flat loop: a call more a field
             yield _field((number, _WIRES[kind], value, offset + base + place, size))
     if groups:
         raise Truncated(f"group {groups[-1]} never ends", path, offset + stop)
+
+
+def short_fields(data: bytes, offset: int, limits: Limits = DEFAULT) -> list[Field] | None:
+    """What `fields` gives of a message whose bytes these are, at a third of its time.
+
+    offset: of the message in its source. None where anything is long, rare or wrong: `fields` has
+    the last word.
+    """
+    found: list[Field] = []
+    at, stop = 0, len(data)
+    try:
+        while at < stop:
+            tag = data[at]
+            number, kind = tag >> 3, tag & 7
+            if not number or tag >= 0x80:
+                return None
+            place = at + 1
+            value = size = 0
+            if kind == 2:  # BYTES
+                size = data[place]
+                place += 1
+                if size >= 0x80:
+                    size, place = read_varint(data, place - 1, "")
+                at = place + size
+            elif kind == 0:  # VARINT
+                value = data[place]
+                at = place + 1
+                if value >= 0x80:
+                    value, at = read_varint(data, place, "")
+                size = at - place
+            elif kind in FIXED_SIZES:
+                size = FIXED_SIZES[kind]
+                at = place + size
+                value = int.from_bytes(data[place:at], "little")
+            else:
+                return None
+            found.append(_field((number, _WIRES[kind], value, offset + place, size)))
+    except (IndexError, ArtifactError):
+        return None
+    return found if at == stop and len(found) <= limits.message_fields else None
 
 
 def _nest(

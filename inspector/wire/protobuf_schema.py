@@ -8,7 +8,7 @@ a oneof do not unset each other, and text that is no UTF-8 is kept.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inspector.errors import Corrupt, LimitExceeded
@@ -22,6 +22,7 @@ from inspector.wire.protobuf import (
     Wire,
     decode,
     read_varint,
+    short_fields,
     signed,
     zigzag,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+_SHORT = 4 * KIB  # bytes of a message that is looked at as a whole
 _PIECE = 256 * KIB  # bytes of varints decoded at once
 
 
@@ -99,6 +101,9 @@ SCALARS: Mapping[str, _Scalar] = {
 }
 
 
+_WIRES = {kind: scalar.wire for kind, scalar in SCALARS.items()}
+
+
 def parse(message: Message, schema: Schema) -> dict[str, Any]:
     """A message's values by name, every name of the schema present. Repeated numbers are lists.
 
@@ -112,23 +117,35 @@ def _fill(
     values: dict[str, Any], message: Message, schema: Schema, spent: list[int]
 ) -> dict[str, Any]:
     """Put a message's fields into values that its schema's were put into before."""
-    for field in message.fields():
+    for field in _fields(message):
         slot = schema.get(field.number)
         if slot is None:
             continue
-        _spend(message, field, spent, 1)
-        if slot.rule == "map":
-            _put(values[slot.name], message, field, slot, spent)
-        elif slot.rule == "many":
-            values[slot.name] += _items(message, field, slot.kind, spent)
-        elif isinstance(slot.kind, str):
+        name, kind, rule, _, _ = slot
+        spent[0] += 1
+        if spent[0] > message.limits.parsed_fields:
+            _spend(message, field, spent, 0)
+        if rule == "map":
+            _put(values[name], message, field, slot, spent)
+        elif rule == "many":
+            values[name] += _items(message, field, kind, spent)
+        elif isinstance(kind, str):
             # A packed chunk is no value of a singular field.
-            if field.wire == _wire(slot.kind):
-                values[slot.name] = _value(message, field, slot.kind)
+            if field.wire == _WIRES.get(kind, Wire.BYTES):
+                values[name] = _value(message, field, kind)
         elif field.wire == Wire.BYTES:
-            inner = values[slot.name] or _blank(slot.kind)
-            values[slot.name] = _fill(inner, message.child(field), slot.kind, spent)
+            inner = values[name] or _blank(kind)
+            values[name] = _fill(inner, message.child(field), kind, spent)
     return values
+
+
+def _fields(message: Message) -> Iterable[Field]:
+    """A message's fields. Those of a short one are found all at once."""
+    source, offset, length, limits, _ = message
+    if not 0 < length <= _SHORT:
+        return message.fields()
+    found = short_fields(bytes(source.view(offset, length)), offset, limits)
+    return message.fields() if found is None else found
 
 
 def _blank(schema: Schema) -> dict[str, Any]:
@@ -141,10 +158,6 @@ def _blank(schema: Schema) -> dict[str, Any]:
 
 def _default(kind: str) -> Any:
     return SCALARS[kind].default if kind in SCALARS else {"string": ""}.get(kind)
-
-
-def _wire(kind: str) -> Wire:
-    return SCALARS[kind].wire if kind in SCALARS else Wire.BYTES
 
 
 def _value(message: Message, field: Field, kind: str) -> Any:
@@ -161,11 +174,12 @@ def _items(message: Message, field: Field, kind: str | Schema, spent: list[int])
         if field.wire != Wire.BYTES:
             return []
         return [_fill(_blank(kind), message.child(field), kind, spent)]
-    if field.wire == _wire(kind):
+    wire = _WIRES.get(kind, Wire.BYTES)
+    if field.wire == wire:
         return [_value(message, field, kind)]
     if field.wire != Wire.BYTES:
         return []
-    _spend(message, field, spent, field.length // FIXED_SIZES.get(_wire(kind), 1))
+    _spend(message, field, spent, field.length // FIXED_SIZES.get(wire, 1))
     found: list[Any] = numbers(message.source, Packed(kind, [field]), message.limits).tolist()
     return found
 

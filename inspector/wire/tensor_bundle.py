@@ -8,9 +8,10 @@ key, the empty one, holds the header. `{prefix}.data-00000-of-00002` is the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from inspector.changed import changed
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, NotFound, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Payload, Problem, Severity
@@ -152,7 +153,7 @@ class _Reader:
         if _is_sliced(values):
             self.sliced[record.key] = self._extents(entry, values["slices"])
         elif self._check_place(record.key, entry):
-            self.found[record.key] = replace(entry, payload=self._payload(entry))
+            self.found[record.key] = changed(entry, payload=self._payload(entry))
 
     def _entry(self, key: str, values: dict[str, Any], at: int | None) -> BundleEntry:
         number = values["dtype"]
@@ -179,7 +180,7 @@ class _Reader:
                     f" {'at least ' if name is None else ''}{expected or entry.elements:,}",
                     at,
                 )
-                return replace(entry, values=None)
+                return changed(entry, values=None)
         return entry
 
     def _check_place(self, raw: bytes, entry: BundleEntry) -> bool:
@@ -274,8 +275,8 @@ class _Reader:
             )
             self.problem("bundle-slices", message, whole.at)
         found.sort(key=lambda one: one.starts)
-        whole = replace(whole, slices=tuple(found))
-        return replace(whole, payload=self._sliced_payload(whole))
+        whole = changed(whole, slices=tuple(found))
+        return changed(whole, payload=self._sliced_payload(whole))
 
     def _sliced_payload(self, whole: BundleEntry) -> Payload | None:
         shape = whole.shape or ()
@@ -336,7 +337,7 @@ class _Reader:
                 continue
             if last is not None and one.offset < last.offset + last.size:
                 inside.append((raw, last))
-                self.found[raw] = replace(self.found[raw], payload=None, overlaps=True)
+                self.found[raw] = changed(self.found[raw], payload=None, overlaps=True)
             if last is None or one.offset + one.size > last.offset + last.size:
                 last = one
         if inside:
