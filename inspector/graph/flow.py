@@ -78,7 +78,10 @@ class _Tracer:
         self.inward: dict[tuple[str, int], _Reach] = {}
         self.outward: dict[tuple[str, int], _Reach] = {}
         order = self._callees_first()
+        self._whole: set[str] = set()  # functions whose callees were all followed before them
         for body in order:
+            if self._whole.issuperset(self._calls(body.name)):
+                self._whole.add(body.name)
             for at, name in enumerate(body.arguments):
                 self.inward[body.name, at] = self.walk(body, (name, 0))
         for body in reversed(order):
@@ -254,10 +257,20 @@ class _Tracer:
                 reach.uses |= after.uses
 
     def uses(self, body: Body, name: str) -> tuple[Use, ...]:
-        """All uses of a value that a body makes, or is given as an argument."""
+        """All uses of a value that a body makes."""
         reach = self.walk(body, (name, 0))
         if body is not self.top:
             self._finish(body, reach)
+        return tuple([Use(*one) for one in reach.uses])
+
+    def uses_of_argument(self, body: Body, at: int) -> tuple[Use, ...]:
+        """All uses of what a function is given as its argument `at`."""
+        if body.name not in self._whole:
+            return self.uses(body, body.arguments[at])
+        reach, known = _Reach(), self.inward[body.name, at]
+        reach.uses, reach.returned = known.uses.copy(), known.returned
+        self._spend(len(reach.uses))
+        self._finish(body, reach)
         return tuple([Use(*one) for one in reach.uses])
 
     def _spend(self, count: int) -> None:
@@ -315,7 +328,7 @@ def uses_of(
         reached = found.setdefault(key, {})
         function = tracer.functions.get(name)
         if function is not None and 0 <= argument < len(function.arguments):
-            uses = tracer.uses(function, function.arguments[argument])
+            uses = tracer.uses_of_argument(function, argument)
             kept += len(uses)
             _keep(kept, limits, path)
             reached.update(dict.fromkeys(uses))

@@ -17,6 +17,7 @@ from inspector.model import GROUP_OF, Group, Use
 
 # What convert_variables_to_constants_v2 puts behind the name of the node that read a variable.
 _FROZEN = re.compile(r"(/ReadVariableOp(_\d+)?)?/resource(_\d+)?$|/ReadVariableOp(_\d+)?$")
+_MARKS = "/ReadVariableOp", "/resource"  # one of them is in every such name
 # Scopes that functions of TensorFlow and Keras open inside a layer, and that are no nodes.
 _INNER = re.compile(
     r"(batchnorm|moments|while|cond|(Stateful)?PartitionedCall|Tensordot|embedding_lookup"
@@ -46,7 +47,8 @@ class Scopes:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._nodes = frozenset(names)
-        self._around = {_parent(_FROZEN.sub("", name)) for name in self._nodes}
+        self._around = {_parent(_bare(name)) for name in self._nodes}
+        self._layers: dict[str, str] = {}
 
     def has(self, name: str) -> bool:
         """Whether nodes are in a scope of this name, those that read a variable aside."""
@@ -54,6 +56,12 @@ class Scopes:
 
     def layer(self, scope: str) -> str:
         """The scope around those that are only a part of a layer."""
+        found = self._layers.get(scope)
+        if found is None:
+            found = self._layers[scope] = self._layer(scope)
+        return found
+
+    def _layer(self, scope: str) -> str:
         for _ in range(_DEEPEST):
             around = _parent(scope)
             own = scope.rpartition("/")[2]
@@ -65,7 +73,7 @@ class Scopes:
 
 def place(name: str, uses: Sequence[Use], scopes: Scopes) -> Place:
     """The place of the constant that the node `name` is. uses: the operators that read it."""
-    frozen = _FROZEN.search(name) is not None
+    frozen = _bare(name) != name
     # Frozen by TensorFlow 1, a variable keeps its name, and an Identity is what read it.
     was_variable = frozen or any(use.through[:1] == ("Identity",) for use in uses)
     main = next((use for use in uses if _is_weight(use, was_variable)), None)
@@ -96,7 +104,7 @@ def _layer(name: str, reader: str, scopes: Scopes) -> str:
 
     A node outside all scopes is a layer of its own.
     """
-    bare = _FROZEN.sub("", name)
+    bare = _bare(name)
     if reader and name.startswith(f"{reader}/"):
         scope = _parent(reader)  # a constant that was made for its reader
     elif bare != name and scopes.has(bare):
@@ -104,6 +112,11 @@ def _layer(name: str, reader: str, scopes: Scopes) -> str:
     else:
         scope = _parent(bare)
     return scopes.layer(scope or _parent(reader)) or reader
+
+
+def _bare(name: str) -> str:
+    """The name of a constant without what TensorFlow 2 adds where it takes a variable's place."""
+    return _FROZEN.sub("", name) if _MARKS[0] in name or _MARKS[1] in name else name
 
 
 def _parent(name: str) -> str:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from inspector import deadline
 from inspector.errors import ArtifactError
-from inspector.limits import KIB
+from inspector.limits import KIB, MIB
 from inspector.wire.protobuf import VARINT_BYTES, Field, Message, Wire, fields, read_varint
 
 _BLOCK = 64 * KIB  # bytes of messages side by side that are held together
+_WHOLE = MIB  # a message of more is not held: it has values in it
 _LONGEST, _MOST = 512, 16 * KIB  # bytes of what is kept, and of how many messages
 _NAME, _SECOND, _THIRD = 0x0A, 0x12, 0x1A  # the tags of strings 1, 2 and 3
 
@@ -57,7 +58,8 @@ class LeadingTexts:
         at = offset - self._start
         if at < 0 or at + length > len(self._data):
             self._start, at = offset, 0
-            self._data = bytes(self._source.view(offset, min(_BLOCK, self._source.size - offset)))
+            held = length if _BLOCK < length <= _WHOLE else _BLOCK
+            self._data = bytes(self._source.view(offset, min(held, self._source.size - offset)))
         data = self._data[at : at + length] if length <= _LONGEST else b""
         found = self._known.get(data) or self._read(at, at + length)
         if found is None or len(found[2]) > most:
