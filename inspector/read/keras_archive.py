@@ -245,8 +245,10 @@ def _hdf5(parts: _Parts, name: str, stack: contextlib.ExitStack, limits: Limits)
     parts.problems += file.problems
     if base is None:
         parts.charge(f"{name}, compressed", parts.size(name))
+        file.forget()
         return _Weights([_moved(one, None) for one in objects], [_at(t, None) for t in others])
     inner = overhead(file, CONFIG_LABELS, taken([*tensors_of(objects), *others]))
+    file.forget()
     for label, size in inner.items():
         parts.charge(label, size)
     return _Weights(objects, others)

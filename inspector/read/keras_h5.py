@@ -64,6 +64,7 @@ def read(path: str, limits: Limits) -> Opened:
         source = stack.enter_context(LocalFile(path))
         file = stack.enter_context(Hdf5File(source, limits))
         artifact = _artifact(file, path, limits)
+        file.forget()
         return Opened(artifact, stack.pop_all())
 
 

@@ -58,6 +58,10 @@ class Library:
         with contextlib.suppress(*LIBRARY_ERRORS):
             self._file.close()
 
+    def forget(self) -> None:
+        """Let go of the objects; the file stays open."""
+        self.root, self._nodes = Group("", self.root.address), {}
+
     def _read_all(self) -> Group:
         root_id = h5g.open(self._file, b"/")
         info = h5o.get_info(root_id)
