@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from inspector.changed import changed
 from inspector.classify import classify
 from inspector.errors import ArtifactError
 from inspector.examine import Known, Progress, conclude, not_measured, value_bytes
@@ -15,6 +16,7 @@ from inspector.model import Artifact, Measurement, Problem, Tensor
 from inspector.pairing import Agreement, Pair, Pairing, Side, Tolerance
 from inspector.pairing.beside import Beside, goes_beside, read_beside
 from inspector.pairing.pair import partners, with_orders
+from inspector.pairing.small import Found, compare_small
 from inspector.pairing.tally import Tally
 
 # Of a measurement, what does not depend on where values are.
@@ -67,20 +69,29 @@ def examine_both(
     both, each = (a, b), (classify(a), classify(b))
     sides = Side(a, each[0].verdicts), Side(b, each[1].verdicts)
     found = partners(*sides, limits, rest=rest)
-    pairs = [one if masks or one.mask is None else replace(one, mask=None) for one in found.pairs]
-    beside = {one.a.name: read_beside(one, tolerance, limits) for one in pairs if goes_beside(one)}
+    pairs = [one if masks or one.mask is None else changed(one, mask=None) for one in found.pairs]
+    together = {one.a.name: one for one in pairs if goes_beside(one)}
     progress.start(sum(map(value_bytes, (*a.tensors, *b.tensors))))
     try:
-        measured, tallies = _measure(a.tensors, b.tensors, beside, limits, progress)
+        small = compare_small(together.values(), tolerance, limits)
+        beside = {
+            name: read_beside(one, tolerance, limits)
+            for name, one in together.items()
+            if name not in small.a
+        }
+        measured, tallies = _measure(a.tensors, b.tensors, small, beside, limits, progress)
     finally:
         progress.finish()
-    agreements = _agreements(beside, tallies, *measured)
+    agreements = {**small.agreements, **_agreements(beside, tallies, *measured)}
+    alike = small.alike | {
+        names(beside[name].pair) for name, tally in tallies.items() if tally.bits
+    }
     if rest:
         # The same bits are in the same places, and other values are there in no order.
         settled = {
             at
             for at in agreements
-            if tallies[at[0]].bits
+            if at in alike
             or _whatever_order(measured[0].found[at[0]])
             != _whatever_order(measured[1].found[at[1]])
         }
@@ -90,12 +101,12 @@ def examine_both(
         for artifact, classified, seen in zip(both, each, measured, strict=True)
     )
     plain = [one for one in found.pairs if one.change is None and names(one) in agreements]
-    together = Together(
+    known = Together(
         pairing=found,
         agreements={names(one): agreements[names(one)] for one in plain},
-        alike=tuple(one for one in plain if tallies[one.a.name].bits),
+        alike=tuple(one for one in plain if names(one) in alike),
     )
-    return one, other, together
+    return one, other, known
 
 
 def names(one: Pair) -> tuple[str, str]:
@@ -106,17 +117,24 @@ def names(one: Pair) -> tuple[str, str]:
 def _measure(
     a: Sequence[Tensor],
     b: Sequence[Tensor],
+    small: Found,
     beside: Mapping[str, Beside],
     limits: Limits,
     progress: Progress,
 ) -> tuple[tuple[_Measured, _Measured], Mapping[str, Tally]]:
-    """A's tensors and B's; and by the name of A's, what was counted of both while reading."""
+    """A's tensors and B's; and by the name of A's, what was counted of both while reading.
+
+    small: what is known of some already.
+    """
+    for tensors, known in ((a, small.a), (b, small.b)):
+        progress.advance(sum(value_bytes(one) for one in tensors if one.name in known))
+    a = [tensor for tensor in a if tensor.name not in small.a]
 
     def look(tensors: Iterable[Tensor]) -> _Measured:
         return _Measured(*measure_all(tuple(tensors), limits, on_bytes=progress.advance))
 
     ours = look(
-        replace(tensor, payload=beside[tensor.name], check=None)
+        changed(tensor, payload=beside[tensor.name], check=None)
         if tensor.name in beside
         else tensor
         for tensor in a
@@ -131,7 +149,10 @@ def _measure(
     same = {
         beside[name].pair.b.name: ours.found[name] for name, tally in tallies.items() if tally.bits
     }
+    b = [tensor for tensor in b if tensor.name not in small.b]
     progress.advance(sum(value_bytes(tensor) for tensor in b if tensor.name in same))
+    ours = ours.with_others(_Measured(small.a, {}))
+    same |= small.b
     theirs = _Measured(same, {}).with_others(look(t for t in b if t.name not in same))
     return (ours, theirs), tallies
 

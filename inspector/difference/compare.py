@@ -142,12 +142,13 @@ class _Pairs:
     def _both(self, found: Pairing) -> None:
         renamed = self._renamed(found)
         sides = known(self.a), known(self.b)
+        kinds, by_value = self.filtered.kinds, self.filtered.values
         for one in found.pairs:
             if not self.filtered.takes(self._role(0, one.a), self._role(1, one.b)):
                 self.ignored += 1
                 continue
             values = Values()
-            if self.filtered.values:
+            if by_value:
                 values = compare_values(
                     one, *sides, self.wanted.tolerance, self.limits, self.agreements.get(_key(one))
                 )
@@ -155,7 +156,7 @@ class _Pairs:
                 self.unknown[values.words] += 1
             entries = self.entries[0][one.a.name], self.entries[1][one.b.name]
             compared = Compared(one, *entries, values, self.formats, renamed.get(_key(one)))
-            self.made.append(paired(compared, self.filtered.kinds))
+            self.made.append(paired(compared, kinds))
 
     def _lone(self, tensors: Iterable[Tensor], reasons: Mapping[str, str], at: int) -> None:
         """What only A (0) or only B (1) has."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 
 from inspector import report as r
 from inspector.difference.values import EQUAL
@@ -17,9 +20,11 @@ LAYOUTS = ("reshaped", "transposed", "reordered", "split", "fused")
 
 _PARTNERS = 0.5  # share of the layers below which two models are two architectures
 _LONGEST = 48  # characters of a tensor's name in a sentence
+_BOTH = "both"  # where a pair is that is not "added" or "removed"
+_place = itemgetter(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it keeps what was asked of it
 class Told:
     """All that is known of two artifacts side by side.
 
@@ -33,13 +38,28 @@ class Told:
     same: bool
     identical: bool | None
 
+    @cached_property
+    def _grouped(self) -> Mapping[tuple[str, Group], list[tuple[int, r.DiffPair]]]:
+        """Pairs and their places, by where they are and their group, which many questions ask."""
+        found: dict[tuple[str, Group], list[tuple[int, r.DiffPair]]] = {}
+        for at, one in enumerate(self.pairs):
+            where = _BOTH if one.a and one.b else one.status
+            found.setdefault((where, group_of(one)), []).append((at, one))
+        return found
+
+    def _some(self, where: str, groups: Iterable[Group]) -> list[r.DiffPair]:
+        """In their order."""
+        kept = [found for group in groups if (found := self._grouped.get((where, group)))]
+        together = kept[0] if len(kept) == 1 else sorted(itertools.chain(*kept), key=_place)
+        return [one for _, one in together]
+
     def of(self, *groups: Group) -> list[r.DiffPair]:
         """Pairs of tensors that both have, of these groups."""
-        return [one for one in self.pairs if one.a and one.b and group_of(one) in groups]
+        return self._some(_BOTH, groups)
 
     def lone(self, status: str, *groups: Group) -> list[r.DiffPair]:
         """What only one of the two has: "added" or "removed"."""
-        return [one for one in self.pairs if one.status == status and group_of(one) in groups]
+        return self._some(status, groups)
 
     def fact(self, part: str, what: str) -> r.DiffFact | None:
         """The fact of that name, where there is one."""
@@ -49,7 +69,7 @@ class Told:
         """The facts of some parts."""
         return [one for one in self.facts if one.part in parts]
 
-    @property
+    @cached_property
     def weights(self) -> list[r.DiffPair]:
         """Weights and statistics that both have."""
         return self.of(Group.WEIGHT)
@@ -71,7 +91,7 @@ class Told:
         both = {side(one).layer for one in self.weights}
         return len(both), len(both) + max(map(len, self._layers_alone))
 
-    @property
+    @cached_property
     def apart(self) -> bool:
         """Whether these are two architectures: most layers of either have no partner."""
         both, most = self.partners
@@ -106,7 +126,8 @@ def _is_changed(one: r.DiffPair) -> bool:
 
 def of_kind(pairs: Iterable[r.DiffPair], *kinds: str) -> list[r.DiffPair]:
     """Those that changed in one of these ways."""
-    return [one for one in pairs if set(kinds).intersection(one.changes)]
+    wanted = frozenset(kinds)
+    return [one for one in pairs if not wanted.isdisjoint(one.changes)]
 
 
 def side(one: r.DiffPair) -> r.DiffTensor:

@@ -7,8 +7,9 @@ else what was measured of it: the number of zeros, the range. What nobody could 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from inspector.changed import changed
 from inspector.difference.nouns import Subject
 from inspector.digests import tensor_digest
 from inspector.errors import ArtifactError
@@ -86,7 +87,7 @@ def compare_values(
             if tensor.payload is None:
                 return Values(unread=True, words=f"the values are not in {of}")
         # Whether values are 0 where their mask is does not differ from one to the other.
-        found = already or agreement(replace(pair, mask=None), limits, tolerance)
+        found = already or agreement(changed(pair, mask=None), limits, tolerance)
     except ArtifactError as error:
         return Values(unread=True, words=error.message)
     if not found.agrees and not found.differing and _is_plain(pair):

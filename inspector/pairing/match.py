@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from inspector.changed import changed
 from inspector.limits import Limits
 from inspector.model import Role, Tensor
 from inspector.pairing import content
@@ -70,6 +71,8 @@ class _Pairs:
                 self._take(one, other, found.why, found.basis)
                 left.remove(one)
                 right.remove(other)
+            if not (left and right):
+                return
         # What no name tells apart: equal values first, so that one that was changed is the rest.
         contents = _contents(left, right, self.limits)
         for tells, why in ((contents.get, "equal values"), (bool, "the next of its shape")):
@@ -132,16 +135,17 @@ class _Pairs:
     def _with_change(self, pair: Pair) -> Pair:
         """The pair with its mask, and with what became of the values."""
         if not is_weight(self.a.verdicts[pair.a.name].role):
-            return replace(pair, change=retyped(pair.a, pair.b))
+            return changed(pair, change=retyped(pair.a, pair.b))
         ours = self.serving[0].get(pair.a.name, {})
         theirs = self.serving[1].get(pair.b.name, {})
         mask, other = ours.get(Role.MASK), theirs.get(Role.MASK)
-        pair = replace(pair, mask=mask or other, mask_of_a=mask is not None)
+        pair = changed(pair, mask=mask or other, mask_of_a=mask is not None)
         change = content.turned(pair.a, pair.b, self.limits)
         if change is None and (pair.a.shape, pair.a.dtype) == (pair.b.shape, pair.b.dtype):
             gone = {role: tensor for role, tensor in ours.items() if role not in theirs}
             change = self._made(pair, gone)
-        return replace(pair, change=change or retyped(pair.a, pair.b))
+        change = change or retyped(pair.a, pair.b)
+        return pair if change is None else changed(pair, change=change)
 
     def _made(self, pair: Pair, gone: Mapping[Role, Tensor]) -> Change | None:
         """What was done to the values of `a` on purpose, if that and nothing less makes `b`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from inspector.changed import changed
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Role
 from inspector.pairing.converted import match_converted
@@ -126,4 +127,4 @@ def _flipped(one: Pair) -> Pair:
     change = one.change
     if change is not None:
         change = replace(mirrored(change), backwards=not change.backwards)
-    return replace(one, a=one.b, b=one.a, change=change, mask_of_a=not one.mask_of_a)
+    return changed(one, a=one.b, b=one.a, change=change, mask_of_a=not one.mask_of_a)
