@@ -47,11 +47,10 @@ _DONE: Mapping[str, tuple[str, str]] = {
 
 def _weight(tensor: Tensor) -> Verdict | None:
     trained = None
-    if _is_filler(tensor):
+    weights = [one for one in readings(tensor) if one[1].role is Role.WEIGHT]
+    if not weights or _is_filler(tensor):
         return None
-    for use, read in readings(tensor):
-        if read.role is not Role.WEIGHT:
-            continue
+    for use, read in weights:
         if read.trained:
             trained = trained or use
         elif rank(tensor) and (is_number(tensor, use) or is_quantized(tensor, use)):
@@ -89,10 +88,11 @@ def _is_array(tensor: Tensor) -> bool:
 
 def _array(tensor: Tensor) -> Verdict | None:
     frozen = tensor.section is Section.GRAPH
-    if _is_filler(tensor) or _is_settled(tensor) or not (frozen or rank(tensor)):
+    uses = [use for use in tensor.uses if use.op in ARITHMETIC]
+    if not uses or not (frozen or rank(tensor)) or _is_settled(tensor) or _is_filler(tensor):
         return None
-    for use in tensor.uses:
-        if use.op in ARITHMETIC and is_number(tensor, use) and not starts_a_loop(use):
+    for use in uses:
+        if is_number(tensor, use) and not starts_a_loop(use):
             if reading(use.op, use.input).role is not None:
                 continue
             done, likely = _DONE.get(use.op, ("combined", "a bias or a scale"))
@@ -177,8 +177,11 @@ def _as(role: Role, code: str) -> Decide:
     return decide
 
 
+_named_lookup = _as(Role.LOOKUP, "graph-lookup")
+
+
 def _lookup(tensor: Tensor) -> Verdict | None:
-    named = _as(Role.LOOKUP, "graph-lookup")(tensor)
+    named = _named_lookup(tensor)
     if named is not None or not rank(tensor):
         return named
     for use, read in readings(tensor):
