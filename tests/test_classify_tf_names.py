@@ -17,7 +17,7 @@ def judge(variables, store=Store.NAMES, trained=None, section=None):
     facts = named_facts(stored, trained)
     placed = {"section": section} if section else {}
     tensors = tuple(
-        Tensor(name, dtype, shape, 0, **{**facts[name], **placed})
+        Tensor(name, dtype, shape, 0, **{**facts(name), **placed})
         for name, (dtype, shape) in stored.items()
     )
     artifact = Artifact("ckpt", "checkpoint", "", (), tensors, {}, store=store)
