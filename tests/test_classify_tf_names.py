@@ -211,15 +211,14 @@ def test_names_of_constants_and_of_other_stores_say_nothing():
 
 
 def test_layers_are_scopes_and_ranges_belong_to_what_is_around_them():
-    facts = named_facts(
-        {
-            "net/conv1/weights": ("float32", (3, 4)),
-            "net/conv1/weights_quant/min": ("float32", SCALAR),
-            "net/conv1/weights_quant/max": ("float32", SCALAR),
-            "w": ("float32", (2,)),
-        }
-    )
-    assert {name: (one["layer"], one["variable"]) for name, one in facts.items()} == {
+    shapes = {
+        "net/conv1/weights": (3, 4),
+        "net/conv1/weights_quant/min": SCALAR,
+        "net/conv1/weights_quant/max": SCALAR,
+        "w": (2,),
+    }
+    facts = named_facts({name: ("float32", shape) for name, shape in shapes.items()})
+    assert {name: (facts(name)["layer"], facts(name)["variable"]) for name in shapes} == {
         "net/conv1/weights": ("net/conv1", "weights"),
         "net/conv1/weights_quant/min": ("net/conv1", "weights_quant/min"),
         "net/conv1/weights_quant/max": ("net/conv1", "weights_quant/max"),
