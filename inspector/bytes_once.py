@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections import defaultdict
 from collections.abc import Mapping
 
 from inspector.model import Artifact, Role, Verdict
@@ -13,15 +14,13 @@ def bytes_once(artifact: Artifact, verdicts: Mapping[str, Verdict]) -> dict[str,
 
     Of two tensors that share bytes the first takes them, one that is no copy before a copy.
     """
-    taken: dict[str, _Taken] = {}
-    ordered = sorted(artifact.tensors, key=lambda t: verdicts[t.name].role is Role.ALIAS)
-    return {
-        tensor.name: sum(
-            taken.setdefault(extent.file, _Taken()).take(extent.offset, extent.length)
-            for extent in tensor.extents
-        )
-        for tensor in ordered
-    }
+    taken: defaultdict[str, _Taken] = defaultdict(_Taken)
+    found: dict[str, int] = {}
+    for tensor in sorted(artifact.tensors, key=lambda t: verdicts[t.name].role is Role.ALIAS):
+        found[tensor.name] = 0
+        for extent in tensor.extents:
+            found[tensor.name] += taken[extent.file].take(extent.offset, extent.length)
+    return found
 
 
 class _Taken:

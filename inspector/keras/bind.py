@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inspector.keras.layers import Variable
 from inspector.keras.order import Slot, legacy_order
@@ -21,16 +21,14 @@ _OUTPUT = re.compile(r":\d+(_\d+)*$")  # TensorFlow's number of an operator's ou
 _NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One stored variable, in its place. stored_name: None where the store has no names."""
 
     stored_name: str | None
     shape: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a stored variable is. layer: a Layer's path."""
 
     layer: str | None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
+from inspector.changed import changed
 from inspector.keras import layers
 from inspector.keras.bind import Entry, fits
 from inspector.keras.layers import Variable
@@ -107,16 +107,14 @@ def _lists(paths: Iterable[str], classes: Mapping[str, str]) -> set[str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One stored variable."""
 
     shape: Shape | None
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """A layer with a class and options that fit.
 
     names: the variables' names, None where two options fit that name it differently (a single
@@ -140,7 +138,7 @@ def settled(layer: Layer, flavor: Flavor, stored: Sequence[Stored], parent: str 
         if found:
             places = zip(*(names for _, names in found), strict=True)
             names = tuple(n[0] if len(set(n)) == 1 else None for n in places)
-            return Guess(replace(layer, class_name=class_name, config=found[0][0]), names)
+            return Guess(changed(layer, class_name=class_name, config=found[0][0]), names)
     return Guess(layer)
 
 
@@ -186,7 +184,7 @@ def _fitting(
     integer = any(one.dtype in {"int8", "uint8"} for one in stored)
     for policy, option in product(_INTEGER if integer else _FLOATING, _OPTIONS):
         config = dict(option) if policy is None else {**option, "dtype": policy}
-        candidate = replace(layer, config=config)
+        candidate = changed(layer, config=config)
         variables = v3_variables(candidate, flavor, count=len(stored))
         if not variables or not fits(variables, entries):
             continue
@@ -219,4 +217,4 @@ def _sized(
         return layer if kernel[-1] == scale[-1] else None
     if kernel[-1] != (scale[-1] + 1) // 2:
         return None
-    return replace(layer, config={**layer.config, "units": scale[-1]})
+    return changed(layer, config={**layer.config, "units": scale[-1]})

@@ -9,7 +9,8 @@ of Layer and Model in keras 1.2, 2.2 and 3.15 and tf_keras 2.21.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from inspector.changed import changed
 from inspector.keras import layers, tfmot
@@ -29,8 +30,7 @@ _VARIANTS = 3
 _QUANTIZED_LATER, _NOT_CALLED = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One place in `weight_names`.
 
     layer_path: the layer that the variable belongs to, which may be deep inside the top-level one.
@@ -135,8 +135,7 @@ def _branches(layer: Layer) -> Iterable[Layer]:
 Identity = tuple[str, str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ref:
+class _Ref(NamedTuple):
     """A live variable: the layer that has it, and whether its own flag is on (Keras 3)."""
 
     identity: Identity
@@ -296,7 +295,7 @@ class _Parts:
         layer, name = found
         own = layers.own_variables(layer, self.flavor) or ()
         ref = self._ref(layer, next((v for v in own if v.name == name), variable))
-        return replace(ref, kept_by=wrapper.path if variable.role is Role.WEIGHT else None)
+        return ref._replace(kept_by=wrapper.path if variable.role is Role.WEIGHT else None)
 
     def _kept_identity(self, wrapper: Layer, about: str) -> Identity:
         found = tfmot.resolve(wrapper, about, self.flavor)

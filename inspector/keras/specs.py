@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inspector.keras import tfmot
 from inspector.keras.bind import Entry, fits, legacy_slots
@@ -17,8 +17,7 @@ from inspector.model import Flavor, Layer, Section, Store, Tensor
 _COPIED = re.compile(r"_\d+$")  # the number that makes a repeated name unique
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """A tensor's variable in its class's own list.
 
     owner: the layer whose list it is in; trainable: in the loaded model, None without a config.

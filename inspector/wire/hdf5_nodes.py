@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
@@ -63,8 +63,7 @@ class Dataset:
                 self.payload = replace(cast("RawPayload", self.payload), dtype="bfloat16")
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A name in a group. kind: "hard", "soft" or "external".
 
     target: the node (hard), the path (soft) or (file, path) (external).

@@ -150,8 +150,11 @@ class _Plain:
         deadline.check()
         self.path_chars += len(path)
         limits = self.limits
-        need(len(self.nodes) < limits.objects and self.path_chars <= limits.keys_bytes)
-        need(depth <= limits.depth)
+        need(
+            len(self.nodes) < limits.objects
+            and self.path_chars <= limits.keys_bytes
+            and depth <= limits.depth
+        )
         node: Group | Dataset
         if _TABLE in header.messages:
             node = Group(path, address)
@@ -310,10 +313,11 @@ class _Plain:
         view = self.source.view(address, self.tree_bytes)
         sign, kind, depth, count, left, right = _TREE.unpack_from(view)
         need(sign == b"TREE" and kind == 0 and count <= self.most_children)
-        need(depth < _DEEPEST if level is None else depth == level and count > 0)
         # An empty group's tree is a leaf without children.
-        need(count > 0 or depth == 0)
-        need(beside.get(depth, (UNDEFINED, address)) == (left, address))
+        need(depth < _DEEPEST if level is None else depth == level and count > 0)
+        need(
+            (count > 0 or depth == 0) and beside.get(depth, (UNDEFINED, address)) == (left, address)
+        )
         beside[depth] = address, right
         keys = Struct(f"<{2 * count + 1}Q").unpack_from(view, _TREE.size)
         for at in range(0, 2 * count, 2):
@@ -331,8 +335,12 @@ class _Plain:
         shape = dimensions(messages[_SPACE])
         count = math.prod(shape)
         version, kind, offset, stored = _LAYOUT.unpack_from(messages[_LAYOUT_OF])
-        need(version == 3 and kind == 1 and 0 < stored == count * itemsize)
-        need(offset + stored <= self.source.size)
+        need(
+            version == 3
+            and kind == 1
+            and 0 < stored == count * itemsize
+            and offset + stored <= self.source.size
+        )
         _check_fill(messages[_FILL], itemsize)
         return Dataset(
             path,
