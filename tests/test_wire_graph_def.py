@@ -186,6 +186,27 @@ def test_a_node_in_any_other_writing_reads_the_same(written):
     assert (found.name, found.op, found.inputs) == ("a", "Op", ("x",))
 
 
+def test_nodes_longer_than_what_is_read_at_once_and_across_its_edges_read_the_same():
+    # Lengths without a common measure with any block's; nodes of 90 KB and of 3 MB among them.
+    written = [(f"n{at}" + "x" * (at % 97), "Op", (f"i{at}",) * (at % 7)) for at in range(4000)]
+    written[1234] = ("waits", "NoOp", tuple(f"^node_number_{at}" for at in range(5000)))
+    written[2345] = ("weights", "Const", ())
+    big = {2345: attr("value", chunk(8, chunk(4, bytes(3 << 20))))}
+    nodes = [node(*one, *([big[at]] if at in big else [])) for at, one in enumerate(written)]
+    signature = text(1, "f") + chunk(2, text(1, "x"))
+    parts = [chunk(1, signature), *(chunk(3, one) for one in nodes), chunk(4, text(1, "y"))]
+    function = b"".join(parts)
+    for first in (b"", number(3, 20)):  # an old graph's version makes each node be read by itself
+        graph = read(
+            first + b"".join(chunk(1, one) for one in nodes) + chunk(2, chunk(1, function))
+        )
+        for found, scope in ((graph.nodes, ""), (graph.functions["f"].nodes, "f")):
+            assert [(one.name, one.op, one.inputs) for one in found] == written
+            assert {one.scope for one in found} == {scope}
+            assert [bytes(one.message.view()) for one in found] == nodes
+        assert (graph.functions["f"].arguments, graph.functions["f"].returns) == (("x",), {"y": ""})
+
+
 def test_names_that_are_no_text_stay_apart():
     (found,) = read(chunk(1, chunk(1, b"a\xff") + text(2, "Op"))).nodes
     assert found.name == "a\\xff"
