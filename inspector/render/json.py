@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
-from msgspec.structs import fields
 
 from inspector.render.options import RenderOptions
 from inspector.report import Report
@@ -49,7 +48,9 @@ def _plain(value: object) -> Any:
     """
     if not isinstance(value, Struct):
         return msgspec.to_builtins(value)
-    named = ((one.encode_name, getattr(value, one.name)) for one in fields(value))
+    kind = type(value)
+    names = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
+    named = ((name, getattr(value, attribute)) for name, attribute in names)
     return {name: found for name, found in named if found is not UNSET}
 
 
