@@ -70,13 +70,15 @@ class _Doing(NamedTuple):
 class Workers:
     """Workers, each until it dies. A context manager that leaves none behind.
 
-    What they are forked from is started at once, so that it is ready when they are needed.
+    What they are forked from is started at once, so that it is ready when they are needed; and once
+    more, where something ended it.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stack = contextlib.ExitStack()
         self._template: Template | None = None
+        self._is_second = False  # the first one was ended
         self._idle: list[Worker] = []
         self._busy: dict[Worker, _Doing] = {}
 
@@ -137,9 +139,7 @@ class Workers:
     def _begin(self, number: int, task: Task) -> None:
         nbytes = sum(map(artifact_bytes, task.paths))
         seconds = self._limits.seconds_for(nbytes)
-        if self._template is None:
-            raise NotIsolated("workers are a context manager")
-        worker = self._idle.pop() if self._idle else Worker(self._template)
+        worker = self._idle.pop() if self._idle else self._forked()
         self._busy[worker] = _Doing(number, task, seconds)
         job = Job(
             task.name,
@@ -151,6 +151,20 @@ class Workers:
             task.progress is not None,
         )
         worker.ask(job, self._limits.report_bytes, task.progress)
+
+    def _forked(self) -> Worker:
+        """A new worker. Raises NotIsolated."""
+        if self._template is None:
+            raise NotIsolated("workers are a context manager")
+        try:
+            return Worker(self._template)
+        except NotIsolated:
+            if not self._template.has_forked or self._is_second:
+                raise
+        # Something ended it from outside, as the system does when memory is short: once.
+        self._is_second = True
+        self._template = self._stack.enter_context(started(PROGRAM))
+        return Worker(self._template)
 
     def _heard(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
         """What came of tasks, by their numbers. wait: until something happens."""

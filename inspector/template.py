@@ -50,7 +50,7 @@ def number_of(said: bytes) -> int:
 
 
 class Template:
-    """One that runs, and may not have finished its imports yet."""
+    """One that runs, and may not have finished its imports yet. has_forked: whether it ever has."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], control: socket.socket, words: LastWords
@@ -58,6 +58,7 @@ class Template:
         self._process = process
         self._control = control
         self._words = words
+        self.has_forked = False
 
     def fork(self, *streams: int) -> int:
         """Fork a worker that has these `STREAMS`, and give its number. Raises NotIsolated."""
@@ -65,6 +66,7 @@ class Template:
             socket.send_fds(self._control, [message(FORK, 0)], streams)
             said = self._said(_START_SECONDS)
             if said is not None:
+                self.has_forked = True
                 return number_of(said)
         raise NotIsolated(
             f"no process of its own to read in: {self._why()}; --no-isolate does without"

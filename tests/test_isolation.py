@@ -21,6 +21,7 @@ from inspector.errors import Crashed, LimitExceeded, NotFound, OutOfMemory, Time
 from inspector.exchange import Raised, rebuilt, told
 from inspector.limits import DEFAULT, MIB
 from inspector.report import ArtifactReport, Report
+from inspector.template import NotIsolated
 from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.terminal import call
@@ -268,6 +269,20 @@ def test_what_workers_are_forked_from_runs_one_thread(tmp_path):
         workers.call("show", Report, (path,), {"paths": path})
         number = workers._template._process.pid
         assert len(os.listdir(f"/proc/{number}/task")) == 1
+
+
+def test_what_workers_are_forked_from_is_started_again_once(tmp_path, broken_workers):
+    paths = [copy(tmp_path, name) for name in ("segv-1.h5", "a-2.h5", "segv-3.h5", "b-4.h5")]
+    found = []
+    with isolation.Workers(QUICK) as workers:
+        for path in paths:
+            try:
+                found.append(workers.call("show", Report, (path,), {"paths": path}))
+            except (errors.ArtifactError, NotIsolated) as error:
+                found.append(error)
+            if isinstance(found[-1], Crashed):  # and what it was forked from goes with it
+                workers._template._process.kill()
+    assert [type(one) for one in found] == [Crashed, Report, Crashed, NotIsolated]
 
 
 def test_several_at_once_are_for_processes_of_their_own():
