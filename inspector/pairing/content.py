@@ -6,12 +6,14 @@ import numpy as np
 
 from inspector.errors import ArtifactError
 from inspector.limits import KIB, Limits
-from inspector.model import Tensor
+from inspector.model import Payload, Tensor
 from inspector.pairing.agree import agreement, probe, unlike
 from inspector.pairing.nouns import Change, Clustered, Masked, Pair
 from inspector.storage import FilledPayload
+from inspector.values import Array
 
 _PROBE_BYTES = 4 * KIB
+_NUMBERS = "biuf"
 
 
 def holds(a: Tensor, b: Tensor, change: Change | None, limits: Limits) -> bool:
@@ -35,14 +37,32 @@ def begins_alike(a: Tensor, b: Tensor) -> bool:
     if a.payload is None or b.payload is None or a.dtype != b.dtype:
         return False
     try:
-        x = next(iter(a.payload.blocks(_PROBE_BYTES)), None)
-        y = next(iter(b.payload.blocks(_PROBE_BYTES)), None)
+        x, y = _beginning(a.payload), _beginning(b.payload)
     except ArtifactError:
         return False
     if x is None or y is None:
         return x is y
     size = min(x.size, y.size)
     return bool(np.array_equal(x[:size], y[:size]))
+
+
+def _first_differs(a: Tensor, b: Tensor) -> bool:
+    """Whether their first values are known to be two numbers."""
+    if a.payload is None or b.payload is None or a.real is not None or b.real is not None:
+        return False
+    try:
+        x, y = _beginning(a.payload), _beginning(b.payload)
+    except ArtifactError:
+        return False
+    if x is None or y is None or not (x.size and y.size):
+        return False
+    numbers = x.dtype.kind in _NUMBERS and y.dtype.kind in _NUMBERS
+    # NaN is no other number than NaN.
+    return numbers and bool(x[0] != y[0] and x[0] == x[0] and y[0] == y[0])
+
+
+def _beginning(payload: Payload) -> Array | None:
+    return next(iter(payload.blocks(_PROBE_BYTES)), None)
 
 
 def turned(a: Tensor, b: Tensor, limits: Limits) -> Change | None:
@@ -53,6 +73,8 @@ def turned(a: Tensor, b: Tensor, limits: Limits) -> Change | None:
         return None
     if a.shape == b.shape and begins_alike(a, b):
         return None
+    if _first_differs(a, b):
+        return None  # whatever is turned, the first value stays where it is
     change = Change("transposed", "its axes are the other way round", backward, None, b.shape)
     if not holds(a, b, change, limits):
         return None

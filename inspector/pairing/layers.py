@@ -16,16 +16,15 @@ from inspector.pairing.values import digest
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unit:
-    """A layer with the weights and statistics it has. order: its place in the model."""
+    """A layer with the weights and statistics it has.
+
+    order: its place in the model. shapes: what two layers of one structure have in common.
+    """
 
     path: str
     tensors: tuple[Tensor, ...]
     order: tuple[int, ...]
-
-    @property
-    def shapes(self) -> Hashable:
-        """What two layers of one structure have in common."""
-        return frozenset(Counter(tensor.shape for tensor in self.tensors).items())
+    shapes: Hashable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,12 @@ def units_of(side: Side, names: Names) -> tuple[Unit, ...]:
         if is_weight(side.verdicts[tensor.name].role):
             groups.setdefault(names.of(tensor.layer), []).append(tensor)
     units = [
-        Unit(path, tuple(group), (walked.get(group[0].layer or "", len(walked)), *_order(group[0])))
+        Unit(
+            path,
+            tuple(group),
+            (walked.get(group[0].layer or "", len(walked)), *_order(group[0])),
+            frozenset(Counter(tensor.shape for tensor in group).items()),
+        )
         for path, group in groups.items()
     ]
     return tuple(sorted(units, key=lambda unit: unit.order))
