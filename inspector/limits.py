@@ -180,6 +180,12 @@ class Limits:
     report_bytes: int = _bytes(
         96 * MIB, "A saved report is held whole: a tensor takes about a kilobyte of it."
     )
+    report_values: int = _number(
+        3_000_000,
+        "Values of a saved report, by its commas and brackets: a tensor has 40. Each takes up to 60"
+        " bytes as Python's.",
+        so_far=False,
+    )
     findings: int = _number(
         1000,
         "Findings of one audit rule in one artifact: nobody reads more, a file may have millions.",

@@ -164,7 +164,11 @@ ELSEWHERE = {
     "live_seconds": "test_live_runner.py::",
     "live_bytes": "test_live_runner.py::test_the_memory_limit_holds",
 }
-CALLED = {"report_bytes", "policy_bytes"}  # what is no artifact has a test of its own below
+CALLED = {
+    "report_bytes",
+    "report_values",
+    "policy_bytes",
+}  # what is no artifact has a test of its own below
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -193,6 +197,14 @@ def test_a_saved_report_is_held_to_its_limit(tmp_path):
     saved.write_text(json.dumps({"schema_version": "1.0", "command": "show", "artifacts": []}))
     with pytest.raises(LimitExceeded, match="report_bytes: 61 is over 20; --limit"):
         api.diff(saved, h5(tmp_path), limits=limit("report_bytes", 20))
+
+
+def test_the_values_of_a_saved_report_are_held_to_their_limit(tmp_path):
+    saved = tmp_path / "a.json"
+    saved.write_text(json.dumps({"schema_version": "1.0", "command": "show", "artifacts": [1, 2]}))
+    # A brace and a bracket, two commas between the keys and one in the list.
+    with pytest.raises(LimitExceeded, match="report_values: 5 is over 4; --limit report_values=5"):
+        api.diff(saved, h5(tmp_path), limits=limit("report_values", 4))
 
 
 def test_a_policy_is_held_to_its_limit(tmp_path):

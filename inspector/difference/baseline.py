@@ -20,6 +20,7 @@ _HEAD_BYTES = 512
 # What our JSON begins with; sorted by key, as other tools write it back, it is the artifacts.
 _HEAD = re.compile(r'\s*\{\s*"(schema_version|artifacts)"\s*:')
 # Shells of Windows write what is piped into a file so.
+_SEPARATORS = b",", b"{", b"["  # what stands before a value
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HOW = "inspect show MODEL --format json -o"
 
@@ -37,7 +38,8 @@ def read_saved(path: str, limits: Limits = DEFAULT) -> Subject | None:
 
     The first bytes decide. Raises UsageError for a report that cannot stand for one whole artifact
     (of another command, of several, narrowed to some rows, of one that could not be read, of a
-    newer schema), Corrupt for one that is broken, LimitExceeded (`report_bytes`, `depth`).
+    newer schema), Corrupt for one that is broken, LimitExceeded (`report_bytes`,
+    `report_values`, `depth`).
     """
     if not os.path.isfile(path):
         return None
@@ -72,7 +74,10 @@ def _text(source: ByteSource, limits: Limits) -> bytes:
         raise LimitExceeded("report_bytes", source.size, limits.report_bytes, source.path)
     raw = bytes(source.view(0, source.size))
     if raw.startswith(_WIDE):
-        return raw.decode("utf-16", "replace").encode()
+        raw = raw.decode("utf-16", "replace").encode()
+    values = sum(map(raw.count, _SEPARATORS))
+    if values > limits.report_values:
+        raise LimitExceeded("report_values", values, limits.report_values, source.path)
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
