@@ -6,6 +6,7 @@ from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Found
 from inspector.auditing.run import Audited, audit, conclude
 from inspector.errors import UsageError
+from inspector.limits import Limits
 from inspector.render import RENDERERS, RenderOptions
 from inspector.report import Suppressed, report
 from tests.builders import samples
@@ -117,3 +118,17 @@ def test_a_report_of_another_command_is_no_baseline(tmp_path):
 def test_a_baseline_that_is_not_there_is_bad_usage(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         read_baseline(str(tmp_path / "nix.json"))
+
+
+def test_a_baseline_as_a_windows_shell_writes_it_is_read(tmp_path):
+    path = saved(tmp_path, audited("mask left"))
+    text = (tmp_path / "known.json").read_text()
+    (tmp_path / "known.json").write_bytes(text.encode("utf-16"))
+    assert [one.message for one in read_baseline(path)] == ["mask left"]
+
+
+@pytest.mark.parametrize("name", ["report_bytes", "report_values"])
+def test_a_baseline_past_a_limit_names_the_option(tmp_path, name):
+    path = saved(tmp_path, audited("mask left"))
+    with pytest.raises(UsageError, match=f"known.json: limit {name}: .*--limit {name}="):
+        read_baseline(path, Limits(**{name: 10}))

@@ -13,6 +13,7 @@ from inspector.auditing.run import Audited
 from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.report import AuditReport, Finding, Suppressed
+from inspector.saved_text import saved_text
 from inspector.storage import LocalFile
 from inspector.typed_json import decode
 from inspector.words import count
@@ -36,9 +37,7 @@ def read_baseline(path: str, limits: Limits = DEFAULT) -> tuple[Finding, ...]:
     """
     try:
         with LocalFile(path) as source:
-            if source.size > limits.report_bytes:
-                raise UsageError(f"{path}: a baseline of {source.size:,} bytes is too large")
-            saved = decode(bytes(source.view(0, source.size)), _Saved)
+            saved = decode(saved_text(source, limits), _Saved)
     except ArtifactError as error:
         raise UsageError(f"--baseline {error}") from error
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:

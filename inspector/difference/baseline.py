@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 
@@ -11,17 +10,15 @@ import msgspec
 from inspector import report as r
 from inspector.difference.nouns import Subject
 from inspector.difference.rebuilt import rebuilt, verdicts_of
-from inspector.errors import Corrupt, LimitExceeded, UsageError
+from inspector.errors import Corrupt, UsageError
 from inspector.limits import DEFAULT, Limits
-from inspector.storage import ByteSource, LocalFile
+from inspector.saved_text import decoded, saved_text
+from inspector.storage import LocalFile
 from inspector.typed_json import decode
 
 _HEAD_BYTES = 512
 # What our JSON begins with; sorted by key, as other tools write it back, it is the artifacts.
 _HEAD = re.compile(r'\s*\{\s*"(schema_version|artifacts)"\s*:')
-# Shells of Windows write what is piped into a file so.
-_SEPARATORS = b",", b"{", b"["  # what stands before a value
-_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HOW = "inspect show MODEL --format json -o"
 
 
@@ -44,9 +41,9 @@ def read_saved(path: str, limits: Limits = DEFAULT) -> Subject | None:
     if not os.path.isfile(path):
         return None
     with LocalFile(path) as source:
-        if _HEAD.match(_decoded(bytes(source.view(0, min(_HEAD_BYTES, source.size))))) is None:
+        if _HEAD.match(decoded(bytes(source.view(0, min(_HEAD_BYTES, source.size))))) is None:
             return None
-        saved = _report(_text(source, limits), path)
+        saved = _report(saved_text(source, limits), path)
     if saved is None:
         return None
     one = _only(saved, path)
@@ -59,26 +56,6 @@ def read_saved(path: str, limits: Limits = DEFAULT) -> Subject | None:
         },
         saved=True,
     )
-
-
-def _decoded(raw: bytes) -> str:
-    """Text of whatever encoding it is marked as; what is no text is replaced."""
-    if raw.startswith(_WIDE):
-        return raw.decode("utf-16", "replace")
-    return raw.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
-
-
-def _text(source: ByteSource, limits: Limits) -> bytes:
-    """The whole file as UTF-8."""
-    if source.size > limits.report_bytes:
-        raise LimitExceeded("report_bytes", source.size, limits.report_bytes, source.path)
-    raw = bytes(source.view(0, source.size))
-    if raw.startswith(_WIDE):
-        raw = raw.decode("utf-16", "replace").encode()
-    values = sum(map(raw.count, _SEPARATORS))
-    if values > limits.report_values:
-        raise LimitExceeded("report_values", values, limits.report_values, source.path)
-    return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def _report(text: bytes, path: str) -> r.Report | None:
