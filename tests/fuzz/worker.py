@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import pkgutil
 import random
@@ -14,7 +16,11 @@ from typing import NoReturn
 
 import atheris
 
-with atheris.instrument_imports(include=["inspector"]):
+# It names each module on stderr.
+with (
+    contextlib.redirect_stderr(io.StringIO()),
+    atheris.instrument_imports(include=["inspector"]),
+):
     import inspector
 
     for module in pkgutil.walk_packages(inspector.__path__, "inspector."):
