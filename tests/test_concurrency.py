@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import inspector
+import inspector.both
 import inspector.classify
 from inspector import api
 from inspector.cli.environment import write_whole
@@ -191,7 +192,8 @@ def cut_once_read(monkeypatch):
                 cut(path)
             return real(artifact)
 
-        monkeypatch.setattr(inspector.classify, "classify", classify)
+        for module in (inspector.classify, inspector.both):
+            monkeypatch.setattr(module, "classify", classify)
 
     return arrange
 
