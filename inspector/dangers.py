@@ -336,7 +336,7 @@ _HARMLESS = re.compile(
 
 # What Keras itself pickled into model.weights.npz: variables, which TensorFlow makes.
 _VARIABLES = re.compile(
-    r"functools\.partial|keras\.src\.backend\.(?:\w+\.)*(?:Keras)?Variable"
+    r"functools\.partial|keras\.src\.backend\.(?:\w++\.)*+(?:Keras)?Variable"
     r"|tensorflow\.python\.framework\.dtypes\.as_dtype"
     r"|tensorflow\.python\.ops\.resource_variable_ops\.ResourceVariable"
     r"|tensorflow\.python\.framework\.ops\.convert_to_tensor"

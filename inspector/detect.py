@@ -27,8 +27,9 @@ _JSON_LIMIT = 64 << 20
 _MARKS = ("saved_model.pb", "saved_model.pbtxt", "checkpoint", "config.json")
 _BESIDE = 10_000  # of a folder's names at most that many are looked at for a hint
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
-# What protobuf's text format begins with, comments left out: which message it is.
-_TEXT = re.compile(rb"(?:\s+|#[^\n]*\n)*(\w+)\s*[:{<]")
+# What protobuf's text format begins with, comments left out: which message it is. (Nothing is given
+# back: spaces can be taken in more ways than anyone can try.)
+_TEXT = re.compile(rb"(?:\s++|#[^\n]*+\n)*+(\w++)\s*+[:{<]")
 _TEXTS = {
     b"node": "graph-text",
     b"versions": "graph-text",

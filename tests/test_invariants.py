@@ -5,6 +5,7 @@ The contracts of `pyproject.toml` say who may import whom; these say what nobody
 
 import ast
 import os
+import re
 import subprocess
 import sys
 
@@ -309,3 +310,49 @@ def test_a_file_cut_short_ends_in_a_typed_error_or_a_problem(name, share, tmp_pa
         return
     with opened:
         assert opened.artifact.problems
+
+
+# --- patterns -------------------------------------------------------------------------------------
+
+
+COMPILED = {f"re.{how}" for how in ("compile", "match", "fullmatch", "search", "sub", "finditer")}
+
+
+def patterns():
+    """(module, pattern) of every regular expression that stands in the code as a literal."""
+    for name, tree in modules():
+        for what, node in called(tree):
+            if what in COMPILED and node.args and isinstance(node.args[0], ast.Constant):
+                text = node.args[0].value
+                yield name, text if isinstance(text, str) else text.decode("latin-1")
+
+
+def gives_back(parsed, repeated=False):
+    """Whether a repeat without end, inside another, may try again with less: the text of a hostile
+    file can then be taken in exponentially many ways.
+    """
+    for operator, argument in parsed:
+        kind = str(operator)
+        if kind == "POSSESSIVE_REPEAT":
+            if gives_back(argument[2]):
+                return True
+        elif kind in {"MAX_REPEAT", "MIN_REPEAT"}:
+            endless = str(argument[1]) == "MAXREPEAT"
+            if (endless and repeated) or gives_back(argument[2], repeated or endless):
+                return True
+        elif kind == "SUBPATTERN":
+            if gives_back(argument[3], repeated):
+                return True
+        elif kind == "BRANCH" and any(gives_back(one, repeated) for one in argument[1]):
+            return True
+    return False
+
+
+def test_no_pattern_can_be_tried_in_exponentially_many_ways():
+    parser = re._parser
+    assert gives_back(parser.parse(r"(?:\s+|#)*x"))
+    assert not gives_back(parser.parse(r"(?:\s++|#)*+x"))
+    found = list(patterns())
+    assert len(found) > 80
+    for name, text in found:
+        assert not gives_back(parser.parse(text)), f"{name}: {text}"

@@ -59,15 +59,17 @@ _TRACED = 2_000  # operators whose names are followed back: what is beyond has c
 _TOLD = 1_000  # nodes of one operator that are kept
 _NAMED = {"saved_model.pb": GraphKind.SAVED_MODEL}
 # Text formats begin with a word.
-_TEXT_KINDS = (
-    (re.compile(rb"(?:\s|#[^\n]*\n)*(?:saved_model_schema_version|meta_graphs)\b"), "SavedModel"),
-    (
-        re.compile(
-            rb"(?:\s|#[^\n]*\n)*(?:meta_info_def|graph_def|saver_def|collection_def|signature_def)\b"
+_BEFORE = rb"(?:\s++|#[^\n]*+\n)*+"
+_TEXT_KINDS = tuple(
+    (re.compile(_BEFORE + words), kind)
+    for words, kind in (
+        (rb"(?:saved_model_schema_version|meta_graphs)\b", "SavedModel"),
+        (
+            rb"(?:meta_info_def|graph_def|saver_def|collection_def|signature_def)\b",
+            "MetaGraphDef",
         ),
-        "MetaGraphDef",
-    ),
-    (re.compile(rb"(?:\s|#[^\n]*\n)*(?:node|versions|library)\s*[:{]"), "GraphDef"),
+        (rb"(?:node|versions|library)\s*[:{]", "GraphDef"),
+    )
 )
 
 

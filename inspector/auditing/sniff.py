@@ -89,7 +89,7 @@ def ending(name: str) -> str:
     """What a file's name ends in, in small letters: "so" of "lib/a.SO" and of "a.so.1"."""
     # Windows drops dots and spaces at the end of a name.
     last = name.replace("\\", "/").rpartition("/")[2].lower().rstrip(". ")
-    plain = re.sub(r"(?:\.\d+)+$", "", last)
+    plain = re.sub(r"(?:\.\d++)++$", "", last)
     return plain.rpartition(".")[2] if "." in plain else ""
 
 

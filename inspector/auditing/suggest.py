@@ -21,7 +21,7 @@ _SPARSE = 0.25  # a share of zeros that somebody meant
 # What may hide an attack is taken for the very bytes that are there, not for those of later ones.
 _BY_DIGEST = ("safety", "integrity")
 _RUNTIMES = {"keras": "keras", "tensorflow": "tensorflow", "tf_keras": "tensorflow"}
-_VERSION = re.compile(r"\d+(\.\d+)*")
+_VERSION = re.compile(r"\d++(\.\d++)*+")
 _HEAD = """\
 # What `inspect audit` asks of these artifacts, as `inspect audit --init` found them.
 # Keep what is meant, and delete the rest. `inspect rules` lists what can be asked.

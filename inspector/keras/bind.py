@@ -17,7 +17,7 @@ from inspector.model import Flavor, Layer, Naming
 
 _DEEPEST_NAME = 4  # parts of one layer's name
 _MANY = 500  # variables under one layer: names are compared each with each
-_OUTPUT = re.compile(r":\d+(_\d+)*$")  # TensorFlow's number of an operator's output
+_OUTPUT = re.compile(r":\d++(_\d++)*+$")  # TensorFlow's number of an operator's output
 _NUMBERED = re.compile(r"(cluster_centroids|pulling_indices)_")
 
 

@@ -45,7 +45,7 @@ _REPLACED = "\ufffd".encode()  # what decoders put in the place of bytes that ar
 _SAMPLE, _RECURS = 1 << 20, 3
 _HEAD = 4096
 _TEXT_META = re.compile(
-    rb"(?:\s+|#[^\n]*\n)*(meta_info_def|graph_def|saver_def|collection_def|signature_def)\b"
+    rb"(?:\s++|#[^\n]*+\n)*+(meta_info_def|graph_def|saver_def|collection_def|signature_def)\b"
 )
 _FED = frozenset({"Placeholder", "PlaceholderV2"})
 # Operators whose result, where nothing reads it, is no result of the graph.
