@@ -36,7 +36,7 @@ class Read:
             for name, one in self.datasets.items():
                 if one.payload is not None and one.declared < 1 << 20:
                     try:
-                        blocks = list(one.payload.blocks(64))
+                        blocks = [block.copy() for block in one.payload.blocks(64)]
                     except Corrupt as error:
                         self.unread[name] = error.message
                     else:

@@ -42,7 +42,7 @@ def read(data, **limits):
 
 
 def values(value, max_bytes=1 << 20):
-    blocks = list(value.payload.blocks(max_bytes))
+    blocks = [block.copy() for block in value.payload.blocks(max_bytes)]
     assert all(block.nbytes <= max(max_bytes, block.itemsize) for block in blocks)
     return np.concatenate(blocks) if blocks else np.empty(0)
 

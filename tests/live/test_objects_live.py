@@ -61,8 +61,11 @@ class Read:
                     more["metadata"] = read_keras_metadata(message(LocalFile(metadata)))
             self.placement = place(graph, bundle.stored, **more)
             self.stored = dict(bundle.stored)
-            loose = {key: {"section": Section.OTHER} for key in bundle.stored}
-            found = contents(bundle, {**loose, **facts_of(self.placement.places)})
+            places = self.placement.places
+            found = contents(
+                bundle,
+                lambda key: facts_of(places[key]) if key in places else {"section": Section.OTHER},
+            )
             self.artifact = Artifact(
                 path=path,
                 format="checkpoint",

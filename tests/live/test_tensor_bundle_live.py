@@ -27,7 +27,7 @@ def values_of(bundle, entry, max_bytes=1 << 20):
     if entry.dtype == "string":
         strings = [bytes(value.view()) for value in bundle.strings(entry)]
         return np.array(strings, object).reshape(entry.shape)
-    blocks = list(entry.payload.blocks(max_bytes))
+    blocks = [block.copy() for block in entry.payload.blocks(max_bytes)]
     assert all(block.nbytes <= max(max_bytes, block.itemsize) for block in blocks)
     flat = np.concatenate(blocks) if blocks else np.empty(0, np.uint8)
     return flat.reshape(entry.shape)
