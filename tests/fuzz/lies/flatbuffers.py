@@ -26,6 +26,8 @@ def lie(content: bytes, rng: random.Random, trusted: bool = True) -> bytes:
         at, width = _place(content, rng)
     except (struct.error, IndexError, ValueError):
         return raw.lie(content, rng)
+    if not 0 <= at <= len(content) - width:  # where an earlier lie leads
+        return raw.lie(content, rng)
     changed = bytearray(content)
     new = raw.number(rng, width, int.from_bytes(content[at : at + width], "little"))
     if width == 4 and rng.randrange(4) == 0:
