@@ -221,10 +221,13 @@ def float_format(dtype: np.dtype[Any]) -> tuple[int, int, float]:
 
 
 def is_narrower(one: str, other: str) -> bool:
-    """Whether the first of two floating dtypes tells fewer values apart."""
+    """Whether the first of two floating dtypes tells fewer values apart; of others it does not."""
     if one == other or not ("float" in one and "float" in other):
         return False
-    return float_format(numpy_dtype(one))[2] > float_format(numpy_dtype(other))[2]
+    try:
+        return float_format(numpy_dtype(one))[2] > float_format(numpy_dtype(other))[2]
+    except TypeError:  # a saved report may name any
+        return False
 
 
 # Keras 3 keeps bfloat16 in `.h5` as two opaque bytes, and no attribute there says what they are.
