@@ -7,7 +7,7 @@ from benchmark.nouns import Goal, Input, Row, Scale, Scenario
 SCALES = {
     "tiny": Scale(8, 16, 1, (200, 400), 20, 1, 1),
     "short": Scale(64, 0, 3, (1_000, 5_000), 100, 5, 3),
-    "full": Scale(512, 4096, 30, (1_000, 5_000, 20_000), 1_000, 5, 20),
+    "full": Scale(512, 4096, 30, (1_000, 5_000, 20_000), 1_000, 3, 15),
 }
 
 # --- rows that several tables have ----------------------------------------------------------------
