@@ -18,6 +18,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,26 +74,29 @@ def versions(known: places.Places) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda one: one[0].lower()))
 
 
-def measure(form: str, only: str, known: places.Places) -> dict[str, Any]:
-    """Run the tables of a form, each told as soon as it is there."""
+def measure(
+    form: str, only: str, known: places.Places, keep: Callable[[dict[str, Any]], None]
+) -> None:
+    """Run the tables of a form; each is told, and kept with those before it, once it is there."""
     scale = SCALES[form]
     chosen = [
         one for one in scenarios(scale, len(os.sched_getaffinity(0))) if one.name.startswith(only)
     ]
-    tables = []
-    for scenario in chosen:
-        outcomes = running.run_scenario(scenario, known, scale.rounds, scale.budget, _tell)
-        _tell("")
-        tables.append(results.table(scenario, outcomes))
-        print("\n".join(page.table(tables[-1])), end="\n\n", flush=True)
-    print(page.summary(tables))
-    return {
+    tables: list[Any] = []
+    told = {
         "command": _command(form, only),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(known),
         "tables": tables,
     }
+    for scenario in chosen:
+        outcomes = running.run_scenario(scenario, known, scale.rounds, scale.budget, _tell)
+        _tell("")
+        tables.append(results.table(scenario, outcomes))
+        print("\n".join(page.table(tables[-1])), end="\n\n", flush=True)
+        keep(told)
+    print(page.summary(tables))
 
 
 def _command(form: str, only: str) -> str:
@@ -128,13 +132,16 @@ def main() -> int:
         write_page(json.loads(FIGURES.read_text("utf-8")))
         return 0
     known = places.find(given.inputs, given.live, given.scanners)
-    told = measure(given.form, given.only, known)
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
     os.makedirs(given.inputs, exist_ok=True)
-    Path(given.inputs, f"{given.form}.json").write_text(text, encoding="utf-8")
-    if given.form == "full" and not given.only:
-        FIGURES.write_text(text, encoding="utf-8")
-        write_page(told)
+
+    def keep(told: dict[str, Any]) -> None:
+        text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+        Path(given.inputs, f"{given.form}.json").write_text(text, encoding="utf-8")
+        if given.form == "full" and not given.only:
+            FIGURES.write_text(text, encoding="utf-8")
+            write_page(told)
+
+    measure(given.form, given.only, known, keep)
     return 0
 
 
