@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.nouns import Goal, Input, Row, Scale, Scenario
 
 SCALES = {
@@ -122,8 +124,8 @@ def scenarios(scale: Scale, cores: int) -> tuple[Scenario, ...]:
         *_pairs(scale),
         _many_files(scale, cores),
         *_isolation(),
-        # Last: these take as long as all others together.
-        *(_measure(scale.huge) if scale.huge else ()),
+        # Last, and beside few: TensorFlow takes minutes for some.
+        *(_measure(scale.huge, beside=("pruned.h5",)) if scale.huge else ()),
     )
 
 
@@ -210,7 +212,8 @@ def _structure(scale: Scale) -> tuple[Scenario, ...]:
     return tuple(tables)
 
 
-def _measure(mib: int) -> tuple[Scenario, ...]:
+def _measure(mib: int, beside: Sequence[str] | None = None) -> tuple[Scenario, ...]:
+    """beside: of which kinds the others are measured, too; None for all."""
     # What is measured, whether only TensorFlow makes it, and who else reads it.
     kinds: tuple[tuple[str, str, bool, tuple[Row, ...]], ...] = (
         ("pruned.h5", "a pruned .h5", False, (LOAD_MODEL, H5_READ)),
@@ -231,7 +234,8 @@ def _measure(mib: int) -> tuple[Scenario, ...]:
                 *(_faster(SHOW, LOAD_MODEL, 20, 0.1) if LOAD_MODEL in rivals else ()),
             ),
         )
-        for maker, title, live, rivals in kinds
+        for maker, title, live, others in kinds
+        for rivals in [others if beside is None or maker in beside else ()]
     )
 
 
