@@ -28,7 +28,7 @@ _LINE = re.compile(
     rb'"(?P<path>(?:[^"\\\n]|\\.)*)"',
     re.MULTILINE,
 )
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)")
+_ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
 NAMED = 5  # checkpoints named in a message
 
 
@@ -178,11 +178,10 @@ def _unescaped(raw: bytes) -> str:
     r"""A string of protobuf's text format: \303\251 for the bytes of an é."""
 
     def byte(match: re.Match[bytes]) -> bytes:
-        code = match[1]
-        if code[:1].isdigit():
-            return bytes([int(code, 8) & 0xFF])
-        if code[:1] == b"x" and code[1:]:
-            return bytes([int(code[1:], 16)])
-        return code
+        octal, hexadecimal, itself = match.groups()
+        if itself is not None:
+            return itself
+        code = int(hexadecimal, 16) if octal is None else int(octal, 8)
+        return bytes([code & 0xFF])
 
     return os.fsdecode(_ESCAPE.sub(byte, raw))
