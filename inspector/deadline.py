@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -56,13 +55,20 @@ class Deadline:
     memory: Memory | None = None
 
 
+@dataclass(slots=True)
+class Stop:
+    """Asked of threads by the one that no longer waits for them. No Event: that has a lock."""
+
+    asked: bool = False
+
+
 class Abandoned(Exception):
     """Nobody waits any more for what this thread does."""
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("_deadline", default=None)
 _ours: ContextVar[bool] = ContextVar("_ours", default=False)
-_stop: ContextVar[threading.Event | None] = ContextVar("_stop", default=None)
+_stop: ContextVar[Stop | None] = ContextVar("_stop", default=None)
 
 
 @contextlib.contextmanager
@@ -98,7 +104,7 @@ def check() -> None:
     Abandoned where the stop is set.
     """
     stop = _stop.get()
-    if stop is not None and stop.is_set():
+    if stop is not None and stop.asked:
         raise Abandoned
     found = _deadline.get()
     if found is None:
@@ -140,7 +146,7 @@ def current() -> Deadline | None:
     return _deadline.get()
 
 
-def resume(deadline: Deadline | None, stop: threading.Event) -> None:
+def resume(deadline: Deadline | None, stop: Stop) -> None:
     """Work under a deadline from now on, until the stop is set."""
     _deadline.set(deadline)
     _stop.set(stop)

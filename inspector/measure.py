@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +33,8 @@ NONE_YET = np.empty(0)
 WORTH_THREADS = 8 * MIB
 # A thread takes so many small tensors at once.
 JOB_BYTES = MIB
+# Seconds that threads get to end once nobody waits for them: they look after each slice.
+PATIENCE = 5.0
 
 Job = list[tuple[int, Part]]  # (which tensor, a part of it)
 
@@ -119,17 +123,48 @@ def measure_all(
 
 
 def run(work: Callable[[Job], None], todo: Sequence[Job], threads: int) -> None:
-    """Have the jobs done by threads, which share this one's deadline. Raises what one raises."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(
-        threads, initializer=deadline.resume, initargs=(deadline.current(), stop)
-    ) as pool:
+    """Have the jobs done by threads, which share this one's deadline. Raises what one raises.
+
+    Not by an executor: an interrupt between two lines of it would leave a lock taken that its
+    threads wait for. Here the thread that may be interrupted takes none that others need.
+    """
+    waiting, ours, stop = deque(todo), deadline.current(), deadline.Stop()
+    raised: list[BaseException] = []
+    busy: list[None] = []  # one for each thread at work
+    left = list(range(threads))  # the last thread that ends takes the 0
+    done = threading.Lock()
+
+    def labour() -> None:
+        busy.append(None)
         try:
-            for _ in pool.map(work, todo):
-                pass
-        except BaseException:
-            stop.set()  # else an interrupt would wait for all that is being measured
-            raise
+            deadline.resume(ours, stop)
+            while waiting and not stop.asked:
+                try:
+                    job = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    break
+                work(job)
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+            raised.append(error)
+            stop.asked = True
+        finally:
+            busy.pop()
+            if left.pop() == 0:
+                done.release()
+
+    done.acquire()
+    try:
+        for _ in range(threads):
+            _thread.start_new_thread(labour, ())
+        done.acquire()
+    except BaseException:
+        stop.asked = True
+        until = time.monotonic() + PATIENCE
+        while busy and time.monotonic() < until:  # what they read is closed next
+            time.sleep(0.001)
+        raise
+    if raised:
+        raise raised[0]
 
 
 def jobs(looks: Sequence[Look]) -> Iterator[Job]:
