@@ -17,7 +17,6 @@ from inspector.report.artifact import (
     ArtifactReport,
     ConfigReport,
     CostReport,
-    Extreme,
     FileReport,
     LayerReport,
     MeasureReport,
@@ -51,12 +50,20 @@ from inspector.report.diff import (
     DiffValues,
 )
 from inspector.report.explanation import (
-    Bar,
     Explanation,
     ExtentReport,
     MaskReport,
     RuleReport,
     Schedule,
+)
+from inspector.report.numbers import Bar, Extreme
+from inspector.report.pictures import (
+    AreaReport,
+    DiffPicture,
+    HeatReport,
+    HistogramReport,
+    OperatorCostReport,
+    PicturesReport,
 )
 from inspector.report.reconciliation import (
     GoneReport,
@@ -74,6 +81,7 @@ from inspector.report.reconciliation import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AreaReport",
     "ArtifactReport",
     "AuditReport",
     "AuditRuleReport",
@@ -83,6 +91,7 @@ __all__ = [
     "Diff",
     "DiffFact",
     "DiffPair",
+    "DiffPicture",
     "DiffPlace",
     "DiffSummary",
     "DiffTensor",
@@ -93,6 +102,8 @@ __all__ = [
     "FileReport",
     "Finding",
     "GoneReport",
+    "HeatReport",
+    "HistogramReport",
     "LayerReport",
     "LineOfOther",
     "Live",
@@ -101,9 +112,11 @@ __all__ = [
     "MaskReport",
     "MeasureReport",
     "OddReport",
+    "OperatorCostReport",
     "OperatorReport",
     "PairReport",
     "PatternReport",
+    "PicturesReport",
     "PortReport",
     "PredictedReport",
     "ProblemReport",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from inspector.model import Severity
-
-Extreme = int | float | Literal["Infinity", "-Infinity"] | None  # JSON has no infinity
+from inspector.report.numbers import Extreme
+from inspector.report.pictures import PicturesReport
 
 
 class FileReport(Struct, frozen=True):
@@ -275,3 +275,4 @@ class ArtifactReport(Struct, frozen=True):
     content_digest: str | UnsetType | None = UNSET
     configs: tuple[ConfigReport, ...] | UnsetType = UNSET
     training: dict[str, Any] | UnsetType | None = UNSET
+    pictures: PicturesReport | UnsetType = UNSET

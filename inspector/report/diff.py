@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from inspector.report.artifact import Extreme
+from inspector.report.numbers import Extreme
+from inspector.report.pictures import DiffPicture
 
 
 class DiffSummary(Struct, frozen=True):
@@ -128,7 +129,7 @@ class Diff(Struct, frozen=True):
 
     same: they say the same, whatever their bytes. answer: the difference in words. pairs: every
     tensor of both, that which changed most first, unchanged ones last. places: where the bytes
-    differ, where that was asked for.
+    differ; pictures: of pairs whose values changed most; where they were asked for.
     """
 
     summary: DiffSummary
@@ -137,3 +138,4 @@ class Diff(Struct, frozen=True):
     answer: tuple[str, ...] = ()
     facts: tuple[DiffFact, ...] = ()
     places: tuple[DiffPlace, ...] | UnsetType = UNSET
+    pictures: tuple[DiffPicture, ...] | UnsetType = UNSET

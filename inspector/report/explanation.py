@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from inspector.report.artifact import ProblemReport, TensorReport
+from inspector.report.numbers import Bar
 
 
 class ExtentReport(Struct, frozen=True):
@@ -25,14 +26,6 @@ class RuleReport(Struct, frozen=True):
     summary: str
     explanation: str
     example: str
-
-
-class Bar(Struct, frozen=True):
-    """One bar of a histogram: `elements` values in [low, high), the last bar's high included."""
-
-    low: float
-    high: float
-    elements: int
 
 
 class MaskReport(Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from inspector.report.artifact import Extreme
+from inspector.report.numbers import Extreme
 
 
 class LineOfOther(Struct, frozen=True):
