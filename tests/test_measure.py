@@ -1,6 +1,7 @@
 """Expected values are counted by plain NumPy on the whole small array, or written by hand."""
 
 import math
+import signal
 import threading
 import time
 import tracemalloc
@@ -22,6 +23,7 @@ from inspector.measure import (
     mask_against_weight,
     measure,
     measure_all,
+    run,
 )
 from inspector.model import Measurement, Tensor
 from inspector.storage import FilledPayload, MemorySource, RawPayload
@@ -450,3 +452,18 @@ def test_large_tensors_are_measured_by_several_threads_which_report_in_turn():
     assert len(found) == 4
     assert sum(total) == 16 << 20
     assert threading.main_thread().name not in names
+
+
+def test_an_interrupt_never_leaves_threads_waiting_for_a_lock():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for at in range(200):
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + at * 5e-5)
+            with pytest.raises(KeyboardInterrupt):
+                run(lambda job: None, [[]] * 1_000_000, 2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
