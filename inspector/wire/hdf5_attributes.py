@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from h5py import h5a, h5t
+from h5py import h5a, h5i, h5t
 
 from inspector.errors import Corrupt
 from inspector.limits import Limits
@@ -62,6 +62,11 @@ class AttributeReader:
             variable = _is_variable_length(kind)
             if kind.get_class() not in _PLAIN_CLASSES:
                 return Attribute(name, None, stored, inline=True)
+            if variable and stored != count * _reference_bytes(node_id):
+                # libhdf5 would take what lies behind it in memory for the rest of a reference.
+                message = f"attribute {name} of {path or '/'} is too short for its texts"
+                self._note("attribute-unread", Severity.ERROR, message)
+                return Attribute(name, None, stored, inline=True)
             if variable and self._may_swell(handle.name, count, address):
                 message = f"attribute {name} of {path or '/'} may be far larger than the file"
                 self._note("attribute-unread", Severity.ERROR, message)
@@ -105,6 +110,15 @@ def _values(handle: Any) -> Any:
     if values.size:
         handle.read(values)
     return values
+
+
+def _reference_bytes(node_id: Any) -> int:
+    """Bytes of a reference to a value of variable length: its length, its heap, its number there.
+
+    Source: HDF5 File Format Specification, "IV.B. Data Storage", variable-length.
+    """
+    address_bytes, _ = h5i.get_file_id(node_id).get_create_plist().get_sizes()
+    return 4 + int(address_bytes) + 4
 
 
 def _is_variable_length(kind: Any) -> bool:

@@ -54,6 +54,16 @@ def text_of_four_gigabytes(path):
     return patch(path, (place, struct.pack("<I", 0xFFFF_FFF0)))
 
 
+def text_in_one_byte(path):
+    """The type of the config's text says that a reference to it has one byte, not sixteen."""
+    whole_model(path)
+    content = content_of(path)
+    # The type's size, behind its version and class (variable length), and its kind (a text).
+    kind = content.index(b"\x19\x01", content.index(b"model_config\0"))
+    assert content[kind + 4 : kind + 8] == struct.pack("<I", 16)
+    return patch(path, (kind + 4, struct.pack("<I", 1)))
+
+
 def chunk_of_no_bytes(path):
     """The index of chunks gives one the size 0, which libhdf5 does not expect."""
 
@@ -119,6 +129,7 @@ SAID = {
     heap_that_never_ends: "unreadable-attribute",
     local_heap_of_a_terabyte: "unreadable-object",
     header_of_four_gigabytes: "unreadable-object",
+    text_in_one_byte: "attribute-unread",
     text_of_four_gigabytes: "attribute-unread",
     chunk_of_no_bytes: "broken-chunks",
     values_past_the_end: "unreadable-object",
