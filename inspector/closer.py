@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from inspector.model import Detail, Tensor
-from inspector.storage import FilledPayload
+from inspector.payloads import FilledPayload
 from inspector.values import Array, declared_dtype
 
 # A longer side is no channel, and flags for it would not be small.

@@ -18,7 +18,8 @@ from inspector.errors import ArtifactError
 from inspector.keras.config import SHARED_ID
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Artifact, Layer, Role, Tensor, Verdict
-from inspector.storage import FilledPayload, LocalFile, numpy_dtype
+from inspector.payloads import FilledPayload, numpy_dtype
+from inspector.storage import LocalFile
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
-from inspector.storage import numpy_dtype
+from inspector.payloads import numpy_dtype
 
 if TYPE_CHECKING:
     from inspector.classify import Classified

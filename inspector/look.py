@@ -13,7 +13,7 @@ from inspector.errors import ChecksumMismatch
 from inspector.limits import MIB, Limits
 from inspector.model import Detail, Divisible, Measurement, Payload, Tensor, Watched
 from inspector.patterns import Bands, Search
-from inspector.storage import FilledPayload
+from inspector.payloads import FilledPayload
 from inspector.values import (
     DISTINCT,
     Array,

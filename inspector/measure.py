@@ -17,8 +17,8 @@ from inspector.errors import ArtifactError, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.look import Look, Part
 from inspector.model import Measurement, Tensor
+from inspector.payloads import FilledPayload
 from inspector.small import measure_small
-from inspector.storage import FilledPayload
 from inspector.values import (
     Array,
     Tally,

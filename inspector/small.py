@@ -18,7 +18,7 @@ from inspector.errors import ArtifactError
 from inspector.limits import Limits
 from inspector.model import Measurement, Pattern, Tensor
 from inspector.patterns import Search
-from inspector.storage import RawPayload, numpy_dtype
+from inspector.payloads import RawPayload, numpy_dtype
 from inspector.values import DISTINCT, Array, Plain, family_of
 
 # The most bytes of a small tensor's values, and of a matrix of them.

@@ -14,7 +14,7 @@ import numpy as np
 
 from inspector import deadline
 from inspector.model import Payload, Tensor
-from inspector.storage import FilledPayload, numpy_dtype
+from inspector.payloads import FilledPayload, numpy_dtype
 
 Array = np.ndarray[Any, Any]
 

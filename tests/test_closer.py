@@ -7,7 +7,8 @@ import pytest
 from inspector.limits import Limits
 from inspector.measure import measure, measure_all
 from inspector.model import Quantized, Tensor
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 
 FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 # Slices of eight bytes end within rows, and within channels.

@@ -19,7 +19,8 @@ from inspector.digests import config_digest, content_digest, file_digest, own_co
 from inspector.errors import ArtifactError, NotFound
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Artifact, Layer, Role, Tensor, Verdict
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.tflite_values import Steps
 from tests.builders.samples import path
 

@@ -4,7 +4,8 @@ import pytest
 
 from inspector import examine
 from inspector.model import Measurement, Role
-from inspector.storage import MemorySource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import MemorySource
 from tests.builders import artifacts
 
 

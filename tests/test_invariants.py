@@ -98,13 +98,30 @@ def test_rules_do_no_io_and_look_at_no_values():
             if name.startswith("keras/objects") and rest == "wire.object_graph":
                 continue
             assert top not in {"os", "io", "mmap", "h5py", "zipfile", "pathlib", "socket"}, name
-            assert rest.partition(".")[0] not in {"storage", "read", "wire", "measure"}, name
+            assert rest.partition(".")[0] not in {
+                "storage",
+                "payloads",
+                "read",
+                "wire",
+                "measure",
+            }, name
         assert not references(tree, "payload"), name
         assert not references(tree, "blocks"), name
 
 
 def test_renderers_compute_nothing():
-    steps = {"measure", "count", "read", "classify", "detect", "storage", "wire", "api", "keras"}
+    steps = {
+        "measure",
+        "count",
+        "read",
+        "classify",
+        "detect",
+        "storage",
+        "payloads",
+        "wire",
+        "api",
+        "keras",
+    }
     for name, tree in modules("render/"):
         for module, _ in imports(at_run_time(tree)):
             top, _, rest = module.partition(".")
@@ -265,12 +282,13 @@ def test_every_byte_of_a_sample_is_a_tensors_or_has_a_label(name):
 @pytest.mark.parametrize("name", ["pruned.h5", "pruned.keras", "k3_sharded.weights.json", "k3_dir"])
 def test_opening_reads_no_values(name, monkeypatch):
     """Values are read when somebody asks for them, and not before."""
-    from inspector import storage
 
     def refuse(self, max_bytes):
         raise AssertionError("values were read")
 
-    for one in (storage.RawPayload, storage.FilledPayload):
+    from inspector import payloads
+
+    for one in (payloads.RawPayload, payloads.FilledPayload):
         monkeypatch.setattr(one, "blocks", refuse)
     with inspector.open(os.path.join(SAMPLES, name)) as opened:
         assert opened.artifact.tensors

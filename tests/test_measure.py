@@ -26,7 +26,8 @@ from inspector.measure import (
     run,
 )
 from inspector.model import Measurement, Tensor
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.int4 import Int4Payload
 
 FLOATS = ("float16", "float32", "float64", "bfloat16", "float8_e4m3fn", "float8_e5m2")

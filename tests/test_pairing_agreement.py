@@ -23,7 +23,8 @@ from inspector.pairing import (
     Scaled,
     agreement,
 )
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.tflite_values import Steps
 
 SMALL = Limits(slice_bytes=64)  # 16 float32 values a slice, 8 a tile

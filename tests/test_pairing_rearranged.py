@@ -12,7 +12,8 @@ from inspector.limits import Limits
 from inspector.model import Artifact, Role, Tensor, Verdict
 from inspector.pairing import Order, Part, Side, agreement, pair
 from inspector.pairing.fingerprints import along, unordered
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 
 SMALL = Limits(slice_bytes=64)
 

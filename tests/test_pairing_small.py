@@ -13,7 +13,8 @@ from inspector.measure import measure
 from inspector.model import Tensor
 from inspector.pairing import Pair, Tolerance, agreement
 from inspector.pairing.small import compare_small
-from inspector.storage import LocalFile, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import LocalFile
 
 SHAPES = [(1,), (7,), (4, 4), (8, 16), (500,)]
 

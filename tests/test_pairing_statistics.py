@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 from inspector.limits import Limits
 from inspector.model import Tensor
 from inspector.pairing import Change, Pair, Tolerance, agreement
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.tflite_values import Steps
 
 SMALL = Limits(slice_bytes=64)  # 16 float32 values a slice, 8 a tile

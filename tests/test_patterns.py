@@ -13,7 +13,8 @@ from inspector.limits import Limits
 from inspector.measure import measure, measure_all
 from inspector.model import Tensor
 from inspector.patterns import ALIGN, BAND_BYTES, BAND_SLICES, near_miss
-from inspector.storage import MemorySource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.tflite_values import CentredPayload
 
 

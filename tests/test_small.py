@@ -12,8 +12,9 @@ from inspector.limits import DEFAULT
 from inspector.look import Look
 from inspector.measure import measure_all
 from inspector.model import Tensor
+from inspector.payloads import RawPayload
 from inspector.small import is_small, measure_small
-from inspector.storage import LocalFile, RawPayload
+from inspector.storage import LocalFile
 
 SHAPES = [(), (1,), (7,), (300,), (4, 4), (8, 16), (3, 3, 2, 8), (1, 1200)]
 DTYPES = ["float32", "float64", "int16", "int32", "int64", "uint64"]

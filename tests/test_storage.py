@@ -13,16 +13,8 @@ import pytest
 from inspector import storage
 from inspector.errors import ArtifactError, Changed, NotFound, Truncated
 from inspector.model import Extent
-from inspector.storage import (
-    FilledPayload,
-    LocalFile,
-    MemorySource,
-    RawPayload,
-    SourceReader,
-    covered,
-    lazily,
-    numpy_dtype,
-)
+from inspector.payloads import FilledPayload, RawPayload, numpy_dtype
+from inspector.storage import LocalFile, MemorySource, SourceReader, covered, lazily
 
 
 def test_a_file_gives_any_part_of_itself(tmp_path):
@@ -100,7 +92,7 @@ def test_raw_values_come_in_order_and_in_pieces():
 
 @pytest.mark.parametrize("kind", ["file", "memory", "spilled"])
 def test_every_source_fills_memory_of_the_callers(tmp_path, kind):
-    data = np.random.default_rng(1).bytes(3 * storage._BLOCK)
+    data = np.random.default_rng(1).bytes(3 * storage.BLOCK)
     (tmp_path / "x").write_bytes(data)
     make = {
         "file": lambda: LocalFile(tmp_path / "x"),
@@ -151,7 +143,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         handle.truncate(256 << 20)
     code = f"""
 import resource
-from inspector.storage import LocalFile, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import LocalFile
 with LocalFile({str(path)!r}) as source:
     payload = RawPayload(source, 0, source.size, "u1")
     next(payload.blocks(1 << 20)).sum()
@@ -167,10 +160,10 @@ with LocalFile({str(path)!r}) as source:
 
 def test_views_stay_good_when_blocks_are_let_go_and_the_file_is_closed(tmp_path):
     path = tmp_path / "file"
-    data = np.random.default_rng(0).bytes(64 * storage._BLOCK)
+    data = np.random.default_rng(0).bytes(64 * storage.BLOCK)
     path.write_bytes(data)
     with LocalFile(path) as source:
-        step = storage._BLOCK // 2
+        step = storage.BLOCK // 2
         views = [source.view(at, step) for at in range(0, len(data), step)]
     assert b"".join(views) == data
 

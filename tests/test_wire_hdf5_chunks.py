@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded
 from inspector.limits import DEFAULT
-from inspector.storage import FilledPayload, LocalFile
+from inspector.payloads import FilledPayload
+from inspector.storage import LocalFile
 from inspector.wire import hdf5_chunks
 from inspector.wire.hdf5 import Hdf5File
 from inspector.wire.hdf5_chunks import DecodedPayload, slabs

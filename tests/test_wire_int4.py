@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inspector.storage import MemorySource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.int4 import CentredPayload, Int4Payload
 
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from inspector.errors import Corrupt, InspectorError, LimitExceeded, Truncated, Unsupported
 from inspector.limits import Limits
-from inspector.storage import MemorySource, RawPayload, numpy_dtype
+from inspector.payloads import RawPayload, numpy_dtype
+from inspector.storage import MemorySource
 from inspector.wire.pickle_machine import STEPS, Blob, Call, Global, scan_stream
 from inspector.wire.pickled import (
     find_arrays,

@@ -8,7 +8,8 @@ import pytest
 from inspector.errors import Corrupt, InspectorError, LimitExceeded, Unsupported
 from inspector.limits import Limits
 from inspector.model import Extent
-from inspector.storage import MemorySource, RawPayload, covered
+from inspector.payloads import RawPayload
+from inspector.storage import MemorySource, covered
 from inspector.wire.saved_slices import is_saved_slices, read_saved_slices
 from inspector.wire.sstable import read_table
 from inspector.wire.tensor_slices import slice_key

@@ -20,7 +20,8 @@ from inspector.errors import (
 )
 from inspector.limits import Limits
 from inspector.model import Extent
-from inspector.storage import MemorySource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.tensor_bundle import read_bundle, shard_path
 from inspector.wire.tensor_slices import Piece, SlicedPayload, slice_key, tiles
 from tests.builders.bundles import Item, bundle, crc32c, header, masked, slice_of, strings, table

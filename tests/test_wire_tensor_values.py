@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from inspector.errors import Corrupt, InspectorError, Truncated
 from inspector.limits import Limits
-from inspector.storage import FilledPayload, MemorySource, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import MemorySource
 from inspector.wire.protobuf import message
 from inspector.wire.tensor_values import read_tensor, strings
 from inspector.wire.typed_values import VALUE_FIELDS, PaddedPayload, TypedPayload

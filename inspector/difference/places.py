@@ -12,8 +12,9 @@ from inspector.difference import layout
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact
 from inspector.pairing import Pair
+from inspector.payloads import RawPayload
 from inspector.report import DiffPlace
-from inspector.storage import ByteSource, LocalFile, RawPayload
+from inspector.storage import ByteSource, LocalFile
 
 if TYPE_CHECKING:
     import numpy as np

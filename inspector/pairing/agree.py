@@ -15,7 +15,7 @@ from inspector.pairing.changes import Seen, applied, target_dtype
 from inspector.pairing.nouns import Agreement, Change, Pair, Tolerance
 from inspector.pairing.tally import Tally
 from inspector.pairing.values import aligned, float_format, named
-from inspector.storage import numpy_dtype
+from inspector.payloads import numpy_dtype
 
 # What the arithmetic of a fold may lose: it is done in float32, in an order of its own.
 _FOLD_RELATIVE = 1e-5

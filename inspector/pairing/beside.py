@@ -17,7 +17,7 @@ from inspector.pairing.changes import Seen
 from inspector.pairing.nouns import Agreement, Pair, Tolerance
 from inspector.pairing.tally import Tally
 from inspector.pairing.values import Slices
-from inspector.storage import FilledPayload, RawPayload, numpy_dtype
+from inspector.payloads import FilledPayload, RawPayload, numpy_dtype
 from inspector.values import Array, declared_dtype, family_of, native
 
 

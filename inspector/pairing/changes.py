@@ -25,7 +25,7 @@ from inspector.pairing.nouns import (
     Scaled,
 )
 from inspector.pairing.values import Index, Layout, nothing, tiles, whole, wide
-from inspector.storage import numpy_dtype
+from inspector.payloads import numpy_dtype
 from inspector.values import Array, native
 
 _WIDEST = 8  # bytes of a value once it has been reckoned with

@@ -9,7 +9,7 @@ from inspector.limits import KIB, Limits
 from inspector.model import Payload, Tensor
 from inspector.pairing.agree import agreement, probe, unlike
 from inspector.pairing.nouns import Change, Clustered, Masked, Pair
-from inspector.storage import FilledPayload
+from inspector.payloads import FilledPayload
 from inspector.values import Array
 
 _PROBE_BYTES = 4 * KIB

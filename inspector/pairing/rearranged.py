@@ -19,7 +19,7 @@ from inspector.pairing.content import holds
 from inspector.pairing.fingerprints import along, has_bits, unordered
 from inspector.pairing.names import is_weight
 from inspector.pairing.nouns import Change, Order, Pair, Pairing, Part, Side, in_order
-from inspector.storage import FilledPayload, numpy_dtype
+from inspector.payloads import FilledPayload, numpy_dtype
 from inspector.values import Array
 
 # Axes of whole tensors that parts are looked for along: each costs a pass over the values.

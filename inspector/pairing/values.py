@@ -12,7 +12,8 @@ import numpy as np
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded
 from inspector.limits import MIB, Limits
 from inspector.model import Payload, Tensor
-from inspector.storage import FilledPayload, RawPayload, numpy_dtype, scratch
+from inspector.payloads import FilledPayload, RawPayload, numpy_dtype
+from inspector.storage import scratch
 from inspector.values import Array, family_of, native, slices
 
 # What is smaller than this is held whole, bytes.

@@ -31,7 +31,8 @@ from inspector.model import (
     Use,
     Watched,
 )
-from inspector.storage import LocalFile, RawPayload, covered
+from inspector.payloads import RawPayload
+from inspector.storage import LocalFile, covered
 from inspector.wire.crc32c import extend, mask
 from inspector.wire.object_graph import OBJECT_GRAPH_KEY
 from inspector.wire.protobuf import Message
@@ -306,7 +307,7 @@ class NativePayload:
         """The payload's blocks, turned. Raises what those raise."""
         import numpy as np
 
-        from inspector.storage import numpy_dtype
+        from inspector.payloads import numpy_dtype
 
         for block in self.payload.blocks(max_bytes):
             if self.dtype is None:

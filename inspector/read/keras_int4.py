@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from inspector.keras.layers import unpacked
 from inspector.model import Layer, Tensor
-from inspector.storage import FilledPayload, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
 from inspector.wire.int4 import CentredPayload, Int4Payload
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import Extent, Problem, Severity, Tensor
+from inspector.payloads import RawPayload
 from inspector.read.keras_common import logical_dtype
 from inspector.read.keras_store import StoredObject, number, taken, tensors_of
-from inspector.storage import ByteSource, RawPayload
+from inspector.storage import ByteSource
 from inspector.wire.archive import Archive, Member, read_archive
 from inspector.wire.pickled import PickledVariable, npz_variables
 

@@ -25,8 +25,8 @@ from inspector.model import (
     Tensor,
     Verdict,
 )
+from inspector.payloads import numpy_dtype
 from inspector.reconciliation import skeleton
-from inspector.storage import numpy_dtype
 
 # Bytes that HDF5 (its earliest format, which h5py writes) spends on one object. A group: object
 # header 40, B-tree node 544, local heap 120, symbol table node 328. A dataset's object header: 272.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from inspector.errors import ArtifactError
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Measurement, Tensor
-from inspector.storage import FilledPayload, numpy_dtype
+from inspector.payloads import FilledPayload, numpy_dtype
 
 _INDEX_BITS = (8, 16, 32)
 

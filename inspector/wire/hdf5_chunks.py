@@ -19,7 +19,8 @@ import numpy as np
 from inspector import deadline
 from inspector.errors import Corrupt
 from inspector.limits import MIB
-from inspector.storage import ByteSource, numpy_dtype
+from inspector.payloads import numpy_dtype
+from inspector.storage import ByteSource
 from inspector.wire.hdf5_filters import BrokenChunk, Bytes, Pipeline
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from h5py import h5d, h5s, h5z
 from inspector.errors import Corrupt
 from inspector.limits import Limits, remedy
 from inspector.model import Extent, Severity
-from inspector.storage import FilledPayload, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
 from inspector.wire.hdf5_chunks import ChunkIndex, DecodedPayload, Slab, decoded, slabs
 from inspector.wire.hdf5_nodes import Dataset
 
@@ -53,7 +53,7 @@ class ChunkedPayload:
 
     def blocks(self, max_bytes: int) -> Iterator[np.ndarray[Any, Any]]:
         """C order, a slab at a time along the first axes. Raises Corrupt."""
-        from inspector.storage import numpy_dtype
+        from inspector.payloads import numpy_dtype
 
         native = numpy_dtype(self.dtype)
         step = max(max_bytes // native.itemsize, 1)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from inspector.errors import LimitExceeded
 from inspector.limits import Limits
 from inspector.model import Extent, Payload
-from inspector.storage import FilledPayload, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
 
 
 @dataclass(frozen=True, slots=True)

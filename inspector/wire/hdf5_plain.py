@@ -21,7 +21,8 @@ from inspector import deadline
 from inspector.errors import Truncated
 from inspector.limits import Limits
 from inspector.model import Extent
-from inspector.storage import ByteSource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import ByteSource
 from inspector.wire.hdf5_nodes import Attribute, Dataset, Group, Link, joined
 from inspector.wire.hdf5_plain_heaps import GlobalHeap, Unusual, local_heap, need
 from inspector.wire.hdf5_plain_types import (

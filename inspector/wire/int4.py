@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from inspector.storage import FilledPayload, RawPayload
+from inspector.payloads import FilledPayload, RawPayload
 
 if TYPE_CHECKING:
     import numpy as np

@@ -47,8 +47,8 @@ BYTES = {Global(module, kind) for module in BUILTINS for kind in ("bytes", "byte
 class StoredArray:
     """An array in a pickle stream or an .npy, where it lies.
 
-    dtype: as `inspector.storage.numpy_dtype` takes it ("<f4", "|i1", "<bfloat16", "int4"). fortran:
-    values are in Fortran order. offset, nbytes: place in the scanned source, bytes. codec: None
+    dtype: as `payloads.numpy_dtype` takes it ("<f4", "|i1", "<bfloat16", "int4"). fortran: values
+    are in Fortran order. offset, nbytes: place in the scanned source, bytes. codec: None
     where those bytes are the values; else what they went through (protocol 2 writes them as text).
     values: the values' bytes as a source, whatever the codec.
     """

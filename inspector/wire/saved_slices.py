@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Extent, Payload, Problem, Severity
-from inspector.storage import ByteSource, MemorySource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import ByteSource, MemorySource
 from inspector.wire.protobuf import Message, Wire
 from inspector.wire.protobuf_schema import Schema, many, one, parse
 from inspector.wire.sstable import SNAPPY, TRAILER, Entry, Table, read_table

@@ -15,7 +15,8 @@ from inspector.changed import changed
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, NotFound, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Payload, Problem, Severity
-from inspector.storage import ByteSource, RawPayload, covered
+from inspector.payloads import RawPayload
+from inspector.storage import ByteSource, covered
 from inspector.wire.protobuf import Message
 from inspector.wire.protobuf_schema import parse
 from inspector.wire.sstable import Entry, Table, read_table

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inspector.storage import ByteSource, numpy_dtype
+from inspector.payloads import numpy_dtype
+from inspector.storage import ByteSource
 
 if TYPE_CHECKING:
     import numpy as np

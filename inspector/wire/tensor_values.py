@@ -17,7 +17,8 @@ from typing import NamedTuple
 from inspector.errors import Corrupt
 from inspector.limits import MIB, Limits
 from inspector.model import Payload
-from inspector.storage import FilledPayload, RawPayload, lazily
+from inspector.payloads import FilledPayload, RawPayload
+from inspector.storage import lazily
 from inspector.wire.protobuf import Field, Message, read_varint
 from inspector.wire.protobuf_schema import Schema, one, parse
 from inspector.wire.tensor_proto import DTYPES, TENSOR_SHAPE, DType, shape_of

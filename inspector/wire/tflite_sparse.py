@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector.errors import Corrupt, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
-from inspector.storage import RawPayload
+from inspector.payloads import RawPayload
 from inspector.wire.flatbuffer_schema import Record
 from inspector.wire.tflite_schema import ENUMS
 

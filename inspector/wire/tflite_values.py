@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from inspector.errors import Corrupt, Truncated
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Payload
-from inspector.storage import ByteSource, RawPayload
+from inspector.payloads import RawPayload
+from inspector.storage import ByteSource
 from inspector.wire.flatbuffer import Span
 from inspector.wire.tflite_model import Quantization, Subgraph, TfliteModel, TfliteTensor
 from inspector.wire.tflite_schema import TYPE_BITS

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from inspector.errors import Corrupt
 from inspector.limits import KIB
 from inspector.model import Payload
-from inspector.storage import FilledPayload, RawPayload, lazily, numpy_dtype
+from inspector.payloads import FilledPayload, RawPayload, numpy_dtype
+from inspector.storage import lazily
 from inspector.wire.protobuf import FIXED_SIZES, VARINT_BYTES, Field, Message, Wire, read_varint
 from inspector.wire.protobuf_schema import SCALARS, Packed, numbers
 

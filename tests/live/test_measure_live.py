@@ -11,7 +11,8 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_uti
 
 from inspector.measure import mask_against_weight, measure  # noqa: E402
 from inspector.model import Tensor  # noqa: E402
-from inspector.storage import MemorySource, RawPayload  # noqa: E402
+from inspector.payloads import RawPayload  # noqa: E402
+from inspector.storage import MemorySource  # noqa: E402
 
 pytestmark = pytest.mark.live
 

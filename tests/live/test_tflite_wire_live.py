@@ -16,7 +16,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspector.storage import MemorySource, numpy_dtype
+from inspector.payloads import numpy_dtype
+from inspector.storage import MemorySource
 from inspector.wire.flatbuffer import Flatbuffer
 from inspector.wire.flatbuffer_schema import Record
 from inspector.wire.tflite_bytes import ranges

@@ -11,7 +11,7 @@ from inspector.auditing.sniff import PICKLE_NAMES, PROGRAM_NAMES, PROGRAMS, endi
 from inspector.dangers import is_harmless, is_variable
 from inspector.limits import GIB
 from inspector.model import Section, Severity
-from inspector.storage import numpy_dtype
+from inspector.payloads import numpy_dtype
 from inspector.words import count
 
 _KERAS_REFUSES = 4 * GIB  # what keras.saving allows a dataset that is far larger than it stores
