@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime as dt
-import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from inspector.allowance import in_time
+from inspector.audits import audit, each_path, suggest_policy
 from inspector.errors import ArtifactError, UsageError
-from inspector.examine import (
-    Progress,
-    Silent,
-    bars_of,
-    confirm,
-    examine,
-    mask_check,
-    measure_tensors,
-    take_digests,
-)
+from inspector.examine import Progress, Silent, examine
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import Artifact
+from inspector.reports import explain_open, show_open
 
 if TYPE_CHECKING:
-    from inspector.auditing.policy import FailOn, Policy
-    from inspector.auditing.session import Looked, Wanted
     from inspector.live.runner import LiveCounts
     from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
+
+
+__all__ = [
+    "LiveOptions",
+    "Progress",
+    "Silent",
+    "audit",
+    "diff",
+    "explain",
+    "find",
+    "open",
+    "reconcile",
+    "show",
+    "suggest_policy",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def show(
     from inspector.assemble import build_unreadable
     from inspector.report import report
 
-    each = _each(paths)
+    each = each_path(paths)
     if isolate:
         from inspector import isolation
 
@@ -93,8 +97,14 @@ def show(
         try:
             with in_time(limits, path), open(path, limits=limits) as opened:
                 artifact = opened.artifact
-                watcher = progress or Silent()
-                shown = _show(artifact, measure, digest, limits, threads, watcher)
+                shown = show_open(
+                    artifact,
+                    measure=measure,
+                    digest=digest,
+                    limits=limits,
+                    threads=threads,
+                    progress=progress,
+                )
             if configs:
                 from inspector.assemble_digests import with_configs
 
@@ -124,8 +134,6 @@ def explain(
     only one tensor has, or a glob.
     Raises UsageError when it names no tensor or several, ArtifactError when reading fails.
     """
-    from inspector.assemble_explanation import build_explanation
-    from inspector.classify import RULES, classify
     from inspector.report import Explanation
 
     if isolate:
@@ -135,30 +143,8 @@ def explain(
         asked = {"path": at, "tensor": tensor, "measure": measure}
         return isolation.one("explain", Explanation, (at,), asked, limits)
     with in_time(limits, path), open(path, limits=limits) as opened:
-        artifact = opened.artifact
-        found = find(artifact, tensor)
-        classified = classify(artifact)
-        measured, problems = (
-            measure_tensors((found,), limits, None, Silent()) if measure else ({}, [])
-        )
-        bars = None
-        if found.name in measured:
-            classified, more = confirm(
-                artifact, classified, measured, limits, only=frozenset({found.name})
-            )
-            problems += more
-            bars = bars_of(found, measured[found.name], limits)
-        verdict = classified.verdicts[found.name]
-        return build_explanation(
-            artifact,
-            found,
-            verdict,
-            next((rule for rule in RULES if rule.code == verdict.rule), None),
-            measurement=measured.get(found.name),
-            histogram=bars,
-            check=mask_check(artifact, found, classified.verdicts, limits) if measure else None,
-            problems=problems,
-        )
+        found = find(opened.artifact, tensor)
+        return explain_open(opened.artifact, found, measure=measure, limits=limits)
 
 
 def reconcile(
@@ -293,171 +279,3 @@ def _ask(
         memory=live.memory,
         allow_code=live.allow_code,
     )
-
-
-def audit(
-    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
-    *,
-    policy: str | os.PathLike[str] | Policy | None = None,
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    against: str | os.PathLike[str] | None = None,
-    baseline: str | os.PathLike[str] | None = None,
-    measure: bool = True,
-    recursive: bool = False,
-    fail_on: FailOn | None = None,
-    today: dt.date | None = None,
-    isolate: bool = False,
-    jobs: int | None = None,
-    limits: Limits = DEFAULT,
-    progress: Progress | None = None,
-) -> Report:
-    """Ask rules of some artifacts before they ship. `report.audit.failed` is the verdict.
-
-    paths: artifacts, globs of them, and with `recursive` folders to look through. policy: a file,
-    or a policy itself; None for the one nearest above each artifact. select: codes of rules, or
-    what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
-    one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
-    found. measure: read the values; fail_on: in place of the policy's. today: the day that the
-    allow-list is held against. isolate: read in processes of their own, so that what crashes the
-    HDF5 library, or hangs in it, is one finding too, and the rest go on; jobs: how many of them
-    there are at once, None for one a processor. The report is the same whatever there are.
-
-    An artifact that cannot be read is a finding. Raises NotFound for a path where there is nothing,
-    UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
-    read.
-    """
-    with _looking(isolate, jobs, limits) as looking:
-        # Not before a worker is started: it imports what it needs while this does.
-        from inspector.auditing.session import Asked, Session
-
-        session = Session(
-            Asked(
-                policy=os.fspath(policy) if isinstance(policy, (str, os.PathLike)) else policy,
-                select=tuple(select),
-                ignore=tuple(ignore),
-                fail_on=fail_on,
-                baseline=None if baseline is None else os.fspath(baseline),
-                today=today,
-                limits=limits,
-            )
-        )
-        discovered = session.discover(_each(paths), recursive)
-        if against is not None and len(discovered) != 1:
-            raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
-        origin = None if against is None else os.fspath(against)
-        look_at = functools.partial(looking, against=origin, measure=measure, progress=progress)
-        return session.report(tuple(session.ask(discovered, look_at)))
-
-
-def suggest_policy(
-    paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
-    *,
-    output: str | os.PathLike[str] | None = None,
-    measure: bool = True,
-    recursive: bool = False,
-    isolate: bool = False,
-    jobs: int | None = None,
-    limits: Limits = DEFAULT,
-    progress: Progress | None = None,
-) -> tuple[str, str]:
-    """A policy that some artifacts pass as they are: where to write it, and its TOML.
-
-    output: the file to write, None for an inspector.toml that is found above all of them. Writes
-    nothing. Raises NotFound for a path where there is nothing, UsageError where the file is there.
-    """
-    from inspector.auditing.policy import Policy
-    from inspector.auditing.session import Asked, Session
-    from inspector.auditing.suggest import Subject, place, suggest
-
-    session = Session(Asked(policy=Policy(), limits=limits))
-    with _looking(isolate, jobs, limits) as looking:
-        discovered = session.discover(_each(paths), recursive)
-        at = place(discovered, None if output is None else os.fspath(output), session.policies)
-        look_at = functools.partial(looking, against=None, measure=measure, progress=progress)
-        subjects = [Subject(shown, session.last) for shown in session.ask(discovered, look_at)]
-    return at, suggest(subjects, os.path.dirname(os.path.abspath(at)), limits)
-
-
-class _Looking(Protocol):
-    """`look` at several artifacts, here or in processes of their own."""
-
-    def __call__(
-        self,
-        wanted: Sequence[Wanted],
-        *,
-        against: str | None,
-        measure: bool,
-        progress: Progress | None,
-    ) -> Iterator[Looked | None]: ...
-
-
-@contextlib.contextmanager
-def _looking(isolate: bool, jobs: int | None, limits: Limits) -> Iterator[_Looking]:
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"{jobs} artifacts at once are none")
-    if not isolate:
-        if jobs is not None and jobs > 1:
-            raise UsageError(
-                "several jobs are for processes of their own: nothing is isolated here"
-            )
-        yield functools.partial(_look_here, limits=limits)
-        return
-    from inspector.isolation import Looker, Workers
-
-    with Workers(limits) as workers:
-        yield functools.partial(Looker(workers, limits), jobs=jobs)
-
-
-def _look_here(
-    wanted: Sequence[Wanted],
-    *,
-    against: str | None,
-    measure: bool,
-    limits: Limits,
-    progress: Progress | None,
-) -> Iterator[Looked | None]:
-    from inspector.auditing.look import look
-
-    for one in wanted:
-        yield look(
-            one.path,
-            policy=one.policy,
-            today=one.today,
-            may_be_no_model=one.may_be_no_model,
-            against=against,
-            measure=measure,
-            limits=limits,
-            progress=progress,
-        )
-
-
-def _each(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:
-    if isinstance(paths, (str, os.PathLike)):
-        return [os.fspath(paths)]
-    return [os.fspath(path) for path in paths]
-
-
-def _show(
-    artifact: Artifact,
-    measure: bool,
-    digest: bool,
-    limits: Limits,
-    threads: int | None,
-    progress: Progress,
-) -> ArtifactReport:
-    """The report of an artifact that is open."""
-    from inspector.assemble import build_show
-
-    _, classified, counted, measured, problems = examine(
-        artifact, measure, limits, threads, progress
-    )
-    if not digest:
-        return build_show(artifact, classified, counted, measured, problems)
-    from inspector.assemble_digests import with_digests
-
-    found, unread = take_digests(artifact, classified.verdicts, limits, progress)
-    # What could not be measured has been told of.
-    problems += [] if measure else unread
-    shown = build_show(artifact, classified, counted, measured, problems)
-    return with_digests(shown, artifact, found)
