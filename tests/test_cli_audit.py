@@ -226,7 +226,7 @@ def test_one_audit_is_written_in_several_formats(folder):
     assert (folder / "a.xml").read_text().startswith("<?xml")
 
 
-@pytest.mark.parametrize("also", ["sarif", "sarif=", "=a.sarif", "html=a.html", "sarif=good.h5"])
+@pytest.mark.parametrize("also", ["sarif", "sarif=", "=a.sarif", "pdf=a.pdf", "sarif=good.h5"])
 def test_what_is_no_format_and_file_is_bad_usage(folder, also):
     before = (folder / "good.h5").read_bytes()
     result = call("audit", "good.h5", "--also", also)

@@ -106,7 +106,7 @@ def command(
 
     if policy is not None and no_policy:
         raise UsageError("--policy and --no-policy exclude each other")
-    out.spare(paths)
+    out.prepare(paths)
     if jobs is not None and jobs > 1 and not isolate:
         raise UsageError("--jobs needs processes of their own, which --no-isolate does without")
     isolate = options.isolated(env, isolate)

@@ -85,7 +85,7 @@ def command(
     from inspector import api
     from inspector.cli.progress import progress
 
-    out.spare([a, b])
+    out.prepare([a, b])
     report = api.diff(
         a,
         b,

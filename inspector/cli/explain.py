@@ -26,7 +26,7 @@ TENSOR is its name, LAYER/VARIABLE, an ending that only one tensor has, or a glo
 @options.isolating
 @options.limiting
 @options.measuring
-@options.output
+@options.explanation_output
 @click.pass_obj
 def command(
     env: Environment,
@@ -42,7 +42,7 @@ def command(
     from inspector import api
     from inspector.report import report
 
-    out.spare([artifact])
+    out.prepare([artifact])
     explanation = api.explain(
         artifact,
         tensor,

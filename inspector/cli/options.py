@@ -14,7 +14,7 @@ from inspector.cli.environment import NARROWEST, Environment
 from inspector.cli.limits import limits_of
 from inspector.errors import UsageError
 from inspector.model import Role
-from inspector.render import AUDITS, REPORTS, RenderOptions, pieces
+from inspector.render import AUDITS, EXPLANATIONS, PICTURED, REPORTS, RenderOptions, pieces, ready
 
 if TYPE_CHECKING:
     from inspector.report import Report
@@ -39,8 +39,20 @@ class Output:
         """Whether a person reads the report as it is written."""
         return self.format == "text" and self.path is None and env.is_terminal
 
-    def spare(self, paths: Sequence[str]) -> None:
-        """Raise UsageError where the report would be written over one of the artifacts."""
+    @property
+    def pictures(self) -> bool:
+        """Whether pictures are wanted in any of what is written."""
+        return any(name in PICTURED for name in (self.format, *(name for name, _ in self.also)))
+
+    def prepare(self, paths: Sequence[str]) -> None:
+        """Raise UsageError, before anything is read, where the report would be written over one of
+        the artifacts, or by what is not installed.
+        """
+        self._spare(paths)
+        for name in (self.format, *(name for name, _ in self.also)):
+            ready(name)
+
+    def _spare(self, paths: Sequence[str]) -> None:
         options = [("-o ", self.path)] if self.path is not None else []
         options += [(f"--also {name}=", file) for name, file in self.also]
         for option, file in options:
@@ -231,6 +243,11 @@ def _output(function: Function, formats: Sequence[str]) -> Function:
 def output(function: Function) -> Function:
     """--format, -o, --color, --width and --quiet, given to the command as one `out`."""
     return _output(function, REPORTS)
+
+
+def explanation_output(function: Function) -> Function:
+    """The same, with the formats that one tensor is explained in."""
+    return _output(function, EXPLANATIONS)
 
 
 def audit_output(function: Function) -> Function:

@@ -78,7 +78,7 @@ def command(
     from inspector import api
     from inspector.cli.progress import progress
 
-    out.spare([artifact, other] if other else [artifact])
+    out.prepare([artifact, other] if other else [artifact])
     asked = live or live_python is not None or allow_code
     report = api.reconcile(
         artifact,

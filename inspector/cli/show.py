@@ -67,7 +67,7 @@ def command(
     from inspector.cli.progress import progress
     from inspector.render.text import complaint
 
-    out.spare(paths)
+    out.prepare(paths)
     isolate = options.isolated(env, isolate)
     if stable:
         how = {"isolate": isolate, "limits": limits, "measure": measure}
