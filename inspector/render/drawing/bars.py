@@ -1,0 +1,108 @@
+"""A bar a layer: weights that are kept, and zeros, end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from inspector.render.drawing.labels import whole
+from inspector.render.drawing.rows import Row, Segment, rows_drawing
+from inspector.render.drawing.shapes import WIDE, Drawing, Key
+from inspector.report import LayerReport, WeightsReport
+from inspector.words import number, percent
+
+_MOST = 40  # layers with a bar of their own
+_KEYS = (Key("kept", "not zero"), Key("zero", "zero"))
+
+
+def layer_bars(layers: Sequence[LayerReport], width: float = WIDE) -> Drawing:
+    """Layers in their order; of many the largest, and the rest as one. Empty if unmeasured."""
+    found = [(one.name, one.weights) for one in layers if one.weights and one.weights.elements]
+    rows = [_row(name, weights) for name, weights in _bounded(found)]
+    return _keyed(rows_drawing(rows, width))
+
+
+def before_and_after(
+    pairs: Sequence[tuple[str, WeightsReport | None, WeightsReport | None]], width: float = WIDE
+) -> Drawing:
+    """Two bars a layer, of A's weights and of B's; null where one has none.
+
+    A layer is a name and its weights on both sides, in the order wanted.
+    """
+    found = [one for one in pairs if _elements(one[1]) + _elements(one[2])]
+    kept = sorted(found, key=lambda one: -max(_elements(one[1]), _elements(one[2])))[:_MOST]
+    shown = [one for one in found if one in kept]
+    rows = [row for name, a, b in shown for row in _two(name, a, b)]
+    drawing = _keyed(rows_drawing(rows, width))
+    left = len(found) - len(shown)
+    note = (f"{number(left)} smaller layers have no bar here",) if left else ()
+    return replace(drawing, notes=note)
+
+
+def _two(name: str, a: WeightsReport | None, b: WeightsReport | None) -> Iterator[Row]:
+    for side, weights in (("A", a), ("B", b)):
+        row = _row(name, weights or WeightsReport(0, 0, None), f"{side}: ")
+        yield replace(row, name=name if side == "A" else "", close=side == "B")
+
+
+def _elements(weights: WeightsReport | None) -> int:
+    return weights.elements if weights else 0
+
+
+def _bounded(found: Sequence[tuple[str, WeightsReport]]) -> Iterator[tuple[str, WeightsReport]]:
+    largest = sorted(range(len(found)), key=lambda at: -found[at][1].elements)[:_MOST]
+    yield from (found[at] for at in sorted(largest))
+    rest = [weights for at, (_, weights) in enumerate(found) if at not in largest]
+    if rest:
+        elements, zeros = sum(one.elements for one in rest), sum(one.zeros for one in rest)
+        yield f"{number(len(rest))} more layers", WeightsReport(elements, zeros, None)
+
+
+def _row(name: str, weights: WeightsReport, side: str = "") -> Row:
+    """Kept ones first: what stays of a pruned model is read off the same end of each bar."""
+    kept = weights.elements - weights.zeros
+    said = f"{side}{number(kept)} of {number(weights.elements)} are not zero"
+    zeros = f"{side}{number(weights.zeros)} zeros, {percent(weights.zeros, weights.elements)}"
+    segments = (
+        Segment(0, kept, "kept", f"{whole(name)}, {said}"),
+        Segment(kept, weights.elements, "zero", f"{whole(name)}, {zeros}"),
+    )
+    return Row(name, segments, _told(weights, kept, side))
+
+
+def _told(weights: WeightsReport, kept: int, side: str) -> str:
+    if not weights.elements:
+        return f"{side}none"
+    share = f" · {percent(weights.zeros, weights.elements)} zero" if weights.zeros else ""
+    return f"{side}{number(kept)} of {number(weights.elements)}{share}"
+
+
+def _keyed(drawing: Drawing) -> Drawing:
+    return replace(drawing, keys=_KEYS) if drawing.boxes else drawing
+
+
+def byte_bars(a: Mapping[str, int], b: Mapping[str, int], width: float = WIDE) -> Drawing:
+    """Bytes of each label before and after, two bars a label, the largest first."""
+    from inspector.render.drawing.roles import css_of_label
+
+    labels = sorted({**a, **b}, key=lambda label: -max(a.get(label, 0), b.get(label, 0)))
+    rows = [
+        Row(
+            label if side == "A" else "",
+            (Segment(0, sizes.get(label, 0), f"{css_of_label(label)} side-{side.lower()}"),),
+            f"{side}: {number(sizes.get(label, 0))}",
+            close=side == "B",
+        )
+        for label in labels
+        for side, sizes in (("A", a), ("B", b))
+    ]
+    return rows_drawing(rows, width)
+
+
+def size_bars(sizes: Sequence[tuple[str, int]], width: float = WIDE) -> Drawing:
+    """Sizes in bytes by name, in the order given."""
+    rows = [
+        Row(name, (Segment(0, nbytes, "size", f"{name}: {number(nbytes)} bytes"),), number(nbytes))
+        for name, nbytes in sizes
+    ]
+    return rows_drawing(rows, width)

@@ -1,0 +1,45 @@
+"""Which class of colour a part of a file has: a few families, as an eye keeps no more apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from inspector.words import ROLE_LABELS
+
+FAMILIES: Mapping[str, str] = {
+    "weight": "model",
+    "statistic": "model",
+    "centroids": "model",
+    "mask": "pruning",
+    "threshold": "pruning",
+    "pruning_step": "pruning",
+    "quant_param": "quant",
+    "quant_step": "quant",
+    "cluster_indices": "cluster",
+    "cluster_original": "cluster",
+    "optimizer_slot": "optimizer",
+    "optimizer_state": "optimizer",
+    "metric": "training",
+    "counter": "training",
+    "alias": "data",
+    "constant": "data",
+    "lookup": "data",
+    "activation": "data",
+    "unknown": "unknown",
+}
+_ROLES = {label: role for role, label in ROLE_LABELS.items()}
+
+
+def family(role: str | None) -> str:
+    """The family of a role, "file" of what is no tensor's."""
+    return "file" if role is None else FAMILIES.get(role, "unknown")
+
+
+def css_of(role: str | None) -> str:
+    """The class of a role's family: "f-pruning"."""
+    return f"f-{family(role)}"
+
+
+def css_of_label(label: str) -> str:
+    """The class of one of the labels of an artifact's bytes, of "masks" that of masks."""
+    return css_of(_ROLES.get(label))
