@@ -14,6 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import UsageError
+from inspector.render.drawing.roles import family
 from inspector.render.printable import optional, safe, shape, shorten, value
 from inspector.render.table import Column
 from inspector.report import Report
@@ -27,29 +28,6 @@ _LONGEST = 2_000  # characters of one text: a message that quotes the file is as
 _NAME = 200  # of a name in a table
 # A number in a sentence, and none in a name: "1,354", "47.27 %".
 _NUMBER = re.compile(r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})*+(?:\.\d++)?(?: %)?)(?![\w/-]|\.\w)")
-
-# What a role's marks are coloured by: a few families, as a reader's eye keeps no more apart.
-_FAMILIES: Mapping[str, str] = {
-    "weight": "model",
-    "statistic": "model",
-    "centroids": "model",
-    "mask": "pruning",
-    "threshold": "pruning",
-    "pruning_step": "pruning",
-    "quant_param": "quant",
-    "quant_step": "quant",
-    "cluster_indices": "cluster",
-    "cluster_original": "cluster",
-    "optimizer_slot": "optimizer",
-    "optimizer_state": "optimizer",
-    "metric": "training",
-    "counter": "training",
-    "alias": "data",
-    "constant": "data",
-    "lookup": "data",
-    "activation": "data",
-    "unknown": "unknown",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +52,9 @@ class _Asset:
     digest: str
 
 
-def family(role: str | None) -> str:
-    """The class of a role's colour, "file" of what is no tensor's."""
-    return "file" if role is None else _FAMILIES.get(role, "unknown")
-
-
 def shell(report: Report, made: Page) -> dict[str, Any]:
     """All that a page's template reads: what the base of all pages wants, and the page's own."""
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css", "drawings.css"), _asset("page.js")
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -181,9 +154,10 @@ def _is_words(column: Column) -> bool:
 
 
 @functools.cache
-def _asset(file: str) -> _Asset:
+def _asset(*files: str) -> _Asset:
     from markupsafe import Markup
 
-    text = resources.files("inspector.render.html").joinpath("assets", file).read_text("utf-8")
+    folder = resources.files("inspector.render.html").joinpath("assets")
+    text = "".join(folder.joinpath(file).read_text("utf-8") for file in files)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return _Asset(Markup(text), f"sha256-{digest}")  # noqa: S704 - ours
