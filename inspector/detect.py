@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, Unsupported
 from inspector.limits import DEFAULT
+from inspector.meant import asked, nearest
 from inspector.storage import ByteSource, LocalFile
 from inspector.wire.json_text import parse_json
 
@@ -26,6 +27,7 @@ _JSON_LIMIT = 64 << 20
 # Files by which the folder of a model is known.
 _MARKS = ("saved_model.pb", "saved_model.pbtxt", "checkpoint", "config.json")
 _BESIDE = 10_000  # of a folder's names at most that many are looked at for a hint
+_ALIKE = 0.8  # and how like: the folder may be any
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
 # What protobuf's text format begins with, comments left out: which message it is. (Nothing is given
 # back: spaces can be taken in more ways than anyone can try.)
@@ -74,12 +76,12 @@ def _meant(error: NotFound) -> NotFound:
         beside = sorted(os.listdir(folder or os.curdir))[:_BESIDE]
     except (OSError, ValueError):
         return error
-    import difflib
-
-    near = difflib.get_close_matches(name, [one.removesuffix(".index") for one in beside], 1, 0.8)
-    if not near or name in beside:
+    if name in beside:
         return error
-    return NotFound(f"{error.message}; is {os.path.join(folder, near[0])} meant?", error.path)
+    near = nearest(name, (one.removesuffix(".index") for one in beside), alike=_ALIKE)
+    return NotFound(
+        f"{error.message}{asked([os.path.join(folder, one) for one in near])}", error.path
+    )
 
 
 def _is_prefix(path: str) -> bool:

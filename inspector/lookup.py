@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from inspector.errors import UsageError, one_line
+from inspector.meant import did_you_mean
 from inspector.model import Artifact, Section, Tensor
 from inspector.words import keyless
 
 _CANDIDATES = 20  # an ambiguous name lists this many of the tensors it could mean
+_NEAR = 3  # and an unknown one as many that are like it
 
 
 def find(artifact: Artifact, wanted: str) -> Tensor:
@@ -33,9 +35,19 @@ def find(artifact: Artifact, wanted: str) -> Tensor:
             if tensor.variable == slot and tensor.slot_of in known:
                 return tensor
     raise UsageError(
-        f"{wanted!r} names no tensor of {one_line(artifact.path)}; "
+        f"{wanted!r} names no tensor of {one_line(artifact.path)}"
+        f"{did_you_mean(wanted, _endings(artifact, wanted), _NEAR) or ';'} "
         f"`inspect {one_line(shlex.quote(artifact.path))} --tensors` lists them"
     )
+
+
+def _endings(artifact: Artifact, wanted: str) -> Iterator[str]:
+    """Names that tensors could be called by, as long as that one; the model's own first."""
+    parts = wanted.count("/") + 1
+    for tensor in sorted(artifact.tensors, key=_is_model_s_own, reverse=True):
+        names = {"/".join(name.rsplit("/", parts)[-parts:]) for name in spoken(tensor)}
+        short = {name for name in names if ":" not in name}
+        yield from sorted(names if ":" in wanted else short or names)
 
 
 def _is_model_s_own(tensor: Tensor) -> bool:

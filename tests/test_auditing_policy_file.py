@@ -77,13 +77,13 @@ def test_an_empty_file_is_the_default_policy(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("selct = []", "1:1: unknown key 'selct'; select is meant?"),
+        ("selct = []", "1:1: unknown key 'selct'; did you mean 'select'?"),
         (
             "[budgets]\ncount_params = 1",
-            "2:1: unknown key 'count_params' in budgets; count-params is meant?",
+            "2:1: unknown key 'count_params' in budgets; did you mean 'count-params'?",
         ),
         ("nbytes = 5", "1:1: unknown key 'nbytes'; it belongs in [budgets]"),
-        ("  [budgts]\nnbytes = 5", "1:4: unknown key 'budgts'; budgets is meant?"),
+        ("  [budgts]\nnbytes = 5", "1:4: unknown key 'budgts'; did you mean 'budgets'?"),
         ("\n\nselect = 'all'", "3:1: select must be a list, not a string"),
         ("select = [\n  'all',\n  3,\n]", "3:3: select[1] must be a string, not an integer"),
         ("select = ['']", "1:11: select[0] must not be empty"),
@@ -96,7 +96,8 @@ def test_an_empty_file_is_the_default_policy(tmp_path):
         ("severity.number = 'bad'", "1:10: severity.number must be one of info, warning, error"),
         (
             "[sparsity.layers]\n'a b' = 80",
-            '2:1: sparsity.layers."a b" must be at most 1, not 80; it is a share: 0.8 is meant?',
+            '2:1: sparsity.layers."a b" must be at most 1, not 80; it is a share; did you mean '
+            "0.8?",
         ),
         ("sparsity.overall = nan", "1:10: sparsity.overall must be at least 0, not nan"),
         ("sparsity.patterns.d = '2of4'", "1:19: sparsity.patterns.d must be like"),
@@ -106,16 +107,19 @@ def test_an_empty_file_is_the_default_policy(tmp_path):
         ("[[overrides]]\npaths = []", "2:1: overrides[0].paths must not be empty"),
         (
             "[[overrides]]\npaths = ['a']\n[[overrides]]\npaths = ['b']\nbudget = {}",
-            "5:1: unknown key 'budget' in overrides[1]; budgets is meant?",
+            "5:1: unknown key 'budget' in overrides[1]; did you mean 'budgets'?",
         ),
         ("[[allow]]\ndigest = 'x'\nreason = 'y'", "2:1: allow[0].digest must be"),
         ("allow = [3]", "1:10: allow[0] must be a table, not an integer"),
         ("ignore = ['leftovr']", "1:11: no audit rule is called 'leftovr', nor begins so"),
         (
             "ignore = ['number-nam']",
-            "1:11: no audit rule is called 'number-nam', nor begins so; num",
+            "1:11: no audit rule is called 'number-nam', nor begins so; did you mean 'num",
         ),
-        ("severity.safty = 'info'", "1:10: no audit rule is called 'safty', nor begins so; safety"),
+        (
+            "severity.safty = 'info'",
+            "1:10: no audit rule is called 'safty', nor begins so; did you mean 'safety'?",
+        ),
         ("select = ['safety-l']", "1:11: no audit rule is called 'safety-l'"),
         ("[[overrides]]\npaths=['a']\nselect=['zzz']", "3:9: no audit rule is called 'zzz'"),
     ],
@@ -128,7 +132,7 @@ def test_the_first_fault_is_told_and_how_many_more_there_are(tmp_path):
     text = "[numbers]\nlargst = 1\n[budgets]\nx = 1\n"
     assert (
         error(tmp_path, text)
-        == "2:1: unknown key 'largst' in numbers; largest is meant? (and 1 more)"
+        == "2:1: unknown key 'largst' in numbers; did you mean 'largest'? (and 1 more)"
     )
 
 

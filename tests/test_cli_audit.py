@@ -91,7 +91,10 @@ def test_a_wrong_policy_is_found_before_anything_is_read(folder):
     (folder / "inspector.toml").write_text("[budgets]\n\n  nbyts = 1\n")
     result = call("audit", "good.h5")
     path = os.path.join(folder, "inspector.toml")
-    assert result.err == f"inspect: {path}:3:3: unknown key 'nbyts' in budgets; nbytes is meant?\n"
+    assert (
+        result.err
+        == f"inspect: {path}:3:3: unknown key 'nbyts' in budgets; did you mean 'nbytes'?\n"
+    )
     assert call("audit", "good.h5", "--no-policy").code == 0
 
 

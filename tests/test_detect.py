@@ -135,9 +135,9 @@ def test_a_missing_file_s_near_namesake_is_told(tmp_path):
     for name in ("model.ckpt-100.index", "model.ckpt-100.data-00000-of-00001", "other.h5"):
         (tmp_path / name).write_bytes(b"x")
     meant = tmp_path / "model.ckpt-100"
-    assert refused(tmp_path / "model.ckpt-10", NotFound) == f"no such file; is {meant} meant?"
+    assert refused(tmp_path / "model.ckpt-10", NotFound) == f"no such file; did you mean '{meant}'?"
     assert refused(tmp_path / "otter.h5", NotFound) == (
-        f"no such file; is {tmp_path / 'other.h5'} meant?"
+        f"no such file; did you mean '{tmp_path / 'other.h5'}'?"
     )
 
 

@@ -395,7 +395,7 @@ def test_the_last_of_a_name_wins():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("config_byte=1", "did you mean config_bytes?"),
+        ("config_byte=1", "did you mean 'config_bytes'?"),
         ("zzz=1", "no limit is called 'zzz' (inspect formats --limits"),
         ("tensors", "NAME=VALUE"),
         ("tensors=", "a whole number"),

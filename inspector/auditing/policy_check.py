@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -15,8 +14,8 @@ from msgspec import Struct
 from inspector.auditing.policy import Policy
 from inspector.auditing.rule import matches
 from inspector.auditing.toml_places import Path
+from inspector.meant import did_you_mean
 
-_NEAR = 0.6  # how alike a name must be to be suggested, of 1
 # msgspec speaks of JSON.
 _WORDS = {
     "str": "a string",
@@ -93,10 +92,7 @@ def _unknown_key(key: str, known: Collection[str], path: Path) -> str:
     elsewhere = [table for table, keys in _tables().items() if kebab in keys]
     if elsewhere and kebab not in known:
         return f"{message}; it belongs in {elsewhere[0]}"
-    near = _near(kebab, known)
-    if near:
-        return f"{message}; {near} is meant?"
-    return f"{message}; known are {', '.join(known)}"
+    return message + (did_you_mean(kebab, known) or f"; known are {', '.join(known)}")
 
 
 @functools.cache
@@ -107,11 +103,6 @@ def _tables() -> dict[str, frozenset[str]]:
         for one in msgspec.structs.fields(Policy)
         if isinstance(one.type, type) and issubclass(one.type, Struct)
     }
-
-
-def _near(word: str, known: Collection[str]) -> str | None:
-    found = difflib.get_close_matches(word.casefold(), known, 1, _NEAR)
-    return found[0] if found else None
 
 
 def _leaf(value: Any, kind: Any, path: Path) -> Iterator[Fault]:
@@ -128,7 +119,7 @@ def _worded(error: str, value: Any, path: Path) -> str:
     if bound:
         words = {">=": "at least", "<=": "at most", ">": "over", "<": "under"}[bound[1]]
         share = bound[1] == "<=" and bound[2] == "1.0" and 1 < value <= 100
-        hint = f"; it is a share: {value / 100:g} is meant?" if share else ""
+        hint = f"; it is a share; did you mean {value / 100:g}?" if share else ""
         return f"{name} must be {words} {float(bound[2]):g}, not {value!r}{hint}"
     if error.startswith("Expected `str` matching regex"):
         return f"{name} must be {_example(path)}, not {value!r}"
@@ -136,8 +127,7 @@ def _worded(error: str, value: Any, path: Path) -> str:
         return f"{name} must not be empty"
     if error.startswith("Invalid enum value"):
         known = ("info", "warning", "error", "never") if path[-1] == "fail-on" else _LEVELS
-        near = _near(value, known)
-        hint = f"; {near} is meant?" if near else ""
+        hint = did_you_mean(value, known)
         return f"{name} must be one of {', '.join(known)}, not {value!r}{hint}"
     if "date" in error and isinstance(value, str):
         return f"{name} must be a date like 2026-12-31, not {value!r}"
@@ -198,8 +188,7 @@ def unknown_code(code: str, codes: Collection[str]) -> str | None:
     if any(matches(one, code) for one in codes) or code == "all":
         return None
     families = {one.partition("-")[0] for one in codes}
-    near = _near(code, sorted({*codes, *families}))
-    hint = f"; {near} is meant?" if near else "; `inspect rules` lists them"
+    hint = did_you_mean(code, sorted({*codes, *families})) or "; `inspect rules` lists them"
     return f"no audit rule is called {code!r}, nor begins so{hint}"
 
 

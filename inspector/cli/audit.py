@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inspector.cli import options
+from inspector.cli.choice import Choice
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.errors import UsageError
@@ -46,7 +47,7 @@ where there is nothing at a path, or the policy is wrong.
 @click.option("--no-policy", is_flag=True, help="Look for no policy: all rules, no budgets.")
 @click.option(
     "--fail-on",
-    type=click.Choice([*(one.value for one in Severity), "never"]),
+    type=Choice([*(one.value for one in Severity), "never"]),
     help="Exit with 1 on findings so severe or worse. Default: the policy's, or error.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from inspector.errors import UsageError
 from inspector.limits import CAPS, DEFAULT, GIB, KIB, MIB, Cap, Limits
+from inspector.meant import did_you_mean
 
 _SUFFIXES = {"": 1, "kib": KIB, "mib": MIB, "gib": GIB}
 _VALUE = re.compile(r"([0-9][0-9,_]*) ?([a-z]*)", re.IGNORECASE)
@@ -28,17 +29,12 @@ def limits_of(given: Sequence[str]) -> Limits:
         if not equals:
             raise UsageError(f"--limit takes NAME=VALUE, not {text!r}")
         if cap is None:
-            raise UsageError(f"no limit is called {name!r}{_nearest(name)}")
+            hint = did_you_mean(name.strip(), _CAPS)
+            raise UsageError(
+                f"no limit is called {name!r}{hint} (inspect formats --limits lists them)"
+            )
         values[cap.name] = _value(cap, value.strip())
     return replace(DEFAULT, **values)
-
-
-def _nearest(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.strip(), _CAPS, 1, 0.4)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"{meant} (inspect formats --limits lists them)"
 
 
 def _value(cap: Cap, text: str) -> int:

@@ -13,6 +13,7 @@ import click
 
 from inspector import deadline
 from inspector._version import __version__
+from inspector.cli import usage
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.errors import ArtifactError, InspectorError
@@ -71,6 +72,9 @@ class Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {name for option in self.get_params(ctx) for name in option.opts}
         if args and args[0] not in COMMANDS and args[0] not in own:
+            said = None if ctx.resilient_parsing else usage.no_such_command(args[0], COMMANDS)
+            if said:
+                raise click.UsageError(said, ctx)
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -136,7 +140,7 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
 
 
 def _usage(error: click.ClickException, env: Environment, arguments: Sequence[str]) -> ExitCode:
-    env.complain(f"inspect: {_clean(error.format_message())}")
+    env.complain(f"inspect: {_clean(usage.message(error))}")
     for name in arguments:
         if isinstance(error, click.NoSuchOption) and name[:1] == "-" and os.path.exists(name):
             env.complain(f"The file of that name is ./{_clean(name)}")

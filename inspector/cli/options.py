@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inspector.cli.choice import Choice
 from inspector.cli.environment import NARROWEST, Environment
 from inspector.cli.limits import limits_of
 from inspector.errors import UsageError
+from inspector.meant import did_you_mean
 from inspector.model import Role
 from inspector.render import AUDITS, EXPLANATIONS, PICTURED, REPORTS, RenderOptions, pieces, ready
 
@@ -103,7 +105,7 @@ _OUTPUT = (
     ),
     click.option(
         "--color",
-        type=click.Choice(["auto", "always", "never"]),
+        type=Choice(["auto", "always", "never"]),
         default="auto",
         show_default=True,
         help="Colour the text. auto: on a terminal, unless NO_COLOR is set.",
@@ -129,7 +131,7 @@ _FILTERS = (
         "--role",
         "roles",
         multiple=True,
-        type=click.Choice([role.value for role in Role]),
+        type=Choice([role.value for role in Role]),
         metavar="ROLE",
         help="Only rows with tensors of this role: mask, optimizer_slot ... Repeatable.",
     ),
@@ -193,7 +195,7 @@ def isolated(env: Environment, wanted: bool) -> bool:
 def _format(names: Sequence[str]) -> Callable[[Function], Function]:
     return click.option(
         "--format",
-        type=click.Choice(names),
+        type=Choice(names),
         default="text",
         show_default=True,
         help="How to write the report.",
@@ -210,6 +212,7 @@ def _formats_and_files(
             raise click.UsageError(
                 f"--also {name}{equals}{path}: a format, '=' and a file are wanted, as"
                 f" sarif=audit.sarif; formats are {', '.join(AUDITS)}"
+                f"{'' if name in AUDITS else did_you_mean(name, AUDITS)}"
             )
     return tuple((name, path) for name, _, path in parts)
 

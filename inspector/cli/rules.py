@@ -10,6 +10,7 @@ import click
 
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
+from inspector.meant import did_you_mean
 
 
 class _Rule(Protocol):
@@ -48,7 +49,9 @@ def command(env: Environment, code: str | None) -> ExitCode:
             env.write("\n".join(_listed("Rules of an audit:", family, width)) + "\n")
             return ExitCode.CLEAN
         if found is None:
-            raise click.UsageError(f"no rule is called {code!r}; `inspect rules` lists them")
+            known = sorted({*(one.code for one in everything), *(one.family for one in AUDIT)})
+            hint = did_you_mean(code, known) or ";"
+            raise click.UsageError(f"no rule is called {code!r}{hint} `inspect rules` lists them")
         env.write("\n".join(_explained(found, width)) + "\n")
         return ExitCode.CLEAN
     blocks = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from inspector.difference.tensors import KINDS, Kind
 from inspector.difference.told import is_renaming
 from inspector.errors import UsageError
 from inspector.lookup import spoken
+from inspector.meant import did_you_mean
 from inspector.model import GROUP_OF, Group, Role, Tensor
 
 # Words for several roles; a group's own name is another for its roles.
@@ -127,11 +127,9 @@ def _layers(a: Subject, b: Subject) -> Iterable[str]:
 
 def _unknown(word: str, a: Subject, b: Subject) -> str:
     known = [*_ROLES, *_PARTS, *_KINDS, *_layers(a, b)]
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     return (
         f"{word!r} is no role, no group of roles and no part of a comparison, and matches no"
-        f" tensor and no layer{hint}"
+        f" tensor and no layer{did_you_mean(word, known)}"
     )
 
 
