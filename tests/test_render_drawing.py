@@ -372,7 +372,7 @@ def test_where_zeros_are() -> None:
     cells = ((0.0, 1.0, 1.0), (0.5, math.nan, 0.0))
     found = heat(HeatReport("k", None, None, (3, 5), 3, 5, "inputs", "outputs", 2, 2, cells))
     inside(found)
-    by_css = {one.css: one.d for one in found.paths}
+    by_css = {one.css: one.d for one in found.patches}
     # The 379 units beside the words are 75.8 a column, and 227.4 for 3 rows: 75.8 a row.
     assert by_css == {
         "heat-0": "M21 21H172.6V172.6H21zM324.2 172.6H400V248.4H324.2z",

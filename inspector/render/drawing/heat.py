@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from inspector.render.drawing.shapes import CARD, SIZE, Box, Drawing, Key, Path, Text, place
+from inspector.render.drawing.shapes import CARD, SIZE, Box, Drawing, Key, Patch, Text, place
 from inspector.report import HeatReport
 from inspector.words import number
 
@@ -42,14 +42,14 @@ def heat(found: HeatReport, width: float = CARD) -> Drawing:
                 _cell(_LEFT + left * x_unit, _TOP + top * y_unit,
                       _LEFT + right * x_unit, _TOP + bottom * y_unit)
             )  # fmt: skip
-    paths = tuple(Path("".join(one), f"heat-{at}") for at, one in enumerate(parts) if one)
+    patches = tuple(Patch("".join(one), f"heat-{at}") for at, one in enumerate(parts) if one)
     across = f"{number(found.columns)} {found.column_words} →"
     down = f"{number(found.rows)} {found.row_words} ↓"
     texts = (Text(_LEFT, SIZE - 1, across), Text(_LEFT, place(_TOP + height + SIZE + 4), down))
     frame = Box(_LEFT, _TOP, place(side), place(height), "frame")
     each = f"a cell is {number(found.cell_rows)} × {number(found.cell_columns)} values"
     return Drawing(
-        width, place(_TOP + height + SIZE + 10), (frame,), texts, (), paths, (each,), _KEYS
+        width, place(_TOP + height + SIZE + 10), (frame,), texts, (), patches, (each,), _KEYS
     )
 
 

@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Patch:
     """Many boxes of one class as a single path: `d` as SVG has it."""
 
     d: str
@@ -62,7 +62,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture, in the order in which it is painted: paths, boxes, lines, texts.
+    """A picture, in the order in which it is painted: patches, boxes, lines, texts.
 
     notes: what must be known to read it ("heights are square roots"); keys: its legend.
     """
@@ -72,7 +72,7 @@ class Drawing:
     boxes: tuple[Box, ...] = ()
     texts: tuple[Text, ...] = ()
     lines: tuple[Line, ...] = ()
-    paths: tuple[Path, ...] = ()
+    patches: tuple[Patch, ...] = ()
     notes: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
 
