@@ -162,7 +162,7 @@ def tensor_table(artifact: ArtifactReport) -> Table:
     measured = any(tensor.measure for tensor in tensors)
     digests = any(tensor.digest for tensor in tensors)
     # Where paths say less: numbered variables, a checkpoint's keys.
-    called = any(not _tells(tensor) for tensor in tensors)
+    called = any(not tells(tensor) for tensor in tensors)
     columns = (
         Column("tensor", keep=100, words=True, least=30),
         *((Column("variable", keep=85, words=True, least=16),) if called else ()),
@@ -188,7 +188,7 @@ def tensor_table(artifact: ArtifactReport) -> Table:
     return Table(columns, rows, (), note)
 
 
-def _tells(tensor: TensorReport) -> bool:
+def tells(tensor: TensorReport) -> bool:
     """Whether a tensor's path says its layer and variable, or there is nothing better to say."""
     *around, last = keyless(tensor.name).split("/")
     if tensor.variable is None:

@@ -8,13 +8,13 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from inspector.errors import UsageError
-from inspector.render.drawing.roles import family
+from inspector.render.drawing.roles import css_of
 from inspector.render.printable import optional, safe, shape, shorten, value
 from inspector.render.table import Column
 from inspector.report import Report
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+_STYLES = ("page.css", "drawings.css")
 _LONGEST = 2_000  # characters of one text: a message that quotes the file is as long as it wishes
 _NAME = 200  # of a name in a table
-# A number in a sentence, and none in a name: "1,354", "47.27 %".
-_NUMBER = re.compile(r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})*+(?:\.\d++)?(?: %)?)(?![\w/-]|\.\w)")
+# A number in a sentence that is worth an eye, and none in a name: "1,354", "714", "47.27 %".
+_NUMBER = re.compile(
+    r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})++|\d{3,}|\d++(?:\.\d++)? %)(?![\w/-]|[.,]\w)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class _Asset:
 
 def shell(report: Report, made: Page) -> dict[str, Any]:
     """All that a page's template reads: what the base of all pages wants, and the page's own."""
-    style, script = _asset("page.css", "drawings.css"), _asset("page.js")
+    style, script = _asset(*_STYLES), _asset("page.js")
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -100,10 +103,11 @@ def environment() -> Environment:
     )
     made.filters |= {
         "count": count,
-        "family": family,
+        "css_of": css_of,
         "name": name,
         "number": number,
         "numerals": numerals,
+        "numeric": numeric,
         "optional": optional,
         "percent": percent,
         "prose": prose,
@@ -111,7 +115,6 @@ def environment() -> Environment:
         "shape": shape,
         "value": value,
     }
-    made.tests["words"] = _is_words
     return made
 
 
@@ -148,9 +151,9 @@ def numerals(text: str) -> Markup:
     )
 
 
-def _is_words(column: Column) -> bool:
-    """Whether a column is of words, which are set from the left."""
-    return column.words
+def numeric(columns: Sequence[Column]) -> str:
+    """The classes of a table that say which of its columns are of numbers: "n3 n4"."""
+    return " ".join(f"n{at}" for at, one in enumerate(columns, 1) if not one.words)
 
 
 @functools.cache

@@ -1,1 +1,203 @@
 "use strict";
+// What makes a complete page handier: sorting, finding, copying, folding, light and dark. All that is
+// used for it is made here, so that a page without its script has no button that does nothing.
+
+(() => {
+  const make = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+  const button = (words, act) => make("button", { type: "button", textContent: words, onclick: act });
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // --- the page: light and dark, folding ---
+
+  const root = document.documentElement;
+  const KEY = "inspect-theme";
+  const remembered = () => {
+    try { return localStorage.getItem(KEY); } catch { return null; }
+  };
+  const remember = (theme) => {
+    try { localStorage.setItem(KEY, theme); } catch { /* a page from a file may have no storage */ }
+  };
+  const show = (theme) => {
+    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+    else delete root.dataset.theme;
+  };
+
+  const themes = () => {
+    const choice = make("select");
+    for (const [value, words] of [["auto", "as the system"], ["light", "light"], ["dark", "dark"]]) {
+      choice.append(make("option", { value, textContent: words }));
+    }
+    const before = remembered();
+    choice.value = before === "light" || before === "dark" ? before : "auto";
+    show(choice.value);
+    choice.onchange = () => { show(choice.value); remember(choice.value); };
+    return make("label", {}, "Colours ", choice);
+  };
+
+  const folding = () => {
+    const folds = () => all("details").filter((one) => !one.closest("tbody"));
+    const made = button("Unfold all", () => {
+      const open = !folds().every((one) => one.open);
+      for (const one of folds()) one.open = open;
+      made.textContent = open ? "Fold all" : "Unfold all";
+    });
+    return made;
+  };
+
+  const tools = make("div", { className: "tools page" }, themes());
+  if (all("details").length) tools.append(folding());
+  document.querySelector("header.top").append(tools);
+
+  // What is folded is printed unfolded, and folded again.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = all("details:not([open])").filter((one) => !one.closest("tbody"));
+    for (const one of unfolded) one.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const one of unfolded) one.open = false;
+  });
+
+  // --- copying ---
+
+  const copy = async (text, pressed) => {
+    const words = pressed.textContent;
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const field = make("textarea", { value: text, className: "unseen" });
+      document.body.append(field);
+      field.select();
+      done = document.execCommand("copy");
+      field.remove();
+      pressed.focus();
+    }
+    pressed.textContent = done ? "Copied" : "Not copied";
+    setTimeout(() => { pressed.textContent = words; }, 1500);
+  };
+
+  // A cell's text; of one that folds, all of it, whether it is open or not.
+  const text = (cell) => {
+    const fold = cell.querySelector("details");
+    if (!fold) return cell.textContent.trim();
+    const [rule, ...rest] = fold.childNodes;
+    return `${rule.textContent}: ${rest.filter((one) => one.nodeType === Node.TEXT_NODE)
+      .map((one) => one.textContent.trim()).join(" ")}`;
+  };
+  const rowsOf = (table) => [...table.tBodies[0].rows];
+  const tsv = (table) => {
+    const rows = [table.tHead.rows[0], ...rowsOf(table).filter((one) => !one.hidden)];
+    return rows.map((row) => [...row.cells].map(text).join("\t")).join("\n");
+  };
+
+  // --- sorting ---
+
+  const collator = new Intl.Collator("en", { numeric: true });
+  const figure = (words) => {
+    const plain = words.replaceAll(",", "").replace(" %", "").replace("inf", "Infinity")
+      .replace(/^(under|over) /, "");
+    return plain === "" ? NaN : Number(plain);
+  };
+  const sort = (table, column, down) => {
+    const numbers = table.classList.contains(`n${column + 1}`);
+    const keyed = rowsOf(table).map((row, at) => {
+      const words = row.cells[column]?.textContent ?? "";
+      return { row, at, key: numbers ? figure(words) : words };
+    });
+    const sign = down ? -1 : 1;
+    keyed.sort((a, b) => {
+      // What is unknown stands last, whichever way it is sorted.
+      const gone = (one) => (numbers ? Number.isNaN(one.key) : one.key === "");
+      if (gone(a) || gone(b)) return gone(a) - gone(b) || a.at - b.at;
+      const order = numbers ? (a.key > b.key) - (a.key < b.key) : collator.compare(a.key, b.key);
+      return sign * order || a.at - b.at;
+    });
+    table.tBodies[0].append(...keyed.map((one) => one.row));
+  };
+  const sorts = (table) => {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      const pressed = button(head.textContent.trim(), () => {
+        const numbers = table.classList.contains(`n${column + 1}`);
+        const was = head.getAttribute("aria-sort");
+        // Of numbers the largest are looked for.
+        const down = was ? was === "ascending" : numbers;
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        sort(table, column, down);
+      });
+      head.replaceChildren(pressed);
+    });
+  };
+
+  // --- finding ---
+
+  const plural = (many, words) => `${many.toLocaleString("en")} ${words}${many === 1 ? "" : "s"}`;
+  const chips = (table, column, chosen, changed) => {
+    const times = new Map();
+    for (const row of rowsOf(table)) {
+      const word = row.cells[column].textContent;
+      times.set(word, (times.get(word) ?? 0) + 1);
+    }
+    if (times.size < 2) return [];
+    return [...times].map(([word, many]) => {
+      const chip = button(`${word} ${many.toLocaleString("en")}`, () => {
+        const on = chosen.delete(word) ? false : Boolean(chosen.add(word));
+        chip.setAttribute("aria-pressed", String(on));
+        changed();
+      });
+      chip.setAttribute("aria-pressed", "false");
+      return chip;
+    });
+  };
+  const finds = (table) => {
+    const chosen = new Set();
+    const column = [...table.tHead.rows[0].cells].findIndex((one) => one.dataset.chips);
+    const field = make("input", { type: "search", placeholder: "a name, a dtype, a rule" });
+    const told = make("span", { className: "told" });
+    told.setAttribute("role", "status");
+    const searched = rowsOf(table).map((row) => [row, row.textContent.toLowerCase()]);
+    const changed = () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let left = 0;
+      for (const [row, said] of searched) {
+        const stays = words.every((word) => said.includes(word))
+          && (!chosen.size || chosen.has(row.cells[column].textContent));
+        row.hidden = !stays;
+        left += stays;
+      }
+      told.textContent = left === searched.length
+        ? plural(left, "row") : `${left.toLocaleString("en")} of ${plural(searched.length, "row")}`;
+    };
+    let waiting = 0;
+    field.oninput = () => { clearTimeout(waiting); waiting = setTimeout(changed, 120); };
+    const group = make("div", { className: "chips" }, ...(column < 0 ? [] : chips(table, column, chosen, changed)));
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", "Only these roles");
+    changed();
+    return [make("label", {}, "Find ", field), told, ...(group.childElementCount ? [group] : [])];
+  };
+
+  for (const table of all("table.sorts")) {
+    if (!table.tBodies[0].rows.length) continue;
+    const [field, told, ...rest] = table.classList.contains("finds") ? finds(table) : [];
+    const copying = button("Copy table", () => copy(tsv(table), copying));
+    copying.className = "end";
+    sorts(table);
+    const parts = [field, told, copying, ...rest].filter(Boolean);
+    table.closest(".scrolls").before(make("div", { className: "tools" }, ...parts));
+  }
+
+  // A tensor's name is copied from where its rule is unfolded: thousands of buttons would be in the way.
+  addEventListener("toggle", ({ target }) => {
+    const row = target instanceof HTMLDetailsElement && target.open && target.closest("tbody tr");
+    if (!row || target.querySelector("button")) return;
+    const copying = button("Copy name", () => copy(row.cells[0].textContent, copying));
+    target.append(make("div", {}, copying));
+  }, true);
+})();

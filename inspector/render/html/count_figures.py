@@ -1,0 +1,157 @@
+"""Pictures of how many: elements by kind, bytes by place, zeros by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.render.drawing.bars import layer_bars
+from inspector.render.drawing.treemap import treemap
+from inspector.render.drawing.waterfall import waterfall
+from inspector.render.html.figure import ROWS, Part, left, pair
+from inspector.render.printable import optional
+from inspector.render.rows import Table
+from inspector.render.table import Column
+from inspector.report import ArtifactReport, PicturesReport, ReconciliationLine
+from inspector.words import count, listing, number, percent
+
+
+def steps(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
+    """From the weights of the model alone to all that is stored, a step a kind."""
+    lines = pictures.steps
+    total = sum(one.elements for one in lines)
+    words = " ".join(
+        filter(
+            None,
+            (
+                f"Each bar is what one kind of tensor adds, from the model's own weights to all"
+                f" {count(total, 'element')} that the file stores.",
+                _counted(artifact, lines),
+            ),
+        )
+    )
+    table = Table(
+        (
+            Column("what", words=True),
+            Column("tensors"),
+            Column("elements"),
+            Column("counted by Keras"),
+            Column("left after stripping"),
+            Column("known by", words=True),
+        ),
+        tuple(
+            (
+                one.label,
+                optional(one.tensors),
+                number(one.elements),
+                optional(one.count_params),
+                optional(one.after_strip),
+                one.basis,
+            )
+            for one in lines
+        ),
+        (("all stored", "", number(total), *_sums(artifact), ""),) if lines else (),
+    )
+    drawn = [(one.label, one.elements, one.role) for one in lines]
+    return Part(
+        "counts",
+        "From the model’s weights to all that is stored",
+        "",
+        pair(lambda width: waterfall(drawn, "all stored", width), "Elements", words, table),
+    )
+
+
+def _sums(artifact: ArtifactReport) -> tuple[str, str]:
+    return optional(artifact.totals.count_params), optional(artifact.totals.after_strip)
+
+
+def _counted(artifact: ArtifactReport, steps: Sequence[ReconciliationLine]) -> str:
+    """Which of the steps Keras counts, and which stripping leaves."""
+    totals = artifact.totals
+    if totals.count_params is None:
+        return ""
+    counted = [one.label for one in steps if one.count_params]
+    said = f"Keras counts {listing(counted)}: {number(totals.count_params)}."
+    if totals.after_strip is None or totals.after_strip == totals.count_params:
+        return said
+    left = [one.label for one in steps if one.after_strip]
+    return f"{said} Stripping leaves {listing(left)}: {number(totals.after_strip)}."
+
+
+def areas(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
+    """A map of all bytes, those of no tensor too."""
+    whole = artifact.nbytes or 0
+    by_size = sorted(artifact.bytes.items(), key=lambda item: -item[1])
+    said = [f"{label} {number(size)} ({percent(size, whole)})" for label, size in by_size[:4]]
+    words = (
+        f"Each area is a part of the artifact’s {count(whole, 'byte')}, by what it is and then by"
+        f" layer; what is no tensor’s has its area too. Largest: {listing(said)}."
+    )
+    largest_first = sorted(pictures.areas, key=lambda one: -one.nbytes)
+    table = Table(
+        (
+            Column("what", words=True),
+            Column("layer", words=True, least=20),
+            Column("tensors"),
+            Column("bytes"),
+            Column("share"),
+        ),
+        tuple(
+            (
+                one.label,
+                one.layer or "",
+                number(one.tensors) if one.tensors else "",
+                number(one.nbytes),
+                percent(one.nbytes, whole),
+            )
+            for one in largest_first[:ROWS]
+        ),
+        (("whole artifact", "", "", number(whole), percent(whole, whole)),),
+        left(len(largest_first), "part"),
+    )
+    return Part(
+        "bytes",
+        "Where the bytes are",
+        "",
+        pair(lambda width: treemap(pictures.areas, width), "Bytes", words, table),
+    )
+
+
+def layers(artifact: ArtifactReport, _pictures: PicturesReport | None = None) -> Part:
+    """A bar a layer: weights that are zero, and those that are not."""
+    weights = artifact.weights
+    found = [(one.name, one.weights) for one in artifact.layers if one.weights]
+    rows = tuple(
+        (
+            name or "(model)",
+            number(one.elements),
+            number(one.elements - one.zeros),
+            number(one.zeros),
+            percent(one.zeros, one.elements),
+        )
+        for name, one in found
+        if one.elements
+    )
+    words = "A bar a layer: how many of its weights are not zero, and how many are."
+    if weights and weights.elements:
+        words += (
+            f" In all {number(weights.zeros)} of {count(weights.elements, 'weight')} are zero"
+            f" ({percent(weights.zeros, weights.elements)})."
+        )
+    table = Table(
+        (
+            Column("layer", words=True, least=20),
+            Column("weights"),
+            Column("not zero"),
+            Column("zero"),
+            Column("share of zeros"),
+        ),
+        rows[:ROWS],
+        (),
+        left(len(rows), "layer"),
+    )
+    return Part(
+        "zeros",
+        "What is zero in each layer",
+        "",
+        pair(lambda width: layer_bars(artifact.layers, width), "Weights", words, table),
+    )

@@ -1,0 +1,142 @@
+"""Pictures of what values are like, where zeros lie, and what operators cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector.render.drawing.heat import heat
+from inspector.render.drawing.histogram import histogram
+from inspector.render.drawing.operators import operator_bars
+from inspector.render.html.figure import ROWS, Figure, Part, pair
+from inspector.render.printable import optional, value
+from inspector.render.rows import Table
+from inspector.render.table import Column
+from inspector.report import ArtifactReport, HeatReport, HistogramReport, PicturesReport
+from inspector.words import count, number, percent
+
+
+def histograms(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
+    """How the values of the largest weights spread."""
+    found = pictures.histograms
+    lead = "How many values of a weight are about so large; zeros are one bar of their own."
+    if any(one.threshold is not None for one in found):
+        lead += (
+            " Dashed lines are the pruning threshold: what was smaller in magnitude, its mask set"
+            " to zero."
+        )
+    return Part(
+        "values",
+        "How the values spread",
+        f"{lead} {_of(len(found), pictures.histograms_of, 'weights')}".strip(),
+        tuple(_histogram(one) for one in found),
+        many=True,
+    )
+
+
+def _of(shown: int, whole: int, what: str, which: str = "largest") -> str:
+    if shown >= whole:
+        return ""
+    return f"These are the {number(shown)} {which} of {number(whole)} {what}."
+
+
+def _called(layer: str | None, variable: str | None, tensor: str) -> str:
+    return "/".join(filter(None, (layer, variable))) if variable else tensor
+
+
+def _histogram(one: HistogramReport) -> Figure:
+    share = percent(one.zeros, one.elements)
+    said = [
+        count(one.elements, "value"),
+        *([f"{count(one.zeros, 'zero')} ({share})"] if one.zeros else []),
+        *([f"{number(one.not_finite)} NaN or infinite"] if one.not_finite else []),
+        *([f"mask removes {number(one.masked)}"] if one.masked is not None else []),
+        *([f"threshold {value(one.threshold)}"] if one.threshold is not None else []),
+    ]
+    rows = [(value(bar.low), value(bar.high), number(bar.elements)) for bar in one.bars]
+    rows += [("0", "0", number(one.zeros))] if one.zeros else []
+    table = Table((Column("from"), Column("to"), Column("values")), tuple(rows))
+    title = _called(one.layer, one.variable, one.tensor)
+    return Figure(title, " · ".join(said), histogram(one), None, table)
+
+
+def heats(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
+    """Where the zeros of the largest matrices are."""
+    found = pictures.heats
+    return Part(
+        "places",
+        "Where the zeros are",
+        " ".join(
+            filter(
+                None,
+                (
+                    "A weight as a matrix: the more of a cell’s values are zero, the stronger its"
+                    " colour."
+                    " Empty rows and columns, and blocks, can be left out by a runtime; zeros that"
+                    " lie scattered mostly cannot.",
+                    _of(len(found), pictures.heats_of, "weights"),
+                ),
+            )
+        ),
+        tuple(_heat(one) for one in found),
+        many=True,
+    )
+
+
+def _heat(one: HeatReport) -> Figure:
+    words = (
+        f"{number(one.rows)} {one.row_words} down, {number(one.columns)} {one.column_words} across;"
+    )
+    spans = [*_spans(one.columns, one.cell_columns, len(one.cells[0]) if one.cells else 0)]
+    columns = (Column(f"{one.row_words} \\ {one.column_words}"), *(Column(at) for at in spans))
+    named = _spans(one.rows, one.cell_rows, len(one.cells))
+    rows = tuple(
+        (at, *(f"{100 * share:.0f} %" for share in cells))
+        for at, cells in zip(named, one.cells, strict=True)
+    )
+    title = _called(one.layer, one.variable, one.tensor)
+    return Figure(title, words, heat(one), None, Table(columns, rows))
+
+
+def _spans(whole: int, each: int, cells: int) -> Iterator[str]:
+    """(10, 4, 3) -> "0-3", "4-7", "8-9": which rows or columns a cell has."""
+    for at in range(cells):
+        first, last = at * each, min((at + 1) * each, whole) - 1
+        yield f"{first}" if first == last else f"{first}–{last}"
+
+
+def operators(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
+    """What each operator of a converted model takes."""
+    found = pictures.operators
+    words = (
+        "The operators in the order in which they run: multiply-accumulates of one call, bytes of"
+        " the constants that each reads, and bytes that it puts out."
+    )
+    if len(found) < pictures.operators_of:
+        words += (
+            f" {_of(len(found), pictures.operators_of, 'operator').replace('largest', 'costliest')}"
+        )
+    table = Table(
+        (
+            Column("operator", words=True, least=20),
+            Column("name", words=True, least=20),
+            Column("MACs"),
+            Column("weight bytes"),
+            Column("activation bytes"),
+        ),
+        tuple(
+            (
+                one.op,
+                one.name,
+                optional(one.macs),
+                optional(one.weight_bytes),
+                optional(one.activation_bytes),
+            )
+            for one in found[:ROWS]
+        ),
+    )
+    return Part(
+        "operators",
+        "What each operator costs",
+        "",
+        pair(lambda width: operator_bars(found, width), "Operators", words, table),
+    )
