@@ -70,6 +70,7 @@ def show(
     measure: bool = True,
     digest: bool = False,
     configs: bool = False,
+    pictures: bool = False,
     isolate: bool = False,
     limits: Limits = DEFAULT,
     threads: int | None = None,
@@ -79,9 +80,9 @@ def show(
 
     One that cannot be read has its place in it too, with `readable` False; no ArtifactError
     leaves this function. measure: read the values (zeros, range, patterns); digest: read them, and
-    the files, for their SHA-256; configs: put the config of each layer in; isolate: read in a
-    process of its own, as for `audit`; threads: how many measure, None for as many as there are
-    processors.
+    the files, for their SHA-256; configs: put the config of each layer in; pictures: and what
+    pictures are drawn from, those of values where they are measured; isolate: read in a process of
+    its own, as for `audit`; threads: how many measure, None for as many as there are processors.
     """
     from inspector.assemble import build_unreadable
     from inspector.report import report
@@ -90,7 +91,13 @@ def show(
     if isolate:
         from inspector import isolation
 
-        options = {"measure": measure, "digest": digest, "configs": configs, "threads": threads}
+        options = {
+            "measure": measure,
+            "digest": digest,
+            "configs": configs,
+            "pictures": pictures,
+            "threads": threads,
+        }
         return report("show", tuple(isolation.show(each, options, limits, progress)))
     artifacts: list[ArtifactReport] = []
     for path in each:
@@ -101,6 +108,7 @@ def show(
                     artifact,
                     measure=measure,
                     digest=digest,
+                    pictures=pictures,
                     limits=limits,
                     threads=threads,
                     progress=progress,
@@ -154,6 +162,7 @@ def reconcile(
     measure: bool = True,
     gzip: bool = False,
     live: LiveOptions | None = None,
+    pictures: bool = False,
     isolate: bool = False,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
@@ -163,8 +172,8 @@ def reconcile(
     other: the same model stripped, converted or saved in another format: every weight is held
     against its partner in it. measure: read the values, for zeros and the sizes they allow (of two
     artifacts values are always compared); gzip: deflate them too; live: ask real TensorFlow for the
-    same counts, in a process of its own. Raises ArtifactError when reading fails, LiveUnavailable
-    where there is no TensorFlow, CodeRefused and LiveError.
+    same counts, in a process of its own; pictures: as for `show`. Raises ArtifactError when reading
+    fails, LiveUnavailable where there is no TensorFlow, CodeRefused and LiveError.
     """
     from inspector.assemble import build_show
     from inspector.assemble_reconciliation import build_alone, build_between, known, with_live
@@ -181,7 +190,8 @@ def reconcile(
             raise UsageError("live TensorFlow has a process of its own; it is not asked in another")
         names = tuple(os.fspath(one) for one in paths)
         asked = {**dict(zip(("path", "other"), names, strict=False)), "measure": measure}
-        return isolation.one("reconcile", Report, names, {**asked, "gzip": gzip}, limits, progress)
+        asked |= {"gzip": gzip, "pictures": pictures}
+        return isolation.one("reconcile", Report, names, asked, limits, progress)
     waiting = 0 if live is None else live.timeout
     with in_time(limits, *paths, more=waiting), contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
@@ -206,7 +216,12 @@ def reconcile(
                 for at, (artifact, _, counted, *_), counts in zip(paths, each, said, strict=True)
             ]
             found = with_live(found, answers)
-        return report("reconcile", tuple(build_show(*one) for one in each), reconciliation=found)
+        shown = [build_show(*one) for one in each]
+        if pictures:
+            from inspector.pictures import with_pictures
+
+            shown = [with_pictures(one, of, limits) for one, of in zip(shown, each, strict=True)]
+        return report("reconcile", tuple(shown), reconciliation=found)
 
 
 def diff(
@@ -218,6 +233,7 @@ def diff(
     ignore: Sequence[str] = (),
     only: Sequence[str] = (),
     places: bool = False,
+    pictures: bool = False,
     measure: bool = True,
     isolate: bool = False,
     limits: Limits = DEFAULT,
@@ -228,9 +244,9 @@ def diff(
     Either may be a JSON report that `show` saved, which stands for its artifact, or an empty file
     (/dev/null), which is none. rtol, atol: values no further apart than atol + rtol * the larger
     magnitude are the same. ignore, only: see `inspector.difference.nouns.Wanted`; places: say where
-    bytes differ. measure: count zeros and patterns, for the totals; values are compared all the
-    same. Raises UsageError for what cannot be ignored or looked at, ArtifactError when reading
-    fails.
+    bytes differ; pictures: how those values spread that changed most. measure: count zeros and
+    patterns, for the totals; values are compared all the same. Raises UsageError for what cannot be
+    ignored or looked at, ArtifactError when reading fails.
     """
     from inspector.difference.compare import compare
     from inspector.difference.nouns import Wanted
@@ -250,6 +266,7 @@ def diff(
             "ignore": list(ignore),
             "only": list(only),
             "places": places,
+            "pictures": pictures,
             "measure": measure,
         }
         return isolation.one("diff", Report, names, asked, limits, progress)
@@ -264,6 +281,12 @@ def diff(
             measure=measure,
         )
         found = compare(two.a, two.b, wanted, limits, together=two.together)
+        if pictures:
+            from inspector.pictures import diff_pictures
+
+            found = diff_pictures(
+                found, (two.a.artifact, two.a.report), (two.b.artifact, two.b.report), limits
+            )
         return report("diff", (two.a.report, two.b.report), diff=found)
 
 

@@ -72,7 +72,7 @@ def build_alone(
         predicted=predict(artifact, verdicts, counted),
     )
     return r.Reconciliation(
-        lines=tuple(map(_line, lines.lines)),
+        lines=tuple(map(line_report, lines.lines)),
         live=None,
         residual=lines.residual,
         answer=story(alone),
@@ -180,7 +180,8 @@ def _row(row: Row) -> r.LiveRow:
 def _of_two(a: Line, b: Line) -> r.ReconciliationLine:
     """A's line with B's beside it."""
     other = r.LineOfOther(b.tensors, b.elements, b.nbytes, b.counted)
-    return replace(_line(a if a.basis else dataclasses.replace(a, basis=b.basis)), other=other)
+    line = a if a.basis else dataclasses.replace(a, basis=b.basis)
+    return replace(line_report(line), other=other)
 
 
 def _pair(held: Held) -> r.PairReport:
@@ -212,7 +213,8 @@ def _pair(held: Held) -> r.PairReport:
     )
 
 
-def _line(line: Line) -> r.ReconciliationLine:
+def line_report(line: Line) -> r.ReconciliationLine:
+    """One line's entry."""
     return r.ReconciliationLine(
         label=line.label,
         elements=line.elements,

@@ -325,7 +325,8 @@ class Layer:
     attr: how its parent holds it: "layers" in a model, "layer" in a wrapper, "cell" in an RNN ...
     registered: Keras' `registered_name`, where the config gives one ("Vitis>QuantizeWrapper").
     trainable: the config's own flag; None where it says nothing.
-    macs: multiply-accumulates of one call with one example, where an operator's shapes tell.
+    macs: multiply-accumulates of one call with one example, where an operator's shapes tell;
+    output_bytes: what it puts out, likewise.
     """
 
     path: str
@@ -339,6 +340,7 @@ class Layer:
     is_model: bool = False
     children: tuple[Layer, ...] = ()
     macs: int | None = None
+    output_bytes: int | None = None
 
     def walk(self) -> Iterator[Layer]:
         """This layer, then those inside it, depth first in the config's order."""

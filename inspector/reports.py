@@ -26,6 +26,7 @@ def show_open(
     *,
     measure: bool = True,
     digest: bool = False,
+    pictures: bool = False,
     limits: Limits = DEFAULT,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -37,18 +38,22 @@ def show_open(
     from inspector.assemble import build_show
 
     watcher = progress or Silent()
-    _, classified, counted, measured, problems = examine(
-        artifact, measure, limits, threads, watcher
-    )
-    if not digest:
-        return build_show(artifact, classified, counted, measured, problems)
-    from inspector.assemble_digests import with_digests
+    known = examine(artifact, measure, limits, threads, watcher)
+    digests = None
+    if digest:
+        digests, unread = take_digests(artifact, known.classified.verdicts, limits, watcher)
+        # What could not be measured has been told of.
+        known.problems.extend([] if measure else unread)
+    shown = build_show(*known)
+    if digests is not None:
+        from inspector.assemble_digests import with_digests
 
-    found, unread = take_digests(artifact, classified.verdicts, limits, watcher)
-    # What could not be measured has been told of.
-    problems += [] if measure else unread
-    shown = build_show(artifact, classified, counted, measured, problems)
-    return with_digests(shown, artifact, found)
+        shown = with_digests(shown, artifact, digests)
+    if pictures:
+        from inspector.pictures import with_pictures
+
+        shown = with_pictures(shown, known, limits)
+    return shown
 
 
 def explain_open(

@@ -26,7 +26,7 @@ from inspector.read.formats import TFLITE, Opened
 from inspector.read.tflite_parts import parts_of
 from inspector.read.tflite_tensors import MOST_ELEMENTS, Constants, shape_of, tensors_of
 from inspector.storage import ByteSource, LocalFile
-from inspector.tflite.cost import cost_of, macs_of
+from inspector.tflite.cost import cost_of, macs_of, output_bytes
 from inspector.tflite.faults import Fault, faults
 from inspector.tflite.flow import Flow
 from inspector.tflite.names import Names, names_of
@@ -126,6 +126,7 @@ def _layers(flow: Flow, counts: dict[tuple[int, int], int | None]) -> Layer:
             name=flow.names.operators[key],
             class_name="LSTM" if word == BASIC_LSTM else word,
             macs=counts.get(key),
+            output_bytes=output_bytes(flow.model.subgraphs[key[0]], flow.operator(key)),
         )
         for key, word in flow.words.items()
     )

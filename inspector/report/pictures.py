@@ -15,8 +15,10 @@ class AreaReport(Struct, frozen=True):
     """A part of the artifact's bytes, for a map of all of them.
 
     label: as in `ArtifactReport.bytes`, whose numbers the areas of a label add up to. role, layer:
-    of the tensors whose bytes these are, null where they are no tensors' (or in no layer). tensors:
-    how many. Bytes that several tensors share are the first one's.
+    of the tensors whose bytes these are, null where they are no tensors'. Of tensors the layer is
+    null where they are in none, and for what smaller layers have together, where there are very
+    many. tensors: how many. Bytes that several tensors share are the first one's. nbytes is below 0
+    where a label's is ("shared by several", of a broken file).
     """
 
     label: str
@@ -29,10 +31,11 @@ class AreaReport(Struct, frozen=True):
 class HistogramReport(Struct, frozen=True):
     """How the values of a weight spread.
 
-    bars: of the finite values that are not zero, equally wide; zeros: how many are 0, not_finite:
-    how many are NaN or infinite. Bars, zeros and not_finite add up to `elements`. threshold: below
-    which magnitudes were pruned, as the mask's own threshold says; null without one. masked: how
-    many values its mask removes, null without a mask.
+    bars: of the finite values that are not zero, equally wide; none where there are none. zeros:
+    how many are 0 (of quantized values: at their zero point), not_finite: how many are NaN or
+    infinite. Bars, zeros and not_finite add up to `elements`. Quantized values are the integers
+    that are stored. threshold: below which magnitudes were pruned, as the mask's own threshold
+    says; null without one. masked: how many values its mask removes, null without a mask.
     """
 
     tensor: str
@@ -52,8 +55,8 @@ class HeatReport(Struct, frozen=True):
 
     rows, columns: of the matrix that the kernel is taken for (all but the axis of outputs as rows);
     row_words, column_words: what they stand for ("inputs", "outputs"). cells: rows of cells, each
-    the share of zeros in it, 0 to 1; a cell holds `cell_rows` by `cell_columns` values, the last
-    ones fewer.
+    the share of zeros in it, 0 to 1, to four decimals; a cell holds `cell_rows` by `cell_columns`
+    values, the last ones fewer.
     """
 
     tensor: str
@@ -70,9 +73,12 @@ class HeatReport(Struct, frozen=True):
 
 
 class OperatorCostReport(Struct, frozen=True):
-    """What one operator of a converted model takes. macs: multiply-accumulates of one call;
-    weight_bytes: of the constants that it reads; activation_bytes: of what it puts out. Null where
-    no rule or shape tells.
+    """What one operator of a converted model takes.
+
+    macs: multiply-accumulates of one call. weight_bytes: of the constants that it works on, through
+    operators that only unpack them; what several work on is the first one's. activation_bytes: of
+    what it puts out, a side that is not fixed as it stands in the file, mostly 1. Null where no
+    rule or shape tells, or constants are in another file.
     """
 
     name: str
@@ -85,9 +91,14 @@ class OperatorCostReport(Struct, frozen=True):
 class PicturesReport(Struct, frozen=True):
     """What the pictures of one artifact show.
 
-    areas: all its bytes. steps: from the count of the model alone to all elements stored, whose
-    elements add up. histograms: of the largest weights, of histograms_of that could have one; heats
-    likewise. operators: in the order in which they run, the costliest where there are many, of
+    areas: all its bytes. steps: from the count of the model alone to all elements stored, a line
+    for each kind of tensor, as `reconcile` has them of the one artifact: first what stripping
+    leaves, then what else is among the model's variables, then what is stored besides. Their
+    `elements` add up to totals.stored_elements, their `count_params` to totals.count_params, and
+    their `after_strip` to totals.after_strip where that is known; variables that loading makes are
+    a line without elements. There are no steps where count_params is null. histograms: of the
+    largest weights, of histograms_of that could have one; heats likewise, of weights with 1 to
+    99.9 % zeros. operators: in the order in which they run, the costliest where there are many, of
     operators_of.
     """
 
@@ -104,7 +115,8 @@ class PicturesReport(Struct, frozen=True):
 class DiffPicture(Struct, frozen=True):
     """The values of a pair before and after, in bars with the same edges on both sides.
 
-    a, b: names of the tensors. Zeros and what is not finite are in no bar.
+    a, b: names of the tensors. Zeros and what is not finite are in no bar. Where one of them is
+    quantized the values of both are real ones.
     """
 
     a: str

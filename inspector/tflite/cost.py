@@ -9,8 +9,9 @@ from inspector.model import Cost
 from inspector.tflite import memory
 from inspector.tflite.macs import Macs, macs
 from inspector.tflite.names import Key
-from inspector.wire.tflite_model import Subgraph, TfliteModel
+from inspector.wire.tflite_model import Subgraph, TfliteModel, TfliteOperator
 from inspector.wire.tflite_operators import OPERATORS
+from inspector.wire.tflite_values import stored_bytes
 
 # Past this, numbers are made up: no processor could count so far.
 MOST = (1 << 63) - 1
@@ -30,6 +31,15 @@ def macs_of(model: TfliteModel) -> dict[Key, Macs]:
                 known = one.count if one.count is not None and one.count <= MOST else None
                 found[graph.index, operator.index] = Macs(known, one.rule, one.assumed)
     return found
+
+
+def output_bytes(graph: Subgraph, operator: TfliteOperator) -> int | None:
+    """Bytes of what an operator puts out; None where the size of one is not fixed."""
+    made = [graph.tensors[one] for one in operator.outputs if 0 <= one < len(graph.tensors)]
+    sizes = [stored_bytes(one) if one.shape or one.has_rank else None for one in made]
+    known = [size for size in sizes if size is not None]
+    total = sum(known)
+    return total if len(known) == len(sizes) and total <= MOST else None
 
 
 def cost_of(model: TfliteModel, counts: Mapping[Key, Macs]) -> Cost | None:
