@@ -161,7 +161,9 @@
     const field = make("input", { type: "search", placeholder: "a name, a dtype, a rule" });
     const told = make("span", { className: "told" });
     told.setAttribute("role", "status");
-    const searched = rowsOf(table).map((row) => [row, row.textContent.toLowerCase()]);
+    // What is folded away is not searched: a row that is found shows why.
+    const seen = (cell) => (cell.querySelector("summary") ?? cell).textContent;
+    const searched = rowsOf(table).map((row) => [row, [...row.cells].map(seen).join("\n").toLowerCase()]);
     const changed = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
