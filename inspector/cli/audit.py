@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli import options
+from inspector.cli import completing, options
 from inspector.cli.choice import Choice
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
@@ -42,8 +42,15 @@ where there is nothing at a path, or the policy is wrong.
 
 
 @click.command("audit", help=_HELP, short_help="What must not be in a model that ships.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--policy", metavar="FILE", help="The policy, in place of the one nearest above.")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", shell_complete=completing.files
+)
+@click.option(
+    "--policy",
+    metavar="FILE",
+    shell_complete=completing.files,
+    help="The policy, in place of the one nearest above.",
+)
 @click.option("--no-policy", is_flag=True, help="Look for no policy: all rules, no budgets.")
 @click.option(
     "--fail-on",
@@ -53,16 +60,27 @@ where there is nothing at a path, or the policy is wrong.
 @click.option(
     "--select",
     multiple=True,
+    shell_complete=completing.audit_codes,
     metavar="CODE",
     help="Ask rules with this code, or whose code begins so, in place of the policy's. Repeatable.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="CODE", help="Do not ask these, as well. Repeatable."
+    "--ignore",
+    multiple=True,
+    metavar="CODE",
+    shell_complete=completing.audit_codes,
+    help="Do not ask these, as well. Repeatable.",
 )
-@click.option("--against", metavar="ORIGINAL", help="What the one artifact was made from.")
+@click.option(
+    "--against",
+    metavar="ORIGINAL",
+    shell_complete=completing.files,
+    help="What the one artifact was made from.",
+)
 @click.option(
     "--baseline",
     metavar="FILE",
+    shell_complete=completing.files,
     help="A report saved with --format json: say only what is new since.",
 )
 @click.option("-r", "--recursive", is_flag=True, help="Look for models below folders, too.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from inspector.cli import options
+from inspector.cli import completing, options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.limits import Limits
@@ -30,8 +30,8 @@ Exits with 0 where the two say the same, 1 where not, 2 where one cannot be read
 
 
 @click.command("diff", help=_HELP, short_help="What changed between two models.")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=completing.files)
+@click.argument("b", metavar="B", shell_complete=completing.files)
 @click.option(
     "--rtol",
     type=click.FloatRange(min=0),
@@ -46,8 +46,20 @@ Exits with 0 where the two say the same, 1 where not, 2 where one cannot be read
     metavar="X",
     help="Values apart by at most X are the same.",
 )
-@click.option("--ignore", multiple=True, metavar="WHAT", help="Leave this out. Repeatable.")
-@click.option("--only", multiple=True, metavar="WHAT", help="Look at nothing else. Repeatable.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="WHAT",
+    shell_complete=completing.parts,
+    help="Leave this out. Repeatable.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="WHAT",
+    shell_complete=completing.parts,
+    help="Look at nothing else. Repeatable.",
+)
 @click.option("--all", "everything", is_flag=True, help="List what did not change too.")
 @click.option("--stat", is_flag=True, help="One line for each tensor that changed.")
 @click.option("--bytes", "places", is_flag=True, help="Say where the bytes differ.")

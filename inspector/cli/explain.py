@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from inspector.cli import options
+from inspector.cli import completing, options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.limits import Limits
@@ -21,8 +21,8 @@ TENSOR is its name, LAYER/VARIABLE, an ending that only one tensor has, or a glo
 
 
 @click.command("explain", help=_HELP, short_help="What one tensor is, and how that is known.")
-@click.argument("artifact", metavar="PATH")
-@click.argument("tensor")
+@click.argument("artifact", metavar="PATH", shell_complete=completing.files)
+@click.argument("tensor", shell_complete=completing.tensors)
 @options.isolating
 @options.limiting
 @options.measuring

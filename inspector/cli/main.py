@@ -27,8 +27,10 @@ COMMANDS = {
     "audit": "inspector.cli.audit",
     "rules": "inspector.cli.rules",
     "formats": "inspector.cli.formats",
+    "completion": "inspector.cli.completion",
 }
 DEFAULT = "show"
+_ASKED = "_INSPECT_COMPLETE"  # set where a shell asks how a line goes on
 
 _HELP = """What is in a saved Keras model, and why: every tensor by its role, every count by its
 name, every byte accounted for. The file is read as bytes and never run; TensorFlow is not needed.
@@ -78,6 +80,17 @@ class Group(click.Group):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """How the first word goes on: as a command, or as what may stand behind the default one."""
+        default = importlib.import_module(COMMANDS[DEFAULT]).command
+        items = super().shell_complete(ctx, incomplete)
+        with default.make_context(DEFAULT, [], ctx, resilient_parsing=True) as within:
+            if incomplete[:1] == "-":
+                known = {one.value for one in items}
+                more = default.shell_complete(within, incomplete)
+                return [*items, *(one for one in more if one.value not in known)]
+            return [*items, *default.params[0].shell_complete(within, incomplete)]
+
 
 @click.group(
     cls=Group,
@@ -103,6 +116,10 @@ def run(arguments: Sequence[str] | None = None, environment: Environment | None 
 
 
 def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
+    if _ASKED in env.variables:
+        from inspector.cli.shells import answer
+
+        return answer(group, env)
     try:
         result: Any = group.main(
             args=list(sys.argv[1:] if arguments is None else arguments),

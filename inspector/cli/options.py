@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inspector.cli import completing
 from inspector.cli.choice import Choice
 from inspector.cli.environment import NARROWEST, Environment
 from inspector.cli.limits import limits_of
@@ -101,6 +102,7 @@ _OUTPUT = (
         "--output",
         "path",
         metavar="FILE",
+        shell_complete=completing.files,
         help="Write to FILE, whole or not at all, instead of stdout.",
     ),
     click.option(
@@ -124,6 +126,7 @@ _FILTERS = (
         "--layer",
         "layers",
         multiple=True,
+        shell_complete=completing.layers,
         metavar="GLOB",
         help="Only rows of layers whose path or name matches, and of those inside. Repeatable.",
     ),
@@ -173,6 +176,7 @@ def limiting(function: Function) -> Function:
 _LIMIT = click.option(
     "--limit",
     multiple=True,
+    shell_complete=completing.limits,
     metavar="NAME=VALUE",
     help='Allow an artifact more, or less: "inspect formats --limits" lists what. Repeatable.',
 )
@@ -220,6 +224,7 @@ def _formats_and_files(
 _ALSO = click.option(
     "--also",
     multiple=True,
+    shell_complete=completing.formats_and_files,
     callback=_formats_and_files,
     metavar="FORMAT=FILE",
     help="Write it to FILE in FORMAT, as well. Repeatable.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli import options
+from inspector.cli import completing, options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.limits import DEFAULT, Limits
@@ -31,13 +31,14 @@ those of the files. Exits with 1 where a residual is not 0 or a weight is not wh
 
 
 @click.command("reconcile", help=_HELP, short_help="Why the count is what it is.")
-@click.argument("artifact", metavar="A")
-@click.argument("other", metavar="[B]", required=False)
+@click.argument("artifact", metavar="A", shell_complete=completing.files)
+@click.argument("other", metavar="[B]", required=False, shell_complete=completing.files)
 @click.option("--gzip", is_flag=True, help="Deflate the weights that stay, and say their size.")
 @click.option("--live", is_flag=True, help="Ask real TensorFlow for the same counts.")
 @click.option(
     "--live-python",
     metavar="PATH",
+    shell_complete=completing.files,
     help="The Python that has TensorFlow, or its environment. Default: $INSPECT_LIVE_PYTHON, or the"
     " one that runs this.",
 )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import click
 
+from inspector.cli import completing
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.meant import did_you_mean
@@ -30,7 +31,7 @@ class _Rule(Protocol):
 
 
 @click.command("rules", short_help="The rules that tell what a tensor is, and those of an audit.")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completing.all_codes)
 @click.pass_obj
 def command(env: Environment, code: str | None) -> ExitCode:
     """List the rules that give a tensor its role, and those of `inspect audit`, or explain the one

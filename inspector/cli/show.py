@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspector.cli import options
+from inspector.cli import completing, options
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.limits import Limits
@@ -28,7 +28,9 @@ bytes.
 
 
 @click.command("show", help=_HELP, short_help="What is in saved models (the default command).")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", shell_complete=completing.files
+)
 @click.option("--tensors", is_flag=True, help="One row a tensor instead of one a layer.")
 @click.option("--digest", is_flag=True, help="SHA-256 of the values, of each file, of all content.")
 @click.option(

@@ -50,6 +50,7 @@ _PARTS: Mapping[str, frozenset[str]] = {
     },
 }
 _KINDS = frozenset(kind.name for kind in KINDS)
+WORDS = tuple(dict.fromkeys((*_ROLES, *_PARTS, *sorted(_KINDS))))  # all but names and globs
 _RENAMED, _VALUES = "renamed", "values"
 _OF_VALUES = (_VALUES, "sparsity")  # what nothing but values makes
 
