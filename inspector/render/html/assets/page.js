@@ -91,7 +91,7 @@
   };
   const rowsOf = (table) => [...table.tBodies[0].rows];
   const tsv = (table) => {
-    const rows = [table.tHead.rows[0], ...rowsOf(table).filter((one) => !one.hidden)];
+    const rows = [table.tHead.rows[0], ...rowsOf(table).filter((one) => one.dataset.found !== "no")];
     return rows.map((row) => [...row.cells].map(text).join("\t")).join("\n");
   };
 
@@ -118,6 +118,7 @@
       return sign * order || a.at - b.at;
     });
     table.tBodies[0].append(...keyed.map((one) => one.row));
+    table.dispatchEvent(new Event("sorted"));
   };
   const sorts = (table) => {
     const heads = [...table.tHead.rows[0].cells];
@@ -155,43 +156,50 @@
       return chip;
     });
   };
+  // Of thousands of rows the browser lays out the first few hundred that are found, unless asked.
+  const FEW = 400;
   const finds = (table) => {
     const chosen = new Set();
     const column = [...table.tHead.rows[0].cells].findIndex((one) => one.dataset.chips);
+    const searched = new Map(rowsOf(table).map((row) => [row, row.textContent.toLowerCase()]));
     const field = make("input", { type: "search", placeholder: "a name, a dtype, a rule" });
     const told = make("span", { className: "told" });
     told.setAttribute("role", "status");
-    // What is folded away is not searched: a row that is found shows why.
-    const seen = (cell) => (cell.querySelector("summary") ?? cell).textContent;
-    const searched = rowsOf(table).map((row) => [row, [...row.cells].map(seen).join("\n").toLowerCase()]);
+    let most = FEW;
+    const more = button("Show all", () => { most = Infinity; changed(); });
     const changed = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      let left = 0;
-      for (const [row, said] of searched) {
-        const stays = words.every((word) => said.includes(word))
+      let found = 0;
+      for (const row of rowsOf(table)) {
+        const said = searched.get(row);
+        const fits = words.every((word) => said.includes(word))
           && (!chosen.size || chosen.has(row.cells[column].textContent));
-        row.hidden = !stays;
-        left += stays;
+        found += fits;
+        row.hidden = !fits || found > most;
+        row.dataset.found = fits ? "" : "no";
       }
-      told.textContent = left === searched.length
-        ? plural(left, "row") : `${left.toLocaleString("en")} of ${plural(searched.length, "row")}`;
+      const all = plural(searched.size, "row");
+      const part = found === searched.size ? all : `${found.toLocaleString("en")} of ${all}`;
+      more.hidden = found <= most;
+      told.textContent = more.hidden ? part : `${part}, the first ${most.toLocaleString("en")} shown`;
     };
-    let waiting = 0;
-    field.oninput = () => { clearTimeout(waiting); waiting = setTimeout(changed, 120); };
-    const group = make("div", { className: "chips" }, ...(column < 0 ? [] : chips(table, column, chosen, changed)));
+    field.oninput = () => { clearTimeout(field.waiting); field.waiting = setTimeout(changed, 120); };
+    table.addEventListener("sorted", changed);
+    const group = make("div", { className: "chips" });
+    if (column >= 0) group.append(...chips(table, column, chosen, changed));
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", "Only these roles");
     changed();
-    return [make("label", {}, "Find ", field), told, ...(group.childElementCount ? [group] : [])];
+    return [make("label", {}, "Find ", field), told, more, ...(group.childElementCount ? [group] : [])];
   };
 
   for (const table of all("table.sorts")) {
     if (!table.tBodies[0].rows.length) continue;
-    const [field, told, ...rest] = table.classList.contains("finds") ? finds(table) : [];
+    const [field, told, more, ...rest] = table.classList.contains("finds") ? finds(table) : [];
     const copying = button("Copy table", () => copy(tsv(table), copying));
     copying.className = "end";
     sorts(table);
-    const parts = [field, told, copying, ...rest].filter(Boolean);
+    const parts = [field, told, more, copying, ...rest].filter(Boolean);
     table.closest(".scrolls").before(make("div", { className: "tools" }, ...parts));
   }
 
