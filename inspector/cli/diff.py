@@ -107,6 +107,7 @@ def command(
         only=only,
         places=places,
         measure=measure,
+        pictures=out.pictures,
         isolate=options.isolated(env, isolate),
         limits=limits,
         progress=progress(env, out.quiet),

@@ -86,6 +86,7 @@ def command(
         other,
         measure=measure,
         gzip=gzip,
+        pictures=out.pictures,
         live=api.LiveOptions(live_python, timeout, allow_code=allow_code) if asked else None,
         isolate=options.isolated(env, isolate),
         limits=limits,

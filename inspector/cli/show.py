@@ -78,6 +78,7 @@ def command(
         paths,
         measure=measure,
         digest=digest,
+        pictures=out.pictures,
         isolate=isolate,
         limits=limits,
         progress=progress(env, out.quiet),
