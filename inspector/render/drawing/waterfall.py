@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from inspector.render.drawing.labels import whole
 from inspector.render.drawing.roles import css_of
@@ -19,11 +19,12 @@ def waterfall(
     total: str,
     width: float = WIDE,
     begin: tuple[str, int] | None = None,
+    sums: Mapping[int, str] | None = None,
 ) -> Drawing:
     """A row a step and one for what they add up to, named `total`.
 
     begin: a total to start from, its name and elements; without it the first step starts at zero,
-    and has no sign.
+    and has no sign. sums: names of what so many steps add up to, each a row behind them.
     """
     if not steps and begin is None:
         return Drawing(width, 0)
@@ -32,12 +33,14 @@ def waterfall(
     if begin is not None:
         rows.append(_sum(*begin))
         at = begin[1]
-    for label, elements, role in steps:
+    for done, (label, elements, role) in enumerate(steps, 1):
         said = signed(elements) if rows else number(elements)
         title = f"{whole(label)}: {said}, which makes {number(at + elements)}"
         segment = Segment(at, at + elements, css_of(role), title)
         rows.append(Row(label, (segment,), said))
         at += elements
+        if sums and done in sums and done < len(steps):
+            rows.append(_sum(sums[done], at))
     return rows_drawing([*rows, _sum(total, at)], width, connected=True)
 
 

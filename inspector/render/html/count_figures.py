@@ -23,7 +23,7 @@ def steps(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
         filter(
             None,
             (
-                f"Each bar is what one kind of tensor adds, from the model's own weights to all"
+                f"Each bar is what one kind of tensor adds, from the model’s own weights to all"
                 f" {count(total, 'element')} that the file stores.",
                 _counted(artifact, lines),
             ),
@@ -54,10 +54,35 @@ def steps(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
     drawn = [(one.label, one.elements, one.role) for one in lines]
     return Part(
         "counts",
-        "From the model’s weights to all that is stored",
+        "How the count comes about",
         "",
-        pair(lambda width: waterfall(drawn, "all stored", width), "Elements", words, table),
+        pair(
+            lambda width: waterfall(drawn, "all stored", width, sums=_subtotals(artifact, lines)),
+            "Elements",
+            words,
+            table,
+        ),
     )
+
+
+def _subtotals(artifact: ArtifactReport, lines: Sequence[ReconciliationLine]) -> dict[int, str]:
+    """Behind how many lines a total is reached by them alone, and its name."""
+    totals = artifact.totals
+    found: dict[int, str] = {}
+    for name, total, of in (
+        ("left after stripping", totals.after_strip, [one.after_strip for one in lines]),
+        ("counted by Keras", totals.count_params, [one.count_params for one in lines]),
+    ):
+        within = [bool(one) for one in of]
+        reached = sum(within)
+        # A sum stands behind its own lines only where no other line is among them.
+        if (
+            total is not None
+            and all(within[:reached])
+            and total == sum(one.elements for one in lines[:reached])
+        ):
+            found[reached] = name
+    return found
 
 
 def _sums(artifact: ArtifactReport) -> tuple[str, str]:
@@ -151,7 +176,7 @@ def layers(artifact: ArtifactReport, _pictures: PicturesReport | None = None) ->
     )
     return Part(
         "zeros",
-        "What is zero in each layer",
+        "Zeros in each layer",
         "",
         pair(lambda width: layer_bars(artifact.layers, width), "Weights", words, table),
     )

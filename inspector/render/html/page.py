@@ -109,8 +109,10 @@ def environment() -> Environment:
         "numerals": numerals,
         "numeric": numeric,
         "optional": optional,
+        "path": path,
         "percent": percent,
         "prose": prose,
+        "sentence": lambda text: f"{text[:1].upper()}{text[1:].rstrip('.')}.",
         "role_label": lambda role: ROLE_LABELS.get(role, role),
         "shape": shape,
         "value": value,
@@ -139,6 +141,13 @@ def prose(text: str) -> str:
 def name(text: str | None) -> str:
     """A name from the file, short enough for a table."""
     return shorten(safe(keyless(text or "")), _NAME)
+
+
+def path(text: str | None) -> Markup:
+    """The same, with places to break a line at behind its slashes."""
+    from markupsafe import Markup
+
+    return Markup("/<wbr>").join(name(text).split("/"))
 
 
 def numerals(text: str) -> Markup:

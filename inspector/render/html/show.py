@@ -102,7 +102,7 @@ def _contents(section: _Section) -> tuple[tuple[str, str], ...]:
     found += [
         (f"{section.id}-{part}", words)
         for part, words, there in (
-            ("calls", "How it is called", section.calls),
+            ("calls", "Calls and needs", section.calls),
             ("problems", "Problems", section.problems),
             ("layers", "Layers", section.layers.rows),
             ("tensors", "Tensors", section.tensors.rows),

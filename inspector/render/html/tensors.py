@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from inspector.render.drawing.roles import css_of
-from inspector.render.html.page import name
 from inspector.render.printable import safe, shape, shorten, value
 from inspector.render.rows import full_name, tells
 from inspector.render.table import Column
@@ -23,15 +22,14 @@ _NUMBERS = ("elements", "bytes", "zeros", "share", "min", "max")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A tensor. name, before, after: cells as text, those before and after why it is what it is;
-    css: of its role.
+    """A tensor. before, after: cells as text, those before and after its role; css: of the role;
+    why: the rule, and the evidence.
     """
 
     name: str
     before: tuple[str, ...]
     role: str
     css: str
-    rule: str
     why: str
     after: tuple[str, ...]
 
@@ -55,22 +53,21 @@ def tensors_of(artifact: ArtifactReport) -> Tensors:
     columns = (
         Column("tensor", words=True),
         *((Column("variable" if called else "layer", words=True),) if called or layered else ()),
-        *(Column(word, words=True) for word in ("role", "why", "dtype", "shape")),
+        *(Column(word, words=True) for word in ("role", "dtype", "shape")),
         *(Column(word) for word in (_NUMBERS if measured else _NUMBERS[:2])),
     )
 
     def before(one: TensorReport) -> tuple[str, ...]:
         if called:
-            return (name(full_name(one, by_name) or one.layer),)
-        return (name(one.layer),) if layered else ()
+            return (full_name(one, by_name) or one.layer or "",)
+        return (one.layer or "",) if layered else ()
 
     rows = tuple(
         Row(
-            name(one.name),
+            one.name,
             before(one),
             one.role,
             css_of(one.role),
-            one.rule,
             shorten(safe(keyless(_sentence(one))), _WHY),
             (
                 one.dtype,
@@ -86,8 +83,8 @@ def tensors_of(artifact: ArtifactReport) -> Tensors:
 
 
 def _sentence(one: TensorReport) -> str:
-    """The evidence, and what else sets this tensor apart."""
-    return "; ".join(_said(one))
+    """The rule, its evidence, and what else sets this tensor apart."""
+    return f"{one.rule}: {'; '.join(_said(one))}"
 
 
 def _said(one: TensorReport) -> Iterator[str]:

@@ -8,11 +8,13 @@ from inspector.render.drawing.heat import heat
 from inspector.render.drawing.histogram import histogram
 from inspector.render.drawing.operators import operator_bars
 from inspector.render.html.figure import ROWS, Figure, Part, pair
-from inspector.render.printable import optional, value
+from inspector.render.printable import optional, shorten, value
 from inspector.render.rows import Table
 from inspector.render.table import Column
 from inspector.report import ArtifactReport, HeatReport, HistogramReport, PicturesReport
-from inspector.words import count, number, percent
+from inspector.words import count, keyless, number, percent
+
+_NAME = 90  # characters above a small picture
 
 
 def histograms(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
@@ -26,7 +28,7 @@ def histograms(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
         )
     return Part(
         "values",
-        "How the values spread",
+        "How values spread",
         f"{lead} {_of(len(found), pictures.histograms_of, 'weights')}".strip(),
         tuple(_histogram(one) for one in found),
         many=True,
@@ -40,7 +42,8 @@ def _of(shown: int, whole: int, what: str, which: str = "largest") -> str:
 
 
 def _called(layer: str | None, variable: str | None, tensor: str) -> str:
-    return "/".join(filter(None, (layer, variable))) if variable else tensor
+    called = "/".join(filter(None, (layer, variable))) if variable else tensor
+    return shorten(keyless(called), _NAME)
 
 
 def _histogram(one: HistogramReport) -> Figure:
@@ -84,7 +87,7 @@ def heats(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
 
 def _heat(one: HeatReport) -> Figure:
     words = (
-        f"{number(one.rows)} {one.row_words} down, {number(one.columns)} {one.column_words} across;"
+        f"{number(one.rows)} {one.row_words} down, {number(one.columns)} {one.column_words} across"
     )
     spans = [*_spans(one.columns, one.cell_columns, len(one.cells[0]) if one.cells else 0)]
     columns = (Column(f"{one.row_words} \\ {one.column_words}"), *(Column(at) for at in spans))

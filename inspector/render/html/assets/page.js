@@ -81,18 +81,23 @@
     setTimeout(() => { pressed.textContent = words; }, 1500);
   };
 
-  // A cell's text; of one that folds, all of it, whether it is open or not.
-  const text = (cell) => {
+  // A cell's word: of one that folds, what is there while it is shut.
+  const word = (cell) => (cell.querySelector("summary") ?? cell).textContent.trim();
+  // And what is folded in, as a cell of its own.
+  const cells = (cell) => {
     const fold = cell.querySelector("details");
-    if (!fold) return cell.textContent.trim();
-    const [rule, ...rest] = fold.childNodes;
-    return `${rule.textContent}: ${rest.filter((one) => one.nodeType === Node.TEXT_NODE)
-      .map((one) => one.textContent.trim()).join(" ")}`;
+    if (!fold) return [word(cell)];
+    const texts = [...fold.childNodes].filter((one) => one.nodeType === Node.TEXT_NODE);
+    return [word(cell), texts.map((one) => one.textContent.trim()).join(" ")];
   };
   const rowsOf = (table) => [...table.tBodies[0].rows];
   const tsv = (table) => {
-    const rows = [table.tHead.rows[0], ...rowsOf(table).filter((one) => one.dataset.found !== "no")];
-    return rows.map((row) => [...row.cells].map(text).join("\t")).join("\n");
+    const heads = [...table.tHead.rows[0].cells].flatMap((one) => (
+      one.classList.contains("folds") ? [word(one), "why"] : [word(one)]
+    ));
+    const rows = rowsOf(table).filter((one) => one.dataset.found !== "no")
+      .map((row) => [...row.cells].flatMap(cells));
+    return [heads, ...rows].map((row) => row.join("\t")).join("\n");
   };
 
   // --- sorting ---
@@ -106,7 +111,7 @@
   const sort = (table, column, down) => {
     const numbers = table.classList.contains(`n${column + 1}`);
     const keyed = rowsOf(table).map((row, at) => {
-      const words = row.cells[column]?.textContent ?? "";
+      const words = word(row.cells[column]);
       return { row, at, key: numbers ? figure(words) : words };
     });
     const sign = down ? -1 : 1;
@@ -142,13 +147,13 @@
   const chips = (table, column, chosen, changed) => {
     const times = new Map();
     for (const row of rowsOf(table)) {
-      const word = row.cells[column].textContent;
-      times.set(word, (times.get(word) ?? 0) + 1);
+      const role = word(row.cells[column]);
+      times.set(role, (times.get(role) ?? 0) + 1);
     }
     if (times.size < 2) return [];
-    return [...times].map(([word, many]) => {
-      const chip = button(`${word} ${many.toLocaleString("en")}`, () => {
-        const on = chosen.delete(word) ? false : Boolean(chosen.add(word));
+    return [...times].map(([role, many]) => {
+      const chip = button(`${role} ${many.toLocaleString("en")}`, () => {
+        const on = chosen.delete(role) ? false : Boolean(chosen.add(role));
         chip.setAttribute("aria-pressed", String(on));
         changed();
       });
@@ -160,7 +165,7 @@
   const FEW = 400;
   const finds = (table) => {
     const chosen = new Set();
-    const column = [...table.tHead.rows[0].cells].findIndex((one) => one.dataset.chips);
+    const column = [...table.tHead.rows[0].cells].findIndex((one) => one.classList.contains("folds"));
     const searched = new Map(rowsOf(table).map((row) => [row, row.textContent.toLowerCase()]));
     const field = make("input", { type: "search", placeholder: "a name, a dtype, a rule" });
     const told = make("span", { className: "told" });
@@ -172,8 +177,8 @@
       let found = 0;
       for (const row of rowsOf(table)) {
         const said = searched.get(row);
-        const fits = words.every((word) => said.includes(word))
-          && (!chosen.size || chosen.has(row.cells[column].textContent));
+        const fits = words.every((one) => said.includes(one))
+          && (!chosen.size || chosen.has(word(row.cells[column])));
         found += fits;
         row.hidden = !fits || found > most;
         row.dataset.found = fits ? "" : "no";
@@ -200,14 +205,14 @@
     copying.className = "end";
     sorts(table);
     const parts = [field, told, more, copying, ...rest].filter(Boolean);
-    table.closest(".scrolls").before(make("div", { className: "tools" }, ...parts));
+    table.closest(".scrolls").before(make("div", { className: field ? "tools" : "tools alone" }, ...parts));
   }
 
-  // A tensor's name is copied from where its rule is unfolded: thousands of buttons would be in the way.
+  // A tensor's name is copied from where its evidence is unfolded: thousands of buttons would be in the way.
   addEventListener("toggle", ({ target }) => {
     const row = target instanceof HTMLDetailsElement && target.open && target.closest("tbody tr");
     if (!row || target.querySelector("button")) return;
-    const copying = button("Copy name", () => copy(row.cells[0].textContent, copying));
+    const copying = button("Copy name", () => copy(word(row.cells[0]), copying));
     target.append(make("div", {}, copying));
   }, true);
 })();
