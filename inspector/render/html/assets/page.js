@@ -166,8 +166,11 @@
   const finds = (table) => {
     const chosen = new Set();
     const column = [...table.tHead.rows[0].cells].findIndex((one) => one.classList.contains("folds"));
-    const searched = new Map(rowsOf(table).map((row) => [row, row.textContent.toLowerCase()]));
-    const field = make("input", { type: "search", placeholder: "a name, a dtype, a rule" });
+    // What is folded away is not searched: a row that is found shows why.
+    const searched = new Map(
+      rowsOf(table).map((row) => [row, [...row.cells].map(word).join("\n").toLowerCase()]),
+    );
+    const field = make("input", { type: "search", placeholder: "a name, a dtype, a shape" });
     const told = make("span", { className: "told" });
     told.setAttribute("role", "status");
     let most = FEW;
