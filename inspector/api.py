@@ -18,8 +18,8 @@ from inspector.model import Artifact
 from inspector.reports import explain_open, show_open
 
 if TYPE_CHECKING:
+    from inspector.inspected import Inspected
     from inspector.live.runner import LiveCounts
-    from inspector.read import Opened
     from inspector.report import ArtifactReport, Explanation, Report
 
 
@@ -53,15 +53,18 @@ class LiveOptions:
     allow_code: bool = False
 
 
-def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Opened:  # noqa: A001
-    """Open an artifact: a context manager whose `.artifact` holds what it is made of.
+def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Inspected:  # noqa: A001
+    """Open an artifact: in a notebook it shows itself, and its tensors become arrays.
 
-    Payloads can be read while it is open. Raises NotFound, UnknownFormat, Truncated, Corrupt,
-    Unsupported or LimitExceeded.
+    Reads its structure; values are read when something asks for them, and no file stays open in
+    between. In a `with` block the files stay open, so that all values are read of one state.
+
+    Raises NotFound, UnknownFormat, Truncated, Corrupt, Unsupported or LimitExceeded; Changed where
+    it became another file meanwhile.
     """
-    from inspector.read import read
+    from inspector.inspected import Inspected
 
-    return read(os.fspath(path), limits)
+    return Inspected(path, limits)
 
 
 def show(

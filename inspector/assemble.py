@@ -225,7 +225,7 @@ def tensor_report(
         about=verdict.about,
         storage=tensor.storage,
         links=tensor.links,
-        measure=None if measurement is None else _measure(measurement, tensor.elements),
+        measure=None if measurement is None else measure_report(measurement, tensor.elements),
         uses=tuple(r.UseReport(one.op, one.input, one.node, one.through) for one in tensor.uses),
     )
 
@@ -269,7 +269,8 @@ def problem_report(problem: Problem) -> r.ProblemReport:
     )
 
 
-def _measure(measurement: Measurement, elements: int) -> r.MeasureReport:
+def measure_report(measurement: Measurement, elements: int) -> r.MeasureReport:
+    """What was measured of a tensor of so many elements."""
     return r.MeasureReport(
         zeros=measurement.zeros,
         sparsity=measurement.zeros / elements if elements else None,

@@ -20,6 +20,13 @@ class UsageError(InspectorError, ValueError):
     """The caller asked for something that cannot be done: a bad option, an unknown tensor."""
 
 
+class NoSuchTensor(UsageError, KeyError):
+    """A name is no tensor's, or several tensors'; the message says which there are."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError's would be the message in quotes
+
+
 class ArtifactError(InspectorError):
     """The artifact cannot be read.
 

@@ -15,9 +15,12 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-def _cap(default: int, unit: str, reason: str, *, so_far: bool = False) -> int:
-    """A limit. so_far: it is counted as it is met, and what was met is not all there is."""
-    return field(default=default, metadata={"unit": unit, "reason": reason, "so_far": so_far})
+def _cap(default: int, unit: str, reason: str, *, so_far: bool = False, how: str = "") -> int:
+    """A limit. so_far: it is counted as it is met, and what was met is not all there is. how: what
+    allows a value that it refuses, where that is no option of the command line.
+    """
+    about = {"unit": unit, "reason": reason, "so_far": so_far, "how": how}
+    return field(default=default, metadata=about)
 
 
 def _bytes(default: int, reason: str, *, so_far: bool = False) -> int:
@@ -191,6 +194,12 @@ class Limits:
         "Findings of one audit rule in one artifact: nobody reads more, a file may have millions.",
     )
     policy_bytes: int = _bytes(1 * MIB, "A policy is written by hand; TOML is parsed whole.")
+    array_bytes: int = _cap(
+        256 * MIB,
+        "bytes",
+        "One NumPy array of a tensor's values, from Python: who wants more says how much.",
+        how="numpy(max_bytes={value}) allows it",
+    )
     seconds: int = _seconds(
         300,
         "Reading one artifact. A slow disk and one core read and measure a GiB in ten seconds;"
@@ -241,6 +250,9 @@ CAPS = tuple(
     Cap(one.name, one.metadata["unit"], getattr(DEFAULT, one.name), one.metadata["reason"])
     for one in fields(Limits)
 )
+_HOW: dict[str, str] = {
+    one.name: one.metadata["how"] for one in fields(Limits) if one.metadata["how"]
+}
 _SO_FAR = frozenset(one.name for one in fields(Limits) if one.metadata["so_far"])
 
 
@@ -249,6 +261,8 @@ def remedy(name: str, value: int, limit: int) -> str:
 
     What was counted as it was met may have any number more behind it: twice the limit is offered.
     """
+    if name in _HOW:
+        return _HOW[name].format(value=value)
     if name in _SO_FAR:
         return f"--limit {name}={max(2 * limit, 1)} allows twice as many"
     return f"--limit {name}={value} allows it"

@@ -92,14 +92,14 @@ class Look:
         """Look at a part. Raises ArtifactError when bytes cannot be read, ChecksumMismatch."""
         payload, check = part.payload, self.tensor.check
         if payload is None or not self.is_number:
-            _held(self.tensor, None)
+            hold_to(self.tensor, None)
             return
         watched = None if check is None else check.watch()
         # NaN is looked for: NumPy's warning about it would say nothing new.
         with np.errstate(invalid="ignore"):
             family = self._take(watched or payload, part.start)
         if self.is_number:
-            _held(self.tensor, watched)
+            hold_to(self.tensor, watched)
         if family is not None:
             if self.twice:
                 self._again(family)
@@ -201,7 +201,7 @@ class Look:
             self.on_bytes(nbytes - later)
 
 
-def _held(tensor: Tensor, watched: Watched | None) -> None:
+def hold_to(tensor: Tensor, watched: Watched | None) -> None:
     """Raise ChecksumMismatch unless the bytes are those that the file's checksum was made of.
 
     watched: the payload as it was read to its end, where that summed the bytes up.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import mmap
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from io import FileIO
 from typing import BinaryIO, Protocol, Self, cast, overload
 
 from inspector import deadline
@@ -78,6 +81,24 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def _what_it_is(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+_noted: ContextVar[list[LocalFile] | None] = ContextVar("_noted", default=None)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[LocalFile]]:
+    """Note all files that are opened inside, those too that are closed by then."""
+    files: list[LocalFile] = []
+    token = _noted.set(files)
+    try:
+        yield files
+    finally:
+        _noted.reset(token)
+
+
 # Small reads are met from blocks of this size: a header is many of them, side by side.
 BLOCK = 64 * KIB
 _BLOCKS = 16  # kept of each file
@@ -96,11 +117,21 @@ class LocalFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._file, self._state = self._opened(self.path)
+        self.size = self._state.st_size
+        self._block = functools.lru_cache(_BLOCKS)(self._read_block)
+        # Where it lies, whatever the working directory will be once it is opened again.
+        self._place = os.path.abspath(self.path)
+        noting = _noted.get()
+        if noting is not None:
+            noting.append(self)
+
+    def _opened(self, path: str) -> tuple[FileIO, os.stat_result]:
         try:
-            self._file = open(self.path, "rb", 0, opener=_without_waiting)  # noqa: SIM115
-            self._state = os.fstat(self._file.fileno())
+            file = open(path, "rb", 0, opener=_without_waiting)  # noqa: SIM115
+            state = os.fstat(file.fileno())
         except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL in it
-            link = os.path.islink(self.path)
+            link = os.path.islink(path)
             what = "a link to a file that is not there" if link else "no such file"
             raise NotFound(what, self.path) from None
         except OSError as error:
@@ -108,11 +139,23 @@ class LocalFile:
             odd = error.errno in (errno.ENXIO, errno.ENODEV)
             what = _NO_FILE if odd else f"cannot be read: {error.strerror}"
             raise ArtifactError(what, self.path) from error
-        if not stat.S_ISREG(self._state.st_mode):
-            self._file.close()
+        if not stat.S_ISREG(state.st_mode):
+            file.close()
             raise ArtifactError(_NO_FILE, self.path)
-        self.size = self._state.st_size
-        self._block = functools.lru_cache(_BLOCKS)(self._read_block)
+        return file, state
+
+    def reopen(self) -> None:
+        """Open it again where it was closed. Raises Changed where it is not what it was."""
+        if not self._file.closed:
+            return
+        try:
+            file, state = self._opened(self._place)
+        except NotFound:
+            raise _changed("it was removed", self.path) from None
+        if _what_it_is(state) != _what_it_is(self._state):
+            file.close()
+            raise _changed("it was written to, or another file took its place", self.path)
+        self._file = file
 
     def view(self, offset: int, length: int) -> memoryview:
         """A copy of `length` bytes. Raises Truncated, Changed (they are gone), ArtifactError."""
@@ -184,6 +227,11 @@ class LocalFile:
             return None
         now = self._state
         return self.path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be read of it now."""
+        return self._file.closed
 
     def close(self) -> None:
         """Let the file go."""

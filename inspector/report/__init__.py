@@ -9,7 +9,7 @@ that is infinite is the string "Infinity" or "-Infinity".
 from __future__ import annotations
 
 from inspect import cleandoc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -49,6 +49,7 @@ from inspector.report.diff import (
     DiffTensor,
     DiffValues,
 )
+from inspector.report.display import Displayed
 from inspector.report.explanation import (
     Explanation,
     ExtentReport,
@@ -78,6 +79,10 @@ from inspector.report.reconciliation import (
     ReconciliationLine,
     SizesReport,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -151,7 +156,7 @@ class Tool(Struct, frozen=True):
     version: str
 
 
-class Report(Struct, frozen=True):
+class Report(Struct, Displayed, frozen=True):
     """What a command found, for any renderer."""
 
     schema_version: str
@@ -163,6 +168,24 @@ class Report(Struct, frozen=True):
     diff: Diff | UnsetType = UNSET
     findings: tuple[Finding, ...] | UnsetType = UNSET
     audit: AuditReport | UnsetType = UNSET
+
+    def to_frame(self, table: str | None = None) -> pd.DataFrame:
+        """A table of it as a pandas DataFrame.
+
+        table: "tensors", "layers", "roles", "bytes" or "problems" of the artifacts; of a difference
+        also "pairs" and "facts", of a reconciliation "lines" and "pairs", of an audit "findings";
+        None for what the command is about. Counts that are not known are NA. Raises UsageError for
+        a table that it has not, and where pandas is not installed.
+        """
+        from inspector.frames import to_frame
+
+        return to_frame(self, table)
+
+    def to_arrow(self, table: str | None = None) -> pa.Table:
+        """The same as a pyarrow Table, with paths and the tool's version in its metadata."""
+        from inspector.frames import to_arrow
+
+        return to_arrow(self, table)
 
 
 def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections: Any) -> Report:

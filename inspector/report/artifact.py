@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from inspector.model import Severity
+from inspector.report.display import Displayed
 from inspector.report.numbers import Extreme
 from inspector.report.pictures import PicturesReport
 
@@ -232,7 +233,7 @@ class Shown(Struct, frozen=True):
     of_tensors: int
 
 
-class ArtifactReport(Struct, frozen=True):
+class ArtifactReport(Struct, Displayed, frozen=True):
     """One artifact. answer: the answer in words, one line a question.
 
     readable: False where reading failed; then `problems` says why, format and nbytes may be None

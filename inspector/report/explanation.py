@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from inspector.report.artifact import ProblemReport, TensorReport
+from inspector.report.display import Displayed
 from inspector.report.numbers import Bar
 
 
@@ -54,7 +55,7 @@ class Schedule(Struct, frozen=True):
     m_by_n: Any
 
 
-class Explanation(Struct, frozen=True):
+class Explanation(Struct, Displayed, frozen=True):
     """All that is known of one tensor."""
 
     path: str
