@@ -2,9 +2,10 @@
 
     import inspector
 
-    report = inspector.show(["model.h5"])
-    with inspector.open("model.h5") as opened:
-        print(opened.artifact.tensors)
+    m = inspector.open("model.h5")  # shows itself in a notebook
+    m.tensors["dense/kernel"].numpy()
+    m.to_frame().groupby("role").nbytes.sum()
+    inspector.diff("model.h5", "stripped.h5")
 
 Everything is loaded when first asked for: `import inspector` imports nothing heavy.
 """
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
         LimitExceeded,
         LiveError,
         LiveUnavailable,
+        NoSuchTensor,
         NotFound,
         Truncated,
         UnknownFormat,
         Unsupported,
         UsageError,
     )
+    from inspector.inspected import Inspected, InspectedTensor, Tensors
     from inspector.limits import Limits
     from inspector.model import (
         Artifact,
@@ -45,7 +48,15 @@ if TYPE_CHECKING:
         Totals,
         Verdict,
     )
-    from inspector.report import Report
+    from inspector.report import (
+        ArtifactReport,
+        Explanation,
+        Finding,
+        LayerReport,
+        MeasureReport,
+        Report,
+        TensorReport,
+    )
 
 _HOME = {
     "inspector.api": ("audit", "diff", "explain", "open", "reconcile", "show"),
@@ -59,12 +70,14 @@ _HOME = {
         "LimitExceeded",
         "LiveError",
         "LiveUnavailable",
+        "NoSuchTensor",
         "NotFound",
         "Truncated",
         "UnknownFormat",
         "Unsupported",
         "UsageError",
     ),
+    "inspector.inspected": ("Inspected", "InspectedTensor", "Tensors"),
     "inspector.limits": ("Limits",),
     "inspector.model": (
         "Artifact",
@@ -77,30 +90,48 @@ _HOME = {
         "Totals",
         "Verdict",
     ),
-    "inspector.report": ("Report",),
+    "inspector.report": (
+        "ArtifactReport",
+        "Explanation",
+        "Finding",
+        "LayerReport",
+        "MeasureReport",
+        "Report",
+        "TensorReport",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "ArtifactReport",
     "Changed",
     "ChecksumMismatch",
     "CodeRefused",
     "Corrupt",
+    "Explanation",
     "Extent",
+    "Finding",
+    "Inspected",
+    "InspectedTensor",
     "InspectorError",
     "Layer",
+    "LayerReport",
     "LimitExceeded",
     "Limits",
     "LiveError",
     "LiveUnavailable",
+    "MeasureReport",
     "Measurement",
+    "NoSuchTensor",
     "NotFound",
     "Problem",
     "Report",
     "Role",
     "Tensor",
+    "TensorReport",
+    "Tensors",
     "Totals",
     "Truncated",
     "UnknownFormat",

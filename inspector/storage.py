@@ -183,6 +183,8 @@ class LocalFile:
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
             raise ArtifactError(message, self.path, offset) from error
+        except ValueError:  # of a closed file's descriptor
+            raise ArtifactError("was closed before this was read", self.path, offset) from None
 
     def _read(self, offset: int, length: int) -> bytes:
         deadline.check()
@@ -196,6 +198,8 @@ class LocalFile:
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
             raise ArtifactError(message, self.path, offset) from error
+        except ValueError:  # of a closed file's descriptor
+            raise ArtifactError("was closed before this was read", self.path, offset) from None
         return data
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:

@@ -137,13 +137,14 @@ OPENERS = {
 
 
 def test_only_storage_opens_files_and_maps_memory():
-    # The command line writes the report, to -o FILE or to nowhere; the live runner hands a request
-    # to another process and reads its answer; a stripped file's size is that of one in memory; a
-    # worker asks the system how many addresses it takes, and who counts memory how much of it;
-    # who asks a worker reads what it says last from a pipe.
+    # The command line writes to nowhere, and reports are written to files; the live runner hands a
+    # request to another process and reads its answer; a stripped file's size is that of one in
+    # memory; a worker asks the system how many addresses it takes, and who counts memory how much
+    # of it; who asks a worker reads what it says last from a pipe.
     allowed = {
         "storage.py",
         "cli/environment.py",
+        "writing.py",
         "live/process.py",
         "reconciliation/skeleton.py",
         "worker.py",
@@ -157,8 +158,8 @@ def test_only_storage_opens_files_and_maps_memory():
         assert not [what for what, _ in called(tree) if what in opening], name
 
 
-def test_the_command_line_opens_files_only_to_write():
-    for name, tree in modules("cli/environment.py"):
+def test_files_are_opened_only_to_write_but_for_storage():
+    for name, tree in modules("cli/environment.py", "writing.py"):
         for what, call in called(tree):
             if what == "open":
                 assert ast.literal_eval(call.args[1]) == "w", name

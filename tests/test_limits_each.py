@@ -160,6 +160,7 @@ ELSEWHERE = {
     "findings": "test_auditing_run.py::",
     "memory_bytes": "test_limits.py::test_memory_that_is_full_ends_the_reading_of_an_artifact",
     "gib_seconds": "test_limits.py::test_each_gib_of_an_artifact_has_its_own_time",
+    "array_bytes": "test_notebook_api.py::test_a_large_array_has_to_be_wanted",
     "worker_bytes": "test_isolation.py::",
     "live_seconds": "test_live_runner.py::",
     "live_bytes": "test_live_runner.py::test_the_memory_limit_holds",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from inspector.errors import ArtifactError, one_line
+from inspector.errors import ArtifactError, Changed, one_line
 from inspector.inspected.knowledge import GLANCE, Knowledge
 from inspector.inspected.tensors import InspectedTensor, Tensors
 from inspector.limits import DEFAULT, Limits
@@ -121,9 +122,10 @@ class Inspected:
         """What the reader made of the files, with payloads that can be read.
 
         Asked for outside of a `with` block, the files stay open until `close`, or until this object
-        is gone. Raises Changed.
+        is gone. Where they are no longer what they were, payloads raise ArtifactError.
         """
-        self._knowledge.files.keep()
+        with contextlib.suppress(Changed):
+            self._knowledge.files.keep()
         return self._knowledge.files.artifact
 
     # What else it can become.
@@ -139,6 +141,20 @@ class Inspected:
     def to_arrow(self, table: str = "tensors", *, measure: bool = True) -> pa.Table:
         """The same as a pyarrow Table, with path and version of the tool in its metadata."""
         return self._as_report(measure).to_arrow(table)
+
+    def html(self) -> str:
+        """The page of it, whole in itself, as `--format html` writes it. Reads all values.
+
+        Raises UsageError where what pages are made with is not installed.
+        """
+        return self._as_report(measure=True).html()
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write that page: the file is whole afterwards, or as it was.
+
+        Raises UsageError where that would be the artifact itself, OSError.
+        """
+        self._as_report(measure=True).save_html(path)
 
     def _as_report(self, measure: bool) -> Report:
         from inspector.report import report

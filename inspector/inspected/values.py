@@ -60,7 +60,7 @@ def real_of(
     """
     import numpy as np
 
-    if tensor.real is None:
+    if tensor.real is None or tensor.quantized is None:
         raise UsageError(
             f"{one_line(tensor.name)} is not quantized, as far as the file says: `numpy()` has its"
             " values"

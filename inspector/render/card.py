@@ -11,7 +11,7 @@ import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from inspector.render import difference, findings, reconciliation
+from inspector.render import RENDERERS, difference, findings, reconciliation
 from inspector.render.blocks import LONGEST, header
 from inspector.render.explanation import bars, facts
 from inspector.render.finding_words import by_artifact, in_full, summary
@@ -103,6 +103,11 @@ def plain(shown: object) -> str:
     if not isinstance(shown, Report):
         raise TypeError(f"there is no text of a {type(shown).__name__}")
     return render(shown, RenderOptions()).rstrip("\n")
+
+
+def page(shown: Report) -> str:
+    """The page of a report. Raises UsageError where what pages are made with is not installed."""
+    return RENDERERS["html"](shown, RenderOptions())
 
 
 def _whole(parts: Iterable[str]) -> str:

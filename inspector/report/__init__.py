@@ -8,11 +8,13 @@ that is infinite is the string "Infinity" or "-Infinity".
 
 from __future__ import annotations
 
+import os
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from inspector.errors import UsageError
 from inspector.report.artifact import (
     ArtifactReport,
     ConfigReport,
@@ -186,6 +188,26 @@ class Report(Struct, Displayed, frozen=True):
         from inspector.frames import to_arrow
 
         return to_arrow(self, table)
+
+    def html(self) -> str:
+        """It as a page of its own: one file that a browser shows without a network.
+
+        Raises UsageError where what pages are made with is not installed.
+        """
+        from inspector.render.card import page
+
+        return page(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write that page: the file is whole afterwards, or as it was.
+
+        Raises UsageError where that would be one of the artifacts, OSError.
+        """
+        from inspector.writing import is_any_of, write_whole
+
+        if is_any_of(path, (file.path for one in self.artifacts for file in one.files)):
+            raise UsageError(f"{os.fspath(path)} is what the report is of: it is not written over")
+        write_whole(os.fspath(path), (self.html(),))
 
 
 def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections: Any) -> Report:
