@@ -147,19 +147,24 @@ class Inspected:
 
         Raises UsageError where what pages are made with is not installed.
         """
-        return self._as_report(measure=True).html()
+        return self._pictured().html()
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write that page: the file is whole afterwards, or as it was.
 
         Raises UsageError where that would be the artifact itself, OSError.
         """
-        self._as_report(measure=True).save_html(path)
+        self._pictured().save_html(path)
 
     def _as_report(self, measure: bool) -> Report:
         from inspector.report import report
 
         return report("show", (self.report if measure else self._knowledge.best(),))
+
+    def _pictured(self) -> Report:
+        from inspector.report import report
+
+        return report("show", (self._knowledge.pictured(),))
 
     # Files.
 

@@ -51,6 +51,11 @@ class Knowledge:
                     self._full = show_open(artifact, limits=self.limits, progress=progress)
             return self._full
 
+    def pictured(self) -> ArtifactReport:
+        """The report with what pictures are drawn from. Reads all values. Raises as `full`."""
+        with in_time(self.limits, self.path), self.files.reading() as artifact:
+            return show_open(artifact, pictures=True, limits=self.limits)
+
     def best(self) -> ArtifactReport:
         """The most complete report there is without reading values."""
         return self._full or self.plain()
