@@ -128,6 +128,7 @@
   const sorts = (table) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
+      if (!head.textContent.trim()) return;
       const pressed = button(head.textContent.trim(), () => {
         const numbers = table.classList.contains(`n${column + 1}`);
         const was = head.getAttribute("aria-sort");
