@@ -27,7 +27,7 @@ def run(command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "inspector", *command.split()[1:]],
         cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100"},
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,

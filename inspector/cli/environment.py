@@ -13,6 +13,9 @@ from inspector.writing import write_whole
 
 PIPED_WIDTH = 100  # what is piped must not depend on whose terminal it was
 NARROWEST = 40
+_PAGER_WIDTH = 80
+_FORCING = ("FORCE_COLOR", "CLICOLOR_FORCE")
+_OFF = ("", "0", "false")
 
 
 @dataclass(slots=True)
@@ -41,16 +44,25 @@ class Environment:
             return max(shutil.get_terminal_size((PIPED_WIDTH, 24)).columns, NARROWEST)
         return PIPED_WIDTH
 
+    def help_width(self) -> int:
+        """Columns of help: no more than can be read well; piped, it is for a pager as wide as most
+        terminals.
+        """
+        known = self.is_terminal or self.variables.get("COLUMNS")
+        return min(self.width(), PIPED_WIDTH) if known else _PAGER_WIDTH
+
     def color(self, wanted: str = "auto", *, to_file: bool = False) -> bool:
-        """Whether to colour: "always", "never", or "auto": on a terminal without NO_COLOR."""
+        """Whether to colour: "always", "never", or "auto", as the variables say that people set for
+        all programs: NO_COLOR before those that force it, and else on a terminal that can.
+        """
         if wanted != "auto":
             return wanted == "always"
-        return (
-            self.is_terminal
-            and not to_file
-            and not self.variables.get("NO_COLOR")
-            and self.variables.get("TERM") != "dumb"
-        )
+        if to_file or self.variables.get("NO_COLOR"):
+            return False
+        if any(self.variables.get(name, "0") not in _OFF for name in _FORCING):
+            return True
+        off = self.variables.get("TERM") == "dumb" or self.variables.get("CLICOLOR") == "0"
+        return self.is_terminal and not off
 
     def write(self, text: str | Iterable[str], path: str | None = None) -> None:
         """Put text, in pieces or whole, on stdout, or in a file that is whole or untouched.

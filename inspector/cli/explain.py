@@ -16,7 +16,7 @@ TENSOR is its name, LAYER/VARIABLE, an ending that only one tensor has, or a glo
 
 \b
   inspect explain pruned.h5 dense/kernel
-  inspect explain pruned.h5 '*/mask:0' --format json
+  inspect explain pruned.h5 '*_1/mask:0' --format json
 """
 
 

@@ -7,8 +7,17 @@ import click
 from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 
+_HELP = """List the formats that this version reads. The content of a file decides, not its name.
 
-@click.command("formats", short_help="The formats that are read, and what a file may cost.")
+\b
+  inspect formats
+  inspect formats --limits
+"""
+
+
+@click.command(
+    "formats", help=_HELP, short_help="The formats that are read, and what a file may cost."
+)
 @click.option(
     "--limits",
     is_flag=True,
@@ -16,7 +25,7 @@ from inspector.cli.exit import ExitCode
 )
 @click.pass_obj
 def command(env: Environment, *, limits: bool) -> ExitCode:
-    """List the formats that this version reads. The content of a file decides, not its name."""
+    """List the formats, or the limits."""
     from inspector.render.table import Column, layout
 
     if limits:

@@ -36,16 +36,16 @@ _HELP = """What is in a saved Keras model, and why: every tensor by its role, ev
 name, every byte accounted for. The file is read as bytes and never run; TensorFlow is not needed.
 
 \b
-  inspect model.h5                      the answer, one row a layer, the bytes
-  inspect model.keras --tensors         one row a tensor
-  inspect a.h5 b.keras --format json    several files, for a program
-  inspect model.h5 --role mask          only layers that hold masks
-  inspect explain model.h5 dense/kernel what one tensor is, and how that is known
-  inspect diff a.h5 b.keras             what changed from one to the other
-  inspect reconcile model.h5            why the count is what it is
-  inspect reconcile a.h5 b.keras        whether each weight of one is in the other, unchanged
-  inspect audit exports --recursive     what must not be in models that ship
-  inspect rules                         the rules that tell what a tensor is, and an audit's
+  inspect model.h5                       the answer, a row a layer, the bytes
+  inspect model.keras --tensors          one row a tensor
+  inspect a.h5 b.keras --format json     several files, for a program
+  inspect model.h5 --role mask           only layers that hold masks
+  inspect explain model.h5 dense/kernel  what one tensor is, and why
+  inspect diff a.h5 b.keras              what changed from one to the other
+  inspect reconcile model.h5             why the count is what it is
+  inspect reconcile a.h5 b.keras         whether B has each weight of A
+  inspect audit exports --recursive      what must not be in models that ship
+  inspect rules                          how roles are told, what is audited
 
 "inspect PATH" is short for "inspect show PATH"; a file that is named like a command is ./show.
 
@@ -97,7 +97,7 @@ class Group(click.Group):
     name="inspect",
     help=_HELP,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, "--version", prog_name="inspect", message="%(prog)s %(version)s")
 def group() -> None:
@@ -126,6 +126,7 @@ def _guarded(arguments: Sequence[str] | None, env: Environment) -> int:
             prog_name="inspect",
             standalone_mode=False,
             obj=env,
+            terminal_width=env.help_width(),
         )
         env.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:

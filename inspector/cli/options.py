@@ -110,7 +110,8 @@ _OUTPUT = (
         type=Choice(["auto", "always", "never"]),
         default="auto",
         show_default=True,
-        help="Colour the text. auto: on a terminal, unless NO_COLOR is set.",
+        help="Colour the text. auto: on a terminal, unless NO_COLOR is set; with FORCE_COLOR,"
+        " elsewhere too.",
     ),
     click.option(
         "--width",

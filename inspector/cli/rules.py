@@ -30,13 +30,23 @@ class _Rule(Protocol):
     def example(self) -> str: ...
 
 
-@click.command("rules", short_help="The rules that tell what a tensor is, and those of an audit.")
+_HELP = """List the rules that give a tensor its role, and those of "inspect audit", or explain the
+one called CODE. Of an audit, those whose code begins with CODE are listed, too.
+
+\b
+  inspect rules
+  inspect rules safety
+  inspect rules leftover-pruning
+"""
+
+
+@click.command(
+    "rules", help=_HELP, short_help="The rules that tell what a tensor is, and those of an audit."
+)
 @click.argument("code", required=False, shell_complete=completing.all_codes)
 @click.pass_obj
 def command(env: Environment, code: str | None) -> ExitCode:
-    """List the rules that give a tensor its role, and those of `inspect audit`, or explain the one
-    called CODE. Of an audit, those whose code begins with CODE ("safety") are listed, too.
-    """
+    """List the rules, or explain one."""
     from inspector.auditing.rule import matches
     from inspector.auditing.rules import RULES as AUDIT
     from inspector.classify import RULES as ROLES
