@@ -46,12 +46,20 @@ def sentences(found: Reconciliation) -> list[str]:
 
 def tables(found: Reconciliation) -> list[Table]:
     """The tables of a reconciliation that have a row."""
-    two = any(line.other is not None for line in found.lines)
-    made = [_both(found) if two else _lines(found), _pairs(found)]
-    if found.live:
-        several = len(found.live.artifacts) > 1
-        made += [_live(one, one.path if several else "") for one in found.live.artifacts]
+    made = [line_table(found), pair_table(found), *live_tables(found)]
     return [table for table in made if table.rows]
+
+
+def line_table(found: Reconciliation) -> Table:
+    """A row a line of the arithmetic, of two artifacts with both sides."""
+    two = any(line.other is not None for line in found.lines)
+    return _both(found) if two else _lines(found)
+
+
+def live_tables(found: Reconciliation) -> list[Table]:
+    """What TensorFlow says, a table for each artifact that it was asked of."""
+    artifacts = found.live.artifacts if found.live else ()
+    return [_live(one, one.path if len(artifacts) > 1 else "") for one in artifacts]
 
 
 def _live(found: LiveArtifact, path: str) -> Table:
@@ -126,7 +134,7 @@ _OF_MODEL = ("weight", "statistic", "unknown")
 _AGREES = {"bits": "bit for bit", "values": "by value", "unread": "unreadable", "differs": "NO"}
 
 
-def _pairs(found: Reconciliation) -> Table:
+def pair_table(found: Reconciliation) -> Table:
     """A row a weight that both have; what is around the weights only where it differs."""
     shown = [
         pair

@@ -1,22 +1,160 @@
-"""The page of an audit: the verdict, and the findings."""
+"""The page of an audit: passed or failed and why, and what was found in each artifact."""
 
 from __future__ import annotations
 
-from inspector.render.finding_words import summary
-from inspector.render.findings import table
-from inspector.render.html.page import Page
-from inspector.render.options import RenderOptions
-from inspector.report import Report
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
-_FINDINGS = 2_000  # of a severity
+from inspector.render.bounded import bounded, more
+from inspector.render.finding_words import (
+    NOWHERE_ELSE,
+    by_artifact,
+    shown,
+    summary,
+    tally,
+    where,
+)
+from inspector.render.html.page import Page
+from inspector.render.html.verdict import Count, Verdict
+from inspector.render.options import RenderOptions
+from inspector.render.rows import Table
+from inspector.render.table import Column
+from inspector.report import AuditReport, AuditRuleReport, Finding, Report
+from inspector.words import count, listing
+
+_MOST = 100  # findings of one rule in one artifact
+_NOTHING = AuditReport(None, 0, 0, 0, 0, 0, "error", failed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding. where: what its message does not say of the place, "" for nothing."""
+
+    message: str
+    where: str
+    evidence: str
+    fails: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Findings of one rule with one fix, of an artifact. rule: null where the report lacks it."""
+
+    code: str
+    severity: str
+    findings: tuple[Found, ...]
+    fix: str
+    rule: AuditRuleReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """An artifact in which something was found. tally: how much, by severity."""
+
+    id: str
+    path: str
+    tally: str
+    blocks: tuple[Block, ...]
+    left: str
 
 
 def page(report: Report, _options: RenderOptions) -> Page:
-    """The verdict, then a row a finding."""
+    """The verdict, then each artifact's findings, the worst first, then what was asked."""
+    audit = report.audit or _NOTHING
+    sections = list(_sections(report, audit))
+    clean = [one.path for one in by_artifact(report) if not one.findings]
     values = {
-        "heading": "Audit",
-        "lines": [],
-        "sentences": [summary(report, report.audit)] if report.audit else [],
-        "tables": [table(report, _FINDINGS)],
+        "verdict": _verdict(audit),
+        "summary": summary(report, audit),
+        "counts": _counts(audit),
+        "sections": sections,
+        "clean": clean,
+        "audit": audit,
+        "suppressed": _suppressed(audit),
+        "unasked": [(one.artifact, listing(one.codes)) for one in audit.unasked],
     }
-    return Page("audit.html", "Audit · inspect", values)
+    ends = (
+        ("suppressed", "Not reported", audit.suppressed),
+        ("rules", "What was asked", audit.asked),
+    )
+    contents = [(one.id, one.path) for one in sections]
+    contents += [(part, words) for part, words, there in ends if there]
+    return Page("audit.html", "Audit · inspect", values, tuple(contents))
+
+
+# What each bar lets fail: words of it, and how many severities are at or above it.
+_BARS = {
+    "error": ("an error", 1),
+    "warning": ("a warning or an error", 2),
+    "info": ("any finding", 3),
+}
+
+
+def _verdict(audit: AuditReport) -> Verdict:
+    """Passed or failed, and by what."""
+    if audit.fail_on not in _BARS:
+        return Verdict("Passed", "this audit never fails", good=True)
+    words, above = _BARS[audit.fail_on]
+    if not audit.failed:
+        return Verdict("Passed", f"it fails at {words}", good=True)
+    times = (
+        (audit.errors, "error", "errors"),
+        (audit.warnings, "warning", "warnings"),
+        (audit.infos, "note", "notes"),
+    )
+    said = listing([count(*one) for one in times[:above] if one[0]])
+    return Verdict("Failed", f"{said}; it fails at {words}", good=False)
+
+
+def _counts(audit: AuditReport) -> list[Count]:
+    return [
+        Count("errors", audit.errors, "not to be shipped"),
+        Count("warnings", audit.warnings, "to be looked at"),
+        Count("information", audit.infos, "good to know"),
+        Count("artifacts", audit.artifacts, "looked at"),
+        Count("rules", audit.rules, "asked of them"),
+    ]
+
+
+def _sections(report: Report, audit: AuditReport) -> Iterator[Section]:
+    rules = {rule.code: rule for rule in audit.explained}
+    for at, group in enumerate(by_artifact(report), 1):
+        if group.findings:
+            kept, left = bounded(group.findings, lambda one: one.code, _MOST)
+            blocks = tuple(_blocks(kept, rules))
+            rest = more(left, "findings", NOWHERE_ELSE)
+            yield Section(f"a{at}", group.path, tally(group.findings), blocks, rest)
+
+
+def _blocks(findings: list[Finding], rules: dict[str, AuditRuleReport]) -> Iterator[Block]:
+    """What one rule found, and one thing mends, together."""
+    for (code, severity, fix), some_of in groupby(
+        findings, lambda one: (one.code, one.severity.value, one.fix or "")
+    ):
+        found = tuple(
+            Found(shown(one.message), where(one), shown(one.evidence or ""), one.fails)
+            for one in some_of
+        )
+        yield Block(code, severity, found, fix, rules.get(code))
+
+
+def _suppressed(audit: AuditReport) -> Table:
+    columns = (
+        Column("finding", words=True, said=True),
+        Column("rule", words=True),
+        Column("severity", words=True),
+        Column("artifact", words=True),
+        Column("why it is not reported", words=True),
+    )
+    rows = [
+        (
+            shown(one.finding.message),
+            one.finding.code,
+            one.finding.severity.value,
+            one.finding.artifact or one.finding.path,
+            one.why,
+        )
+        for one in audit.suppressed
+    ]
+    return Table(columns, tuple(rows[:_MOST]))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-_STYLES = ("page.css", "drawings.css")
+_STYLES = ("page.css", "drawings.css", "compared.css")
 _LONGEST = 2_000  # characters of one text: a message that quotes the file is as long as it wishes
 _NAME = 200  # of a name in a table
 # A number in a sentence that is worth an eye, and none in a name: "1,354", "714", "47.27 %".
