@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from inspector.render.drawing.labels import whole
 from inspector.render.drawing.rows import Row, Segment, rows_drawing
-from inspector.render.drawing.shapes import WIDE, Drawing, Key
+from inspector.render.drawing.shapes import WIDE, Drawing, Key, amount
 from inspector.report import LayerReport, WeightsReport
 from inspector.words import number, percent
 
 _MOST = 40  # layers with a bar of their own
+_SMALL = 0.01  # of all bytes: less has no bar of its own
 _KEYS = (Key("kept", "not zero"), Key("zero", "zero"))
 
 
@@ -82,21 +83,30 @@ def _keyed(drawing: Drawing) -> Drawing:
 
 
 def byte_bars(a: Mapping[str, int], b: Mapping[str, int], width: float = WIDE) -> Drawing:
-    """Bytes of each label before and after, two bars a label, the largest first."""
-    from inspector.render.drawing.roles import css_of_label
+    """Bytes of each label before and after, two bars a label, the largest first.
 
-    labels = sorted({**a, **b}, key=lambda label: -max(a.get(label, 0), b.get(label, 0)))
+    Labels that have less than a hundredth of the larger artifact in either are one.
+    """
+    sizes = [(label, a.get(label, 0), b.get(label, 0)) for label in {**a, **b}]
+    least = max(sum(map(amount, a.values())), sum(map(amount, b.values()))) * _SMALL
+    large = sorted((one for one in sizes if max(one[1:]) >= least), key=lambda one: -max(one[1:]))
+    small = [one for one in sizes if max(one[1:]) < least]
+    if len(small) > 1:
+        sums = sum(one[1] for one in small), sum(one[2] for one in small)
+        small = [(f"{number(len(small))} smaller parts", *sums)]
     rows = [
         Row(
             label if side == "A" else "",
-            (Segment(0, sizes.get(label, 0), f"{css_of_label(label)} side-{side.lower()}"),),
-            f"{side}: {number(sizes.get(label, 0))}",
+            (Segment(0, amount(size), css, f"{whole(label)}, {side}: {number(size)} bytes"),),
+            f"{side}: {number(size)}",
             close=side == "B",
         )
-        for label in labels
-        for side, sizes in (("A", a), ("B", b))
+        for label, of_a, of_b in (*large, *small)
+        for side, css, size in (("A", "side-a", of_a), ("B", "side-b", of_b))
     ]
-    return rows_drawing(rows, width)
+    keys = (Key("side-a", "A, before"), Key("side-b", "B, after"))
+    drawing = rows_drawing(rows, width)
+    return replace(drawing, keys=keys) if drawing.boxes else drawing
 
 
 def size_bars(sizes: Sequence[tuple[str, int]], width: float = WIDE) -> Drawing:

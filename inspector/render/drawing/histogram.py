@@ -104,10 +104,13 @@ def paired(found: DiffPicture, width: float = CARD) -> Drawing:
         *_bars(bars_a, a, "side-a"), *_zeros(int(amount(found.zeros_a)), a, "A: "),
         *_bars(bars_b, b, "side-b"), *_zeros(int(amount(found.zeros_b)), b, "B: "),
     ]  # fmt: skip
+    zeros = (
+        (SIZE, f"A: {number(found.zeros_a)} zeros"),
+        (end - 3, f"B: {number(found.zeros_b)} zeros"),
+    )
     texts = [
         *_axis(x, upper, width),
-        _within(x(0), SIZE, f"A: {number(found.zeros_a)} zeros", width, "zero-number"),
-        _within(x(0), end - 3, f"B: {number(found.zeros_b)} zeros", width, "zero-number"),
+        *(_within(x(0), y, words, width, "zero-number") for y, words in zeros if spike),
     ]
     lines = [Line(0, place(at), width, place(at), "axis") for at in (upper, lower)]
     keys = (Key("side-a", "A, upward"), Key("side-b", "B, downward"), Key("zero", "zero"))

@@ -15,7 +15,7 @@ from inspector.render.drawing.shapes import SIZE, WIDE, Box, Drawing, Line, Text
 _BAR, _GAP, _CLOSE = 16, 10, 4  # a bar's height, and what stands between two
 _SIDE = 12  # between the columns
 _LINE = 2  # width of the least bar
-_NAMES = 0.3  # of the width, at most, for names
+_NAMES = 0.4  # of the width, at most, for names
 _DOWN = SIZE - 1  # from the top of a bar to the baseline of a text beside it
 
 

@@ -13,9 +13,10 @@ from inspector.render.html.verdict import Count, Verdict, contents
 from inspector.render.options import RenderOptions
 from inspector.render.pair_rows import matters
 from inspector.render.rows import Table
-from inspector.report import Diff, DiffSummary, Report
+from inspector.report import Diff, DiffFact, DiffSummary, Report
 from inspector.words import count, listing
 
+_FACTS = 2_000  # rows
 _NOTHING = Diff(DiffSummary(0, 0, 0, 0), ())
 
 
@@ -34,8 +35,8 @@ def page(report: Report, _options: RenderOptions) -> Page:
         "numbers": [table for table in counts(report, diff) if table.rows],
         "bytes": _bytes(report),
         "zeros": zeros_of_layers(report, diff),
-        "facts": fact_changes([fact for fact in facts if fact.counts], everything=True),
-        "quiet": fact_changes([fact for fact in facts if not fact.counts], everything=True),
+        "facts": _facts([fact for fact in facts if fact.counts]),
+        "quiet": _facts([fact for fact in facts if not fact.counts]),
         "pairs": all_pairs(report, diff),
         "places": place_table(diff.places or (), everything=False),
     }
@@ -80,6 +81,16 @@ def _summary(diff: Diff) -> list[Count]:
         Count("ignored", found.ignored, "left out, as asked for"),
     )
     return [*every, *(one for one in odd if one.value)]
+
+
+def _facts(facts: list[DiffFact]) -> Table:
+    """A row a fact, named first; which of the two has it is seen from what they have."""
+    made = fact_changes(facts[:_FACTS], everything=True)
+    _, part, what, *sides = made.columns
+    rows = tuple((row[2], row[1], *row[3:]) for row in made.rows)
+    left = len(facts) - _FACTS
+    note = f"... and {count(left, 'more fact')} (all in --format json)." if left > 0 else ""
+    return Table((what, part, *sides), rows, (), note)
 
 
 def _bytes(report: Report) -> Figure | None:

@@ -197,10 +197,15 @@
     const group = make("div", { className: "chips" });
     if (column >= 0) group.append(...chips(table, column, chosen, changed));
     group.setAttribute("role", "group");
-    group.setAttribute("aria-label", "Only these roles");
+    group.setAttribute("aria-label", `Only these: ${table.tHead.rows[0].cells[column]?.textContent ?? ""}`);
     changed();
     return [make("label", {}, "Find ", field), told, more, ...(group.childElementCount ? [group] : [])];
   };
+
+  for (const one of all("[data-copies]")) {
+    const copying = button("Copy", () => copy(one.textContent.trim(), copying));
+    one.after(" ", copying);
+  }
 
   for (const table of all("table.sorts")) {
     if (!table.tBodies[0].rows.length) continue;
