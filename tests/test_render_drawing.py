@@ -316,14 +316,14 @@ def test_bars_are_as_high_as_their_counts_and_zeros_have_their_own() -> None:
     assert [text.text for text in found.texts if text.css == "tick"] == [
         "-1", "-0.5", "0", "0.5", "1",
     ]  # fmt: skip
-    assert found.notes == ("linear heights",)
+    assert found.notes == ("Bar heights are linear.",)
 
 
 def test_beside_very_many_zeros_heights_are_square_roots_and_it_is_said() -> None:
     found = histogram(spread(bars(4, 16), zeros=1600))
     kept = [one.height for one in found.boxes if one.css == "kept"]
     assert kept == pytest.approx([7.5, 15])  # 150 times 2 / 40 and 4 / 40
-    assert found.notes == ("bar heights are square roots of the counts",)
+    assert found.notes == ("Bar heights are square roots of the counts.",)
 
 
 def test_the_threshold_is_a_line_on_either_side() -> None:
@@ -332,7 +332,7 @@ def test_the_threshold_is_a_line_on_either_side() -> None:
     assert [line.x1 for line in found.lines if line.css == "cut"] == [103, 297]
     far = histogram(spread(bars(1, 1), threshold=50.0))
     assert not [line for line in far.lines if line.css == "cut"]
-    assert "the threshold, ±50, lies outside" in far.notes
+    assert "The threshold, ±50, lies outside." in far.notes
 
 
 def test_zeros_beside_positive_values_stand_at_zero() -> None:
@@ -351,7 +351,7 @@ def test_histograms_of_odd_numbers(odd: float) -> None:
 
 def test_a_histogram_of_nothing() -> None:
     assert histogram(spread(())).height == 0
-    assert histogram(spread((), not_finite=7)).notes == ("7 NaN or infinite",)
+    assert histogram(spread((), not_finite=7)).notes == ("7 NaN or infinite values have no bar.",)
     inside(histogram(spread((), zeros=9)))
     assert paired(DiffPicture("a", "b", (), (), 0, 0)).height == 0
 

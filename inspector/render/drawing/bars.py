@@ -36,7 +36,7 @@ def before_and_after(
     rows = [row for name, a, b in shown for row in _two(name, a, b)]
     drawing = _keyed(rows_drawing(rows, width))
     left = len(found) - len(shown)
-    note = (f"{number(left)} smaller layers have no bar here",) if left else ()
+    note = (f"{number(left)} smaller layers have no bar here.",) if left else ()
     return replace(drawing, notes=note)
 
 

@@ -47,7 +47,7 @@ def heat(found: HeatReport, width: float = CARD) -> Drawing:
     down = f"{number(found.rows)} {found.row_words} ↓"
     texts = (Text(_LEFT, SIZE - 1, across), Text(_LEFT, place(_TOP + height + SIZE + 4), down))
     frame = Box(_LEFT, _TOP, place(side), place(height), "frame")
-    each = f"a cell is {number(found.cell_rows)} × {number(found.cell_columns)} values"
+    each = f"A cell is {number(found.cell_rows)} × {number(found.cell_columns)} values."
     return Drawing(
         width, place(_TOP + height + SIZE + 10), (frame,), texts, (), patches, (each,), _KEYS
     )

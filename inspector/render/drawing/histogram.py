@@ -75,7 +75,7 @@ def histogram(found: HistogramReport, width: float = CARD) -> Drawing:
         lines += [_dashed(x(at), _HEAD - 6, base) for at in (-cut, cut)]
         texts.append(_within(x(cut), 2 * SIZE + 4, f"±{tick(cut)}", width, "cut-number"))
     elif cut:
-        notes.append(f"the threshold, ±{tick(cut)}, lies outside")
+        notes.append(f"The threshold, ±{tick(cut)}, lies outside.")
     keys = [Key("kept", "not zero"), Key("zero", "zero")]
     keys += [Key("cut", f"threshold ±{tick(cut)}")] if cut else []
     height_ = base + _FOOT
@@ -113,8 +113,11 @@ def paired(found: DiffPicture, width: float = CARD) -> Drawing:
         *(_within(x(0), y, words, width, "zero-number") for y, words in zeros if spike),
     ]
     lines = [Line(0, place(at), width, place(at), "axis") for at in (upper, lower)]
-    keys = (Key("side-a", "A, upward"), Key("side-b", "B, downward"), Key("zero", "zero"))
-    return Drawing(width, place(end), tuple(boxes), tuple(texts), tuple(lines), (), (words,), keys)
+    keys = [Key("side-a", "A, upward"), Key("side-b", "B, downward")]
+    keys += [Key("zero", "zero")] if spike else []
+    return Drawing(
+        width, place(end), tuple(boxes), tuple(texts), tuple(lines), (), (words,), tuple(keys)
+    )
 
 
 def _sound(bars: Sequence[Bar]) -> list[Bar]:
@@ -171,4 +174,8 @@ def _dashed(x: float, top: float, bottom: float) -> Line:
 
 
 def _notes(found: HistogramReport) -> tuple[str, ...]:
-    return (f"{number(found.not_finite)} NaN or infinite",) if found.not_finite else ()
+    return (
+        (f"{number(found.not_finite)} NaN or infinite values have no bar.",)
+        if found.not_finite
+        else ()
+    )

@@ -62,7 +62,10 @@ def height_of(tallest: float, spike: float) -> tuple[bool, str]:
     scale would flatten all else.
     """
     root = spike > _SPIKE * tallest > 0
-    return root, "bar heights are square roots of the counts" if root else "linear heights"
+    return (
+        root,
+        "Bar heights are square roots of the counts." if root else "Bar heights are linear.",
+    )
 
 
 def height(value: float, root: bool) -> float:

@@ -64,7 +64,7 @@ class Key:
 class Drawing:
     """A picture, in the order in which it is painted: patches, boxes, lines, texts.
 
-    notes: what must be known to read it ("heights are square roots"); keys: its legend.
+    notes: what must be known to read it, in sentences; keys: its legend.
     """
 
     width: float
