@@ -127,7 +127,7 @@ def zeros_of_layers(report: Report, diff: Diff) -> Figure | None:
         Column("layer", words=True, least=20),
         *(Column(f"{what} {side}") for side in "AB" for what in ("weights", "zeros", "share")),
     )
-    rows = tuple((layer, *_cells(a), *_cells(b)) for layer, a, b in layers if a or b)
+    rows = tuple((layer, *_cells(a), *_cells(b)) for layer, a, b in layers)
     words = "Weights of each layer that are not zero, and those that are: A above, B below."
     return Figure("Zeros", words, wide, before_and_after(layers, NARROW), Table(columns, rows))
 
@@ -148,16 +148,17 @@ def _layers(report: Report, diff: Diff) -> list[Zeros]:
         return []
     a, b = ({one.name: one.weights for one in found.layers} for found in report.artifacts[:2])
     partners: dict[str, str] = {}
+    taken: set[str] = set()
     for pair in diff.pairs:
         if pair.a and pair.b and pair.a.role == "weight":
             one, other = _entry(pair.a.layer, a), _entry(pair.b.layer, b)
-            if one is not None and other is not None and other not in partners.values():
-                partners.setdefault(one, other)
-    taken = set(partners.values())
-    both = [
-        (_name(one, partners), weights, b.get(partners.get(one, ""))) for one, weights in a.items()
-    ]
-    return [*both, *((one, None, weights) for one, weights in b.items() if one not in taken)]
+            if one is None or other is None or one in partners or other in taken:
+                continue
+            partners[one] = other
+            taken.add(other)
+    of_a = [(_name(one, partners), found, b.get(partners.get(one, ""))) for one, found in a.items()]
+    both = [*of_a, *((one, None, found) for one, found in b.items() if one not in taken)]
+    return [one for one in both if any(found and found.elements for found in one[1:])]
 
 
 def _name(layer: str, partners: Mapping[str, str]) -> str:
