@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from inspector.render import RENDERERS, RenderOptions
 from inspector.report import Report
 
-_EMPTY = {"meta", "link", "input", "br"}  # without an end tag
-_INLINE = {"a", "b", "strong", "code", "span"}  # what stands within a word or a line
+_EMPTY = {"meta", "link", "input", "br", "wbr"}  # without an end tag
+_INLINE = {"a", "wbr", "b", "strong", "code", "span"}  # what stands within a word or a line
 _SILENT = {"style", "script"}
 # What may steer a terminal, or turn the direction of what follows.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
