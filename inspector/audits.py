@@ -28,6 +28,7 @@ def audit(
     against: str | os.PathLike[str] | None = None,
     baseline: str | os.PathLike[str] | None = None,
     measure: bool = True,
+    pictures: bool = False,
     recursive: bool = False,
     fail_on: FailOn | None = None,
     today: dt.date | None = None,
@@ -42,8 +43,9 @@ def audit(
     or a policy itself; None for the one nearest above each artifact. select: codes of rules, or
     what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
     one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
-    found. measure: read the values; fail_on: in place of the policy's. today: the day that the
-    allow-list is held against. isolate: read in processes of their own, so that what crashes the
+    found. measure: read the values; pictures: put in what pictures of each are drawn from, as for
+    `show`; fail_on: in place of the policy's. today: the day that the allow-list is held against.
+    isolate: read in processes of their own, so that what crashes the
     HDF5 library, or hangs in it, is one finding too, and the rest go on; jobs: how many of them
     there are at once, None for one a processor. The report is the same whatever there are.
 
@@ -70,7 +72,9 @@ def audit(
         if against is not None and len(discovered) != 1:
             raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
         origin = None if against is None else os.fspath(against)
-        look_at = functools.partial(looking, against=origin, measure=measure, progress=progress)
+        look_at = functools.partial(
+            looking, against=origin, measure=measure, pictures=pictures, progress=progress
+        )
         return session.report(tuple(session.ask(discovered, look_at)))
 
 
@@ -112,6 +116,7 @@ class _Looking(Protocol):
         *,
         against: str | None,
         measure: bool,
+        pictures: bool = False,
         progress: Progress | None,
     ) -> Iterator[Looked | None]: ...
 
@@ -138,6 +143,7 @@ def _look_here(
     *,
     against: str | None,
     measure: bool,
+    pictures: bool = False,
     limits: Limits,
     progress: Progress | None,
 ) -> Iterator[Looked | None]:
@@ -151,6 +157,7 @@ def _look_here(
             may_be_no_model=one.may_be_no_model,
             against=against,
             measure=measure,
+            pictures=pictures,
             limits=limits,
             progress=progress,
         )

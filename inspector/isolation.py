@@ -301,6 +301,7 @@ class Looker:
         *,
         against: str | None,
         measure: bool,
+        pictures: bool = False,
         jobs: int | None,
         progress: Progress | None,
     ) -> Iterator[Looked | None]:
@@ -315,7 +316,12 @@ class Looker:
         # What several threads measure of one is measured of several by as many in all.
         jobs = min(jobs or processors(), len(wanted))
         threads = None if jobs == 1 else max(processors() // jobs, 1)
-        how = {"against": against, "measure": measure, "threads": threads}
+        how = {
+            "against": against,
+            "measure": measure,
+            "pictures": pictures,
+            "threads": threads,
+        }
         with _watching(progress, [one.path for one in wanted]) as watches:
             tasks = (_look_at(one, how, at) for one, at in zip(wanted, watches, strict=True))
             found = self._workers.each(tasks, jobs)

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ JOB_BYTES = MIB
 # Seconds that threads get to end once nobody waits for them: they look after each slice.
 PATIENCE = 5.0
 
+T = TypeVar("T")
 Job = list[tuple[int, Part]]  # (which tensor, a part of it)
 
 
@@ -122,7 +124,7 @@ def measure_all(
     return {name: result for name, result in results if result is not None}, problems
 
 
-def run(work: Callable[[Job], None], todo: Sequence[Job], threads: int) -> None:
+def run(work: Callable[[T], None], todo: Sequence[T], threads: int) -> None:
     """Have the jobs done by threads, which share this one's deadline. Raises what one raises.
 
     Not by an executor: an interrupt between two lines of it would leave a lock taken that its

@@ -52,7 +52,7 @@ def show_open(
     if pictures:
         from inspector.pictures import with_pictures
 
-        shown = with_pictures(shown, known, limits)
+        shown = with_pictures(shown, known, limits, threads)
     return shown
 
 

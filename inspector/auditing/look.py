@@ -33,6 +33,7 @@ def look(
     may_be_no_model: bool = False,
     against: str | None = None,
     measure: bool = True,
+    pictures: bool = False,
     threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
@@ -43,7 +44,16 @@ def look(
     """
     try:
         return _look(
-            path, policy, today, may_be_no_model, against, measure, threads, limits, progress
+            path,
+            policy,
+            today,
+            may_be_no_model,
+            against,
+            measure,
+            pictures,
+            threads,
+            limits,
+            progress,
         )
     except Changed as error:
         # What was found in half of one file and half of another says nothing of either.
@@ -58,6 +68,7 @@ def _look(
     may_be_no_model: bool,
     against: str | None,
     measure: bool,
+    pictures: bool,
     threads: int | None,
     limits: Limits,
     progress: Progress | None,
@@ -72,7 +83,7 @@ def _look(
             if origin.error is not None:
                 raise origin.error
             original = origin.examined
-        context = stack.enter_context(seen(path, policy, original=original))
+        context = stack.enter_context(seen(path, policy, original=original, pictures=pictures))
         if may_be_no_model and isinstance(context.error, UnknownFormat):
             return None
         return _asked(context, today)
@@ -95,6 +106,7 @@ def audit_context(
     *,
     original: Examined | None = None,
     measure: bool = True,
+    pictures: bool = False,
     threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
@@ -113,7 +125,9 @@ def audit_context(
                 with in_time(limits, at):
                     opened = stack.enter_context(read(at, limits))
                     watcher = progress or Silent()
-                    examined = _examined(opened.artifact, measure, threads, limits, watcher)
+                    examined = _examined(
+                        opened.artifact, measure, pictures, threads, limits, watcher
+                    )
             except ArtifactError as error:
                 failed = error
             held, over = _contents(at, limits)
@@ -132,12 +146,19 @@ def _contents(path: str, limits: Limits) -> tuple[Contents, LimitExceeded | None
 
 
 def _examined(
-    artifact: Artifact, measure: bool, threads: int | None, limits: Limits, progress: Progress
+    artifact: Artifact,
+    measure: bool,
+    pictures: bool,
+    threads: int | None,
+    limits: Limits,
+    progress: Progress,
 ) -> Examined:
     if sum(tensor.nbytes for tensor in artifact.tensors) < WORTH_THREADS:
         threads = None
-    _, classified, counted, measured, problems = examine(
-        artifact, measure, limits, threads, progress, thorough=True
-    )
-    shown = build_show(artifact, classified, counted, measured, problems)
-    return Examined(artifact, classified, counted, shown, measured)
+    known = examine(artifact, measure, limits, threads, progress, thorough=True)
+    shown = build_show(*known)
+    if pictures:
+        from inspector.pictures import with_pictures
+
+        shown = with_pictures(shown, known, limits, threads)
+    return Examined(artifact, known.classified, known.counted, shown, known.measured)

@@ -14,14 +14,16 @@ from inspector.pictures.steps import steps_of
 from inspector.report import ArtifactReport, PicturesReport
 
 
-def with_pictures(shown: ArtifactReport, known: Known, limits: Limits = DEFAULT) -> ArtifactReport:
-    """The report of an open artifact with its pictures in it.
+def with_pictures(
+    shown: ArtifactReport, known: Known, limits: Limits = DEFAULT, threads: int | None = None
+) -> ArtifactReport:
+    """The report of an open artifact with its pictures in it. threads: as for `measure_all`.
 
     Where nothing was measured there are no histograms and no heats; of values that cannot be read
     there is none either. Raises LimitExceeded when the time is up.
     """
-    histograms, with_values = histograms_of(known, limits)
-    heats, with_zeros = heats_of(known, limits)
+    histograms, with_values = histograms_of(known, limits, threads)
+    heats, with_zeros = heats_of(known, limits, threads)
     operators, all_operators = operators_of(known.artifact)
     pictures = PicturesReport(
         areas=areas_of(known.artifact, known.classified.verdicts, shown.bytes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +10,7 @@ from inspector.examine import Known
 from inspector.limits import Limits
 from inspector.measure import is_nonzero
 from inspector.model import Role, Tensor
-from inspector.pictures.reading import has_numbers, if_readable
+from inspector.pictures.reading import all_readable, has_numbers
 from inspector.report import HeatReport
 from inspector.values import Array, slices
 
@@ -24,7 +23,7 @@ _ALIGN = 16  # the largest block that pruning works with
 
 
 def heats_of(
-    known: Known, limits: Limits, most: int = MOST_HEATS
+    known: Known, limits: Limits, threads: int | None = None, most: int = MOST_HEATS
 ) -> tuple[tuple[HeatReport, ...], int]:
     """The heats of the largest kernels with some zeros; and of how many there could be one.
 
@@ -32,11 +31,11 @@ def heats_of(
     """
     tensors = sorted(_candidates(known), key=lambda one: -one.elements)
     convolutions = _convolutions(known)
-    drawn = (
-        if_readable(functools.partial(heat, one, limits, one.layer in convolutions))
-        for one in tensors[:most]
-    )
-    return tuple(one for one in drawn if one is not None), len(tensors)
+
+    def draw(tensor: Tensor) -> HeatReport:
+        return heat(tensor, limits, tensor.layer in convolutions)
+
+    return tuple(all_readable(draw, tensors[:most], threads)), len(tensors)
 
 
 def _candidates(known: Known) -> Iterator[Tensor]:

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from inspector.examine import Known
 from inspector.limits import Limits
 from inspector.model import Measurement, Role, Tensor
-from inspector.pictures.reading import has_numbers, if_readable, is_whole, off_zero, stored
+from inspector.pictures.reading import (
+    all_readable,
+    has_numbers,
+    if_readable,
+    is_whole,
+    off_zero,
+    stored,
+)
 from inspector.pictures.spread import BARS, EXACT, Spread, edges_of, span, spread, whole_edges
 from inspector.report import HistogramReport
 
@@ -18,7 +25,7 @@ _ROLES = frozenset({Role.WEIGHT, Role.STATISTIC})
 
 
 def histograms_of(
-    known: Known, limits: Limits, most: int = MOST_HISTOGRAMS
+    known: Known, limits: Limits, threads: int | None = None, most: int = MOST_HISTOGRAMS
 ) -> tuple[tuple[HistogramReport, ...], int]:
     """Those of kernels, the largest first, then of what else is a weight or a statistic; and of how
     many there could be one.
@@ -27,8 +34,7 @@ def histograms_of(
     """
     tensors = sorted(_candidates(known), key=lambda one: (_comes_later(known, one), -one.elements))
     drawing = _Drawing(known, limits)
-    drawn = (if_readable(functools.partial(drawing.of, one)) for one in tensors[:most])
-    return tuple(one for one in drawn if one is not None), len(tensors)
+    return tuple(all_readable(drawing.of, tensors[:most], threads)), len(tensors)
 
 
 def _candidates(known: Known) -> Iterator[Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import TypeVar
 
@@ -11,13 +13,39 @@ import numpy as np
 from inspector.changed import changed
 from inspector.errors import ArtifactError, LimitExceeded
 from inspector.limits import Limits
-from inspector.measure import is_nonzero, is_real, side_by_side
+from inspector.measure import WORTH_THREADS, is_nonzero, is_real, run, side_by_side
 from inspector.model import Tensor
 from inspector.values import Array, declared_dtype, slices
 
 T = TypeVar("T")
 # Limits on all of an artifact: what is over them is over them for the next picture, too.
 _OF_ALL = frozenset({"seconds", "memory_bytes"})
+
+
+def all_readable(
+    draw: Callable[[Tensor], T], tensors: Sequence[Tensor], threads: int | None
+) -> list[T]:
+    """What `draw` gives of each tensor, in their order; nothing of those that cannot be read.
+
+    threads: that draw side by side, None for one a processor where there is much to read. Raises
+    LimitExceeded where the time is up or the memory full.
+    """
+    if threads is None:
+        few = sum(tensor.nbytes for tensor in tensors) < WORTH_THREADS
+        threads = 1 if few else os.cpu_count() or 1
+    drawn: dict[str, T] = {}
+
+    def work(tensor: Tensor) -> None:
+        found = if_readable(functools.partial(draw, tensor))
+        if found is not None:
+            drawn[tensor.name] = found
+
+    if threads == 1:
+        for tensor in tensors:
+            work(tensor)
+    else:
+        run(work, tensors, threads)
+    return [drawn[tensor.name] for tensor in tensors if tensor.name in drawn]
 
 
 def if_readable(draw: Callable[[], T]) -> T | None:

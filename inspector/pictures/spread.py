@@ -85,8 +85,7 @@ class _Count:
 
     def _compare(self, values: Array, times: int) -> None:
         """Take in floats: each edge is compared with all of them, which processors do fast."""
-        self._flags = reused(self._flags, values.size)
-        flags = self._flags[: values.size]
+        flags = self._flags = reused(self._flags, values.size)
         if values.dtype not in self._bounds:
             self._bounds[values.dtype] = bounds(self.edges, values.dtype)
         above = [
@@ -95,7 +94,7 @@ class _Count:
         ]
         inside = [one - other for one, other in itertools.pairwise(above)]
         if self.zeros_apart:
-            zeros = values.size - int(np.count_nonzero(values))
+            zeros = int(np.count_nonzero(np.equal(values, 0, out=flags)))
             place = int(self._places(np.zeros(1))[0])
             if 0 <= place < len(inside):
                 inside[place] -= zeros
