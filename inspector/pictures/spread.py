@@ -117,7 +117,7 @@ def bounds(edges: Array, dtype: np.dtype[Any]) -> Array:
     """
     with np.errstate(over="ignore"):
         near = edges.astype(dtype)
-    above = np.nextafter(near, dtype.type(np.inf))
+        above = np.nextafter(near, dtype.type(np.inf))
     wide = near.astype("f8")  # which holds what the narrower dtype does
     passed = wide < edges
     passed[-1] = wide[-1] <= edges[-1]
