@@ -86,6 +86,7 @@ golden: $(VENV)/dev
 	$(VENV)/bin/python -m pytest -q --update-golden --ignore tests/live --ignore tests/limits_long tests
 	$(VENV)/bin/python scripts/make_audit_docs.py
 	$(VENV)/bin/python scripts/make_readme.py
+	$(VENV)/bin/python scripts/make_man.py
 
 # What two other scanners say of the same artifacts: docs/scorecard.md. INSPECT_CORPUS may name a
 # folder of real models.

@@ -10,7 +10,8 @@ from inspector.cli.exit import ExitCode
 from inspector.cli.shells import SHELLS, script
 
 _HELP = """Print what makes a shell complete commands, options and what they take, files, rules,
-and the tensors of a file. Put it where the shell looks for such things, and open a new one:
+and the tensors of a file. Put it where the shell looks for such things (make the folder where
+there is none), and open a new one:
 
 \b
   inspect completion bash > ~/.local/share/bash-completion/completions/inspect

@@ -32,8 +32,9 @@ COMMANDS = {
 DEFAULT = "show"
 _ASKED = "_INSPECT_COMPLETE"  # set where a shell asks how a line goes on
 
-_HELP = """What is in a saved Keras model, and why: every tensor by its role, every count by its
-name, every byte accounted for. The file is read as bytes and never run; TensorFlow is not needed.
+_HELP = """What is in a saved Keras or TensorFlow model, and why: every tensor by its role, every
+count by its name, every byte accounted for. The file is read as bytes and never run; TensorFlow is
+not needed.
 
 \b
   inspect model.h5                       the answer, a row a layer, the bytes
