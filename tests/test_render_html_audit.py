@@ -23,18 +23,18 @@ def test_all_that_was_found_is_on_the_page(name):
 
 def test_the_verdict_comes_first_and_says_why():
     found = webpage(findings.usual())
-    verdict = found.text.index("Failed: 3 errors; it fails at an error")
+    verdict = found.text.index("Failed: 3 errors; one is enough")
     assert verdict < found.text.index("errors 3")
 
 
 @pytest.mark.parametrize(
     ("severities", "fail_on", "said"),
     [
-        (("error",), "error", "Failed: 1 error; it fails at an error"),
-        (("error", "warning"), "warning", "Failed: 1 error and 1 warning; it fails at a warning"),
-        (("info", "info"), "info", "Failed: 2 notes; it fails at any finding"),
-        ((), "error", "Passed: it fails at an error"),
-        (("warning",), "error", "Passed: it fails at an error"),
+        (("error",), "error", "Failed: 1 error; one is enough"),
+        (("error", "warning"), "warning", "Failed: 1 error and 1 warning; one is enough"),
+        (("info", "info"), "info", "Failed: 2 notes; one is enough"),
+        ((), "info", "Passed: nothing was found"),
+        (("warning",), "error", "Passed: no error was found"),
         (("error",), "never", "Passed: this audit never fails"),
     ],
 )

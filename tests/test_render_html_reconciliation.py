@@ -71,6 +71,8 @@ def test_what_tensorflow_says_stands_beside_it():
     found = webpage(made(line("weights", 10), live=Live((asked,), 2)))
     assert "TensorFlow says something else" in found.text
     assert "residual: 2 elements apart" in found.text
+    assert "nothing in it was run" not in found.text
+    assert "nothing in it was run" in webpage(made()).text
     assert found.table("The file and TensorFlow: a.h5").rows == [
         ["count_params", "10", "12", "2"], ["trainable", "10", "?", "?"],
     ]  # fmt: skip

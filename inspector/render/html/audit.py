@@ -83,11 +83,11 @@ def page(report: Report, _options: RenderOptions) -> Page:
     return Page("audit.html", "Audit · inspect", values, tuple(contents))
 
 
-# What each bar lets fail: words of it, and how many severities are at or above it.
+# Of each bar that an audit may have: how many severities fail it, and what is said where it passes.
 _BARS = {
-    "error": ("an error", 1),
-    "warning": ("a warning or an error", 2),
-    "info": ("any finding", 3),
+    "error": (1, "no error was found"),
+    "warning": (2, "no error or warning was found"),
+    "info": (3, "nothing was found"),
 }
 
 
@@ -95,16 +95,16 @@ def _verdict(audit: AuditReport) -> Verdict:
     """Passed or failed, and by what."""
     if audit.fail_on not in _BARS:
         return Verdict("Passed", "this audit never fails", good=True)
-    words, above = _BARS[audit.fail_on]
+    severities, clean = _BARS[audit.fail_on]
     if not audit.failed:
-        return Verdict("Passed", f"it fails at {words}", good=True)
+        return Verdict("Passed", clean, good=True)
     times = (
         (audit.errors, "error", "errors"),
         (audit.warnings, "warning", "warnings"),
         (audit.infos, "note", "notes"),
     )
-    said = listing([count(*one) for one in times[:above] if one[0]])
-    return Verdict("Failed", f"{said}; it fails at {words}", good=False)
+    said = listing([count(*one) for one in times[:severities] if one[0]])
+    return Verdict("Failed", f"{said}; one is enough", good=False)
 
 
 def _counts(audit: AuditReport) -> list[Count]:
