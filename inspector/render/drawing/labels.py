@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 from inspector.render.drawing.shapes import SIZE
 from inspector.render.printable import FILLER, safe, shorten, widened
 from inspector.words import keyless
 
-# Of an average letter, in sizes of the text; a little more than most fonts have, since a page
-# takes the font of whoever reads it.
-_LETTER = 0.56
+# Of letters, in sizes of the text, as the widest of common fonts have them (DejaVu Sans, Verdana):
+# a page takes the font of whoever reads it.
+_LETTER = 0.64
+_CAPITAL = 0.78
+_OTHERS = {
+    **dict.fromkeys("fijlrtI -./,:;'|!()[]", 0.42),
+    **dict.fromkeys("mwMW%@+=<>±×…→", 1.0),
+}
 _LEAST = 4  # letters of a name that still tell something
 
 
 def wide(text: str) -> float:
     """About how wide a text is."""
-    return len(widened(text)) * _LETTER * SIZE
+    return round(SIZE * math.fsum(map(_letter, widened(text))), 6)
+
+
+def _letter(letter: str) -> float:
+    return _OTHERS.get(letter) or (_CAPITAL if letter.isupper() else _LETTER)
 
 
 def fitted(text: str, room: float) -> str:
@@ -22,11 +33,15 @@ def fitted(text: str, room: float) -> str:
 
     "" where so little would be left that it tells nothing.
     """
-    letters = int(room / (_LETTER * SIZE) + 1e-6)  # a room made to measure holds what it is of
     whole = widened(safe(keyless(text)))
-    if len(whole) > letters and letters < _LEAST:
-        return ""
-    return shorten(whole, letters).replace(FILLER, "")
+    most = min(len(whole), int(room / (min(_OTHERS.values()) * SIZE)))
+    for letters in range(most, 0, -1):
+        if letters < min(_LEAST, len(whole)):
+            break
+        cut = shorten(whole, letters).replace(FILLER, "")
+        if wide(cut) <= room + 1e-6:  # a room made to measure holds what it is of
+            return cut
+    return ""
 
 
 def whole(text: str, most: int = 200) -> str:
