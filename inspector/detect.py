@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, Unsupported
 from inspector.limits import DEFAULT
-from inspector.meant import asked, nearest
+from inspector.meant import did_you_mean_file
 from inspector.storage import ByteSource, LocalFile
 from inspector.wire.json_text import parse_json
 
@@ -27,7 +27,6 @@ _JSON_LIMIT = 64 << 20
 # Files by which the folder of a model is known.
 _MARKS = ("saved_model.pb", "saved_model.pbtxt", "checkpoint", "config.json")
 _BESIDE = 10_000  # of a folder's names at most that many are looked at for a hint
-_ALIKE = 0.8  # and how like: the folder may be any
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json")
 # What protobuf's text format begins with, comments left out: which message it is. (Nothing is given
 # back: spaces can be taken in more ways than anyone can try.)
@@ -64,24 +63,9 @@ def detect(path: str) -> str:
     try:
         source = LocalFile(path)
     except NotFound as error:
-        raise _meant(error) from None
+        raise NotFound(f"{error.message}{did_you_mean_file(path)}", path) from None
     with source:
         return _file(source)
-
-
-def _meant(error: NotFound) -> NotFound:
-    """The error, with the name beside it that may have been meant: a prefix lacks ".index"."""
-    folder, name = os.path.split(error.path)
-    try:
-        beside = sorted(os.listdir(folder or os.curdir))[:_BESIDE]
-    except (OSError, ValueError):
-        return error
-    if name in beside:
-        return error
-    near = nearest(name, (one.removesuffix(".index") for one in beside), alike=_ALIKE)
-    return NotFound(
-        f"{error.message}{asked([os.path.join(folder, one) for one in near])}", error.path
-    )
 
 
 def _is_prefix(path: str) -> bool:

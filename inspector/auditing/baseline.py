@@ -10,8 +10,9 @@ import msgspec
 from msgspec import UNSET
 
 from inspector.auditing.run import Audited
-from inspector.errors import ArtifactError, UsageError
+from inspector.errors import ArtifactError, NotFound, UsageError
 from inspector.limits import DEFAULT, Limits
+from inspector.meant import did_you_mean_file
 from inspector.report import AuditReport, Finding, Suppressed
 from inspector.saved_text import saved_text
 from inspector.storage import LocalFile
@@ -39,7 +40,8 @@ def read_baseline(path: str, limits: Limits = DEFAULT) -> tuple[Finding, ...]:
         with LocalFile(path) as source:
             saved = decode(saved_text(source, limits), _Saved)
     except ArtifactError as error:
-        raise UsageError(f"--baseline {error}") from error
+        hint = did_you_mean_file(path) if isinstance(error, NotFound) else ""
+        raise UsageError(f"--baseline {error}{hint}") from error
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise UsageError(f"{path}: no saved report: {error}; {_HOW}") from error
     if saved.findings is UNSET or saved.audit is UNSET:

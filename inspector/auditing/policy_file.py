@@ -18,9 +18,10 @@ import msgspec
 from inspector.auditing.policy import Policy, overridden
 from inspector.auditing.policy_check import Fault, faults
 from inspector.auditing.toml_places import Path, toml_places
-from inspector.errors import ArtifactError, LimitExceeded, UsageError
+from inspector.errors import ArtifactError, LimitExceeded, NotFound, UsageError
 from inspector.globs import within
 from inspector.limits import DEFAULT, Limits
+from inspector.meant import did_you_mean_file
 from inspector.storage import LocalFile
 
 NAME = "inspector.toml"
@@ -165,6 +166,7 @@ def _text(path: str, limits: Limits) -> str:
                 raise LimitExceeded("policy_bytes", source.size, limits.policy_bytes, path)
             return str(source.view(0, source.size), "utf-8")
     except ArtifactError as error:
-        raise UsageError(f"policy {error}") from None
+        hint = did_you_mean_file(path) if isinstance(error, NotFound) else ""
+        raise UsageError(f"policy {error}{hint}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start:,}") from None

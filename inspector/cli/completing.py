@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Items = list[CompletionItem[Any]]
 
-_SECONDS = 2.0  # that a person waits for names from a file, at most
+_SECONDS = 5.0  # that a person waits for names from a file, at most
 _MOST = 500  # of them
 
 
