@@ -28,6 +28,7 @@ from inspector.cli.progress import progress
 from tests.builders import bundles, saved_models, tflite
 from tests.builders.hdf5 import sequential, v3_store, weights_file, whole_model
 from tests.builders.keras import h5_weights, keras_folder, keras_zip, members, npz_weights, sharded
+from tests.builders.pages import assert_page
 from tests.builders.samples import SAMPLES
 from tests.builders.terminal import Stream, call
 
@@ -372,6 +373,7 @@ HELD = {
     "sarif": assert_json,
     "junit": assert_xml,
     "github": assert_github,
+    "html": assert_page,
 }
 REPORTS = ("text", "json", "csv", "markdown")
 
@@ -394,6 +396,8 @@ def every_command(path: str, other: str, names: list[str]) -> None:
         run(HELD[form], "diff", other, path, *as_form)
         for name in names:
             run(HELD[form], "explain", *as_form, path, "--", name)
+    for arguments in (("show", path), ("reconcile", path, other), ("diff", path, other, "--all")):
+        run(assert_page, *arguments, "--format", "html")
     run(assert_text, "show", path, "--no-measure", "--width", "60")
     run(assert_harmless, "show", path, "--stable")
     run(assert_text, "diff", path, other, "--stat")

@@ -91,23 +91,26 @@
     return [word(cell), texts.map((one) => one.textContent.trim()).join(" ")];
   };
   const rowsOf = (table) => [...table.tBodies[0].rows];
+  // A cell of a number as one; NaN where it is none.
+  const figure = (words) => {
+    const plain = words.replaceAll(",", "").replace(" %", "").replace("inf", "Infinity")
+      .replace(/^(under|over) /, "");
+    return plain === "" ? NaN : Number(plain);
+  };
+  // No spreadsheet takes a name for a formula: such a one gets a leading quote, as in csv.
+  const guard = (cell) => (/^[=+@-]./.test(cell) && Number.isNaN(figure(cell)) ? `'${cell}` : cell);
   const tsv = (table) => {
     const heads = [...table.tHead.rows[0].cells].flatMap((one) => (
       one.classList.contains("folds") ? [word(one), "why"] : [word(one)]
     ));
     const rows = rowsOf(table).filter((one) => one.dataset.found !== "no")
       .map((row) => [...row.cells].flatMap(cells));
-    return [heads, ...rows].map((row) => row.join("\t")).join("\n");
+    return [heads, ...rows].map((row) => row.map(guard).join("\t")).join("\n");
   };
 
   // --- sorting ---
 
   const collator = new Intl.Collator("en", { numeric: true });
-  const figure = (words) => {
-    const plain = words.replaceAll(",", "").replace(" %", "").replace("inf", "Infinity")
-      .replace(/^(under|over) /, "");
-    return plain === "" ? NaN : Number(plain);
-  };
   const sort = (table, column, down) => {
     const numbers = table.classList.contains(`n${column + 1}`);
     const keyed = rowsOf(table).map((row, at) => {
