@@ -136,9 +136,8 @@ def test_each_picture_has_words_and_a_table_behind_it():
 
 
 def test_a_map_of_bytes_adds_up_to_the_file():
-    table = next(
-        one for one in sample("pruned.h5").all("table") if one.one("caption").text == "Bytes, as a table"
-    )
+    tables = sample("pruned.h5").all("table")
+    (table,) = (one for one in tables if one.one("caption").text == "Bytes, as a table")
     parts = [int(row[3].replace(",", "")) for row in rows(table)]
     assert sum(parts) == os.path.getsize(PRUNED)
 
@@ -265,7 +264,7 @@ def many(tensors_, layers=500):
 def test_5000_tensors_take_less_than_5_mb_and_none_is_left_out():
     text = html(many(5000))
     assert len(text.encode()) < 5_000_000
-    assert len(rows(tensors(parse(text)))) == 5000
+    assert text.rpartition("<tbody>")[2].count("<tr>") == 5000
 
 
 def test_rows_of_a_giant_are_bounded_and_it_is_said_how_many_are_left_out():
@@ -278,9 +277,9 @@ def test_rows_of_a_giant_are_bounded_and_it_is_said_how_many_are_left_out():
 
 
 def test_numbers_stand_out_and_those_in_names_do_not():
-    told = page.numerals("2,638 parameters, 2 masks; 47.27 % of dense_100 <b> and 3.14, 714.")
+    told = page.numerals("2,638 in 2 masks; 47.27 % of dense_100 <b> and 3.14, 714.")
     assert told == (
-        "<b>2,638</b> parameters, 2 masks; <b>47.27 %</b> of dense_100 &lt;b&gt; and 3.14, <b>714</b>."
+        "<b>2,638</b> in 2 masks; <b>47.27 %</b> of dense_100 &lt;b&gt; and 3.14, <b>714</b>."
     )
 
 
@@ -346,9 +345,8 @@ def test_without_its_extra_a_page_is_refused_before_anything_is_read(missing, mo
     done = call("show", "nowhere.h5", "--format", "html")
     page.environment.cache_clear()
     assert done.code == 2
-    assert done.err == (
-        f'inspect: a page needs {missing}, which is not installed: pip install "tf-inspector[html]"\n'
-    )
+    said = f'a page needs {missing}, which is not installed: pip install "tf-inspector[html]"'
+    assert done.err == f"inspect: {said}\n"
 
 
 def test_the_error_is_one_of_ours(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -18,13 +19,19 @@ LOADING = {"script", "img", "iframe", "object", "embed", "video", "audio", "sour
            "form", "base", "frame", "track", "portal", "animate", "foreignobject"}  # fmt: skip
 
 
-@dataclass
+@dataclass(eq=False)
 class Element:
-    """A tag, its attributes, what is in it in order: texts and elements."""
+    """A tag, its attributes, what is in it in order: texts and elements.
+
+    order: all elements of the page, of which those within are from `first` until `last`.
+    """
 
     tag: str
     attributes: dict[str, str]
-    children: list[Element | str] = field(default_factory=list)
+    order: list[Element] = field(repr=False)
+    children: list[Element | str] = field(default_factory=list, repr=False)
+    first: int = 0
+    last: int | None = None
 
     @property
     def text(self) -> str:
@@ -32,15 +39,11 @@ class Element:
 
     def all(self, tag: str = "", css: str = "") -> list[Element]:
         """Elements of that tag and class within, in order."""
-        found = []
-        for one in self.children:
-            if isinstance(one, Element):
-                fits = tag in ("", one.tag) and (
-                    not css or css in one.attributes.get("class", "").split()
-                )
-                found += [one] if fits else []
-                found += one.all(tag, css)
-        return found
+        return [
+            one
+            for one in self.order[self.first : self.last]
+            if tag in ("", one.tag) and (not css or css in one.attributes.get("class", "").split())
+        ]
 
     def one(self, tag: str = "", css: str = "") -> Element:
         (found,) = self.all(tag, css)
@@ -50,25 +53,34 @@ class Element:
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.open = [Element("", {})]
+        self.open = [Element("", {}, [])]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
         assert len(names) == len(set(names)), f"<{tag}> has an attribute twice"
-        made = Element(tag, {name: value or "" for name, value in attrs})
+        order = self.open[0].order
+        made = Element(tag, {name: value or "" for name, value in attrs}, order)
+        order.append(made)
+        made.first = len(order)
         self.open[-1].children.append(made)
-        if tag not in VOID:
+        if tag in VOID:
+            made.last = made.first
+        else:
             self.open.append(made)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
         if tag not in VOID:
-            self.open.pop()
+            self._close()
 
     def handle_endtag(self, tag: str) -> None:
         assert tag not in VOID, f"</{tag}>"
         assert self.open[-1].tag == tag, f"</{tag}> where <{self.open[-1].tag}> is open"
-        self.open.pop()
+        self._close()
+
+    def _close(self) -> None:
+        closed = self.open.pop()
+        closed.last = len(closed.order)
 
     def handle_data(self, data: str) -> None:
         self.open[-1].children.append(data)
@@ -96,7 +108,7 @@ def digest(text: str) -> str:
 def assert_page(text: str) -> Element:
     """What every page must be, whatever file it is of; gives it back taken apart."""
     assert text.startswith("<!doctype html>")
-    wrong = {char for char in text.replace("\n", "") if unicodedata.category(char) in FORBIDDEN}
+    wrong = {char for char in set(text) - {"\n"} if unicodedata.category(char) in FORBIDDEN}
     assert not wrong, wrong
     root = parse(text)
     _allows_only_its_own(root)
@@ -110,7 +122,9 @@ def _allows_only_its_own(root: Element) -> None:
     style, script = root.one("style"), root.one("script")
     policies = [one for one in root.all("meta") if "http-equiv" in one.attributes]
     assert [one.attributes["http-equiv"] for one in policies] == ["Content-Security-Policy"]
-    policy = dict(part.strip().split(" ", 1) for part in policies[0].attributes["content"].split(";"))
+    policy = dict(
+        part.strip().split(" ", 1) for part in policies[0].attributes["content"].split(";")
+    )
     assert policy == {
         "default-src": "'none'",
         "style-src": f"'{digest(style.text)}'",
@@ -162,7 +176,7 @@ def _can_be_walked(root: Element) -> None:
         root.one(landmark)
     levels = [int(one.tag[1]) for one in root.all() if re.fullmatch(r"h[1-6]", one.tag)]
     assert levels[0] == 1
-    assert all(now <= before + 1 for before, now in zip(levels, levels[1:], strict=False)), levels
+    assert all(now <= before + 1 for before, now in itertools.pairwise(levels)), levels
     for one in root.all():
         if one.tag == "svg":
             named = "aria-labelledby" in one.attributes and one.attributes["role"] == "img"
