@@ -162,8 +162,10 @@ class Inspected:
         return report("show", (self.report if measure else self._knowledge.best(),))
 
     def _pictured(self) -> Report:
+        from inspector.render import ready
         from inspector.report import report
 
+        ready("html")  # before anything is read
         return report("show", (self._knowledge.pictured(),))
 
     # Files.
