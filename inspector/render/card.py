@@ -74,6 +74,8 @@ _STYLE = """
 .tfi-card summary{cursor:pointer}
 """.strip()
 _COLORS = 8  # what comes after has the same, striped
+# It scrolls in a box of its own, which keys reach.
+_WIDE = '<div class="tfi-wide" tabindex="0" role="group" aria-label="table"><table>'
 # What MathJax leaves alone: a name with dollars in it is no formula.
 _CLASSES = "tfi-card tex2jax_ignore mathjax_ignore"
 
@@ -253,7 +255,7 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> str:
         cells = f'<th class="tfi-word">{_text(head)}</th><td class="tfi-long">{_text(text)}</td>'
         made.append(f"<tr>{cells}</tr>")
         previous = label
-    return f'<div class="tfi-wide"><table><tbody>{"".join(made)}</tbody></table></div>'
+    return f"{_WIDE}<tbody>{''.join(made)}</tbody></table></div>"
 
 
 def _tables(tables: Iterable[Table]) -> str:
@@ -275,8 +277,8 @@ def _table(table: Table) -> str:
     foot = f"<tfoot>{foot}</tfoot>" if foot else ""
     rest = _more(len(table.rows) - _ROWS, "row")
     return (
-        f'<div class="tfi-wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}'
-        f"</table></div>{rest}{note}"
+        f"{_WIDE}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}</table></div>"
+        f"{rest}{note}"
     )
 
 
