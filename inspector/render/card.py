@@ -70,7 +70,8 @@ _STYLE = """
 .tfi-card .tfi-c6{background:#b3a300}.tfi-card .tfi-c7{background:#888}
 .tfi-card .tfi-again{background-image:repeating-linear-gradient(45deg,
  rgba(255,255,255,.55) 0 2px,transparent 2px 5px)}
-.tfi-card pre{font-size:12px;line-height:1.2;margin:0 0 .8em;background:transparent;color:inherit}
+.tfi-card pre{overflow-x:auto;font-size:12px;line-height:1.2;margin:0 0 .8em;color:inherit;
+ background:transparent}
 .tfi-card summary{cursor:pointer}
 """.strip()
 _COLORS = 8  # what comes after has the same, striped
@@ -152,7 +153,8 @@ def _explanation(shown: Explanation) -> Iterable[str]:
     yield _head(shown.tensor.name)
     yield _pairs(facts(shown))
     if shown.histogram:
-        yield f"<pre>{_text(chr(10).join(bars(shown, _COLUMNS)), lines=True)}</pre>"
+        lines = "\n".join(map(_text, bars(shown, _COLUMNS)))
+        yield f'<pre tabindex="0" role="group" aria-label="histogram">{lines}</pre>'
     yield _said(f"{one.severity.value}: {one.message} [{one.code}]" for one in shown.problems)
 
 
@@ -211,10 +213,8 @@ _CARDS_OF: Mapping[type, Callable[[Any], Iterable[str]]] = {
 }
 
 
-def _text(text: str, *, lines: bool = False) -> str:
-    """Words from a file, fit for HTML. lines: keep its line breaks."""
-    if lines:
-        return "\n".join(map(_text, text.split("\n")))
+def _text(text: str) -> str:
+    """Words from a file, fit for HTML."""
     return html.escape(shorten(safe(keyless(text)), LONGEST))
 
 
