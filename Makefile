@@ -87,6 +87,7 @@ golden: $(VENV)/dev
 	$(VENV)/bin/python scripts/make_audit_docs.py
 	$(VENV)/bin/python scripts/make_readme.py
 	$(VENV)/bin/python scripts/make_man.py
+	$(VENV)/bin/python scripts/make_notebooks.py
 
 # What two other scanners say of the same artifacts: docs/scorecard.md. INSPECT_CORPUS may name a
 # folder of real models.

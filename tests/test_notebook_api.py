@@ -476,3 +476,17 @@ def test_a_page_is_written_whole(model, tmp_path):
     assert text == model.html()
     assert "2,638" in text
     assert text.rstrip().endswith("</html>")
+
+
+def test_what_readme_shows_of_notebooks_runs(tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    with open(os.path.join(samples.ROOT, "README.md"), encoding="utf-8") as file:
+        (_, text) = file.read().split("## In a notebook")
+    block = text.split("```python\n")[1].split("```")[0]
+    os.symlink(samples.SAMPLES, tmp_path / "sample_models")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(block, names)
+    totals = names["m"].totals
+    assert f"# {totals.count_params}, {totals.after_strip}\n" in block
+    assert (tmp_path / "pruned.html").is_file()
