@@ -2,45 +2,76 @@
 
 python scripts/make_readme.py            write README.md and what is in docs/
 python scripts/make_readme.py --check    exit 1 where one of them would change
+
+A block has one command or several. "| head -N" keeps the first lines, "| tail -N" the last, "; echo $?" says the exit
+code. The commands of one document run in one folder, where sample_models/ is and where files that
+they write stay until its end.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
-import subprocess
+import shlex
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-BLOCK = re.compile(r"(?m)^```console\n\$ (inspect [^\n]*)\n.*?^```$", re.DOTALL)
+sys.path.insert(0, str(ROOT))
 
-# A difference, or a finding, is what is to be seen.
+from inspector.cli.environment import Environment  # noqa: E402
+from inspector.cli.main import run as run_inspect  # noqa: E402
+
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+BLOCK = re.compile(r"(?m)^```console\n(?=\$ inspect )(.*?)^```$", re.DOTALL)
+COMMAND = re.compile(
+    r"^\$ inspect (?P<arguments>.*?)( \| (?P<end>head|tail) -(?P<lines>\d+))?(?P<code>; echo \$\?)?$"
+)
+
+# A difference, or a finding, is what is to be seen; another code has to be asked for.
 _SHOWN = (0, 1)
 
 
 def run(command: str) -> str:
-    """What the command prints when piped, from the top of the checkout; `| head -N` is known."""
-    command, _, lines = command.partition(" | head -")
-    done = subprocess.run(
-        [sys.executable, "-m", "inspector", *command.split()[1:]],
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+    """The line of a prompt, and what the command prints when it is piped."""
+    found = COMMAND.match(command)
+    if found is None:
+        raise SystemExit(f"no command of a document: {command}")
+    out, errors = io.StringIO(), io.StringIO()
+    code = run_inspect(
+        shlex.split(found["arguments"]), Environment(out, errors, {"COLUMNS": "100"})
     )
-    if done.returncode not in _SHOWN:
-        raise SystemExit(f"{command}\n{done.stderr}")
-    printed = done.stdout.rstrip("\n")
-    return "\n".join(printed.splitlines()[: int(lines)]) if lines else printed
+    if code not in _SHOWN and not found["code"]:
+        raise SystemExit(f"{command}\n{errors.getvalue()}")
+    printed = (errors.getvalue() + out.getvalue()).rstrip("\n").splitlines()
+    if found["lines"]:
+        count = int(found["lines"])
+        printed = printed[:count] if found["end"] == "head" else printed[-count:]
+    if found["code"]:
+        printed.append(str(code))
+    return "\n".join((command, *printed)) + "\n"
 
 
 def rendered(text: str) -> str:
     """The text with every block's output made anew."""
-    return BLOCK.sub(lambda match: f"```console\n$ {match[1]}\n{run(match[1])}\n```", text)
+    with _scratch():
+        return BLOCK.sub(lambda match: f"```console\n{_block(match[1])}```", text)
+
+
+def _block(text: str) -> str:
+    return "\n".join(map(run, re.findall(r"(?m)^\$ inspect .*$", text)))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[None]:
+    """A folder to work in, with the samples in it."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        os.symlink(ROOT / "sample_models", "sample_models")
+        yield
 
 
 def update(documents: Iterable[Path], rendered: Callable[[str], str]) -> int:
