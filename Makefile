@@ -10,7 +10,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
+.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -88,6 +88,12 @@ golden: $(VENV)/dev
 	$(VENV)/bin/python scripts/make_readme.py
 	$(VENV)/bin/python scripts/make_man.py
 	$(VENV)/bin/python scripts/make_notebooks.py
+	$(VENV)/bin/python scripts/make_reference.py
+
+# The site of docs/, in build/site: open build/site/index.html. It needs no network.
+docs: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 # What two other scanners say of the same artifacts: docs/scorecard.md. INSPECT_CORPUS may name a
 # folder of real models.

@@ -3,9 +3,9 @@
 python scripts/make_readme.py            write README.md and what is in docs/
 python scripts/make_readme.py --check    exit 1 where one of them would change
 
-A block has one command or several. "| head -N" keeps the first lines, "| tail -N" the last, "; echo $?" says the exit
-code. The commands of one document run in one folder, where sample_models/ is and where files that
-they write stay until its end.
+A block has one command or several. "| head -N" keeps the first lines, "| tail -N" the last,
+"; echo $?" says the exit code. The commands of one document run in one folder, where
+sample_models/ is and where files that they write stay until its end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from inspector.cli.main import run as run_inspect  # noqa: E402
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"(?m)^```console\n(?=\$ inspect )(.*?)^```$", re.DOTALL)
 COMMAND = re.compile(
-    r"^\$ inspect (?P<arguments>.*?)( \| (?P<end>head|tail) -(?P<lines>\d+))?(?P<code>; echo \$\?)?$"
+    r"^\$ inspect (?P<arguments>.*?)( \| (?P<end>head|tail) -(?P<lines>\d+))?"
+    r"(?P<code>; echo \$\?)?$"
 )
 
 # A difference, or a finding, is what is to be seen; another code has to be asked for.

@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from make_readme import update  # noqa: E402
-
 from reference import around, commands, python_api, report_json, rules  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"

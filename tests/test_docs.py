@@ -17,13 +17,15 @@ import inspector
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "why-pruning-adds-parameters.md"
 FIGURES = json.loads(PAGE.with_suffix(".json").read_text(encoding="utf-8"))
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 MEASURED = re.compile(r"(?ms)^```console\n.*?^```$|^<!-- figures.*?^<!-- end -->$")
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 
 
-@pytest.mark.parametrize("script", ["make_audit_docs.py", "make_readme.py", "why_pruning.py"])
+@pytest.mark.parametrize(
+    "script", ["make_audit_docs.py", "make_readme.py", "make_reference.py", "why_pruning.py"]
+)
 def test_what_is_shown_is_what_was_printed_and_measured(script):
     done = subprocess.run(
         [sys.executable, f"scripts/{script}", "--check"],
@@ -35,7 +37,7 @@ def test_what_is_shown_is_what_was_printed_and_measured(script):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_documents_lead_to_files(document):
     links = re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8"))
     gone = [link for link in links if "://" not in link and not (document.parent / link).exists()]

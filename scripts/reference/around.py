@@ -14,13 +14,15 @@ EXITS = {
     ExitCode.CLEAN: "There is nothing to report: no finding, no difference, no residual.",
     ExitCode.FINDING: "A finding, a difference, a residual, or an artifact with an error in it."
     " [Commands](commands.md) says which.",
-    ExitCode.UNUSABLE: "Bad usage, or an artifact that cannot be read. One line on stderr says which"
+    ExitCode.UNUSABLE: "Bad usage, or an artifact that cannot be read. One line on stderr says"
+    " which"
     " file, what is wrong and what to do. Of several artifacts the others are still done.",
     ExitCode.BUG: "A bug of `inspect`. The line on stderr says where.",
     ExitCode.INTERRUPTED: "Ctrl-C.",
 }
 VARIABLES = {
-    "COLUMNS": "How wide text is, at least 40. `--width` comes first. Without either: the terminal's"
+    "COLUMNS": "How wide text is, at least 40. `--width` comes first. Without either: the"
+    " terminal's"
     " width, or 100 where stdout is no terminal.",
     "NO_COLOR": "Where it is set to anything, `--color auto` does not colour.",
     "TERM": "Where it is `dumb`, `--color auto` does not colour.",
@@ -50,9 +52,12 @@ def render_limits() -> str:
 
 def _limits() -> Iterator[str]:
     yield (
-        "What one artifact may cost. `--limit NAME=VALUE` changes one, and may be given again. Sizes"
-        " are bytes, or end in `KiB`, `MiB` or `GiB`; thousands may be separated by `,` or `_`. What"
-        " is past a limit is an error, or a problem in the report, that names the option. From Python:"
+        "What one artifact may cost. `--limit NAME=VALUE` changes one, and may be given again."
+        " Sizes"
+        " are bytes, or end in `KiB`, `MiB` or `GiB`; thousands may be separated by `,` or `_`."
+        " What"
+        " is past a limit is an error, or a problem in the report, that names the option. From"
+        " Python:"
         " `inspector.Limits(tensors=100_000)`, given as `limits`."
     )
     yield block("inspect model.h5 --limit tensors=100_000 --limit config_bytes=64MiB")
@@ -75,7 +80,8 @@ def render_formats() -> str:
 
 def _formats() -> Iterator[str]:
     yield (
-        "The content of a file decides what it is, not its name. `inspect formats` prints this list;"
+        "The content of a file decides what it is, not its name. `inspect formats` prints this"
+        " list;"
         " [Formats on disk](../explanation/formats.md) says what each looks like inside."
     )
     rows = []
@@ -96,10 +102,15 @@ def _environment() -> Iterator[str]:
     yield "They are the same for every command."
     yield table(("code", "meaning"), ((code(str(int(one))), EXITS[one]) for one in ExitCode))
     yield "## Environment variables"
-    yield table(("variable", "what it does"), ((code(name), words) for name, words in VARIABLES.items()))
+    yield table(
+        ("variable", "what it does"), ((code(name), words) for name, words in VARIABLES.items())
+    )
     yield "## Streams"
     yield (
-        "The report goes to stdout, or to the file of `-o`, which is written whole or not at all. Errors"
-        " and the progress bar go to stderr; the bar is shown where stderr is a terminal, unless `--quiet`"
-        " is given. Where the reader of stdout goes away (`| head`), the command ends without a word."
+        "The report goes to stdout, or to the file of `-o`, which is written whole or not at all."
+        " Errors"
+        " and the progress bar go to stderr; the bar is shown where stderr is a terminal, unless"
+        " `--quiet`"
+        " is given. Where the reader of stdout goes away (`| head`), the command ends without a"
+        " word."
     )

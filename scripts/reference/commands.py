@@ -12,9 +12,11 @@ from reference.words import block, code, page, said, sentence, table
 
 # When a command's exit code is 1. A command that is not here has no findings.
 ONE = {
-    "show": "An artifact has a problem that is an error: values are missing, a checksum does not hold.",
+    "show": "An artifact has a problem that is an error: values are missing, a checksum does not"
+    " hold.",
     "diff": "The two do not say the same, or a value of one could not be read.",
-    "reconcile": "A residual is not 0 (a weight that is not what it was has one), or TensorFlow refuses the file.",
+    "reconcile": "A residual is not 0 (a weight that is not what it was has one), or TensorFlow"
+    " refuses the file.",
     "audit": "There is a finding as severe as `--fail-on`, or an artifact cannot be read.",
 }
 
@@ -33,7 +35,10 @@ def _parts() -> Iterator[str]:
     )
     with click.Context(group, info_name="inspect") as parent:
         rows = [
-            (f"[`inspect {name}`](#inspect-{name})", said(_command(parent, name).get_short_help_str(200)))
+            (
+                f"[`inspect {name}`](#inspect-{name})",
+                said(_command(parent, name).get_short_help_str(200)),
+            )
             for name in COMMANDS
         ]
         yield table(("command", "what it is for"), rows)
@@ -76,7 +81,9 @@ def _one(parent: click.Context, name: str, command: click.Command) -> Iterator[s
 
 def _argument(one: click.Argument) -> tuple[str, ...]:
     name = one.metavar or (one.name or "").upper()
-    many = "one or more" if one.nargs == -1 and one.required else "any" if one.nargs == -1 else "one"
+    many = (
+        "one or more" if one.nargs == -1 and one.required else "any" if one.nargs == -1 else "one"
+    )
     return code(name.strip("[].")), "yes" if one.required else "no", many
 
 

@@ -78,7 +78,8 @@ FIELDS = {
     "count": "how often it is used",
     "macs": "multiply-accumulates; null where a shape is not known",
     "macs_rule": "what is counted so",
-    "peak_activation_bytes": "of activations that live at once, at most; null where it is not known",
+    "peak_activation_bytes": "of activations that live at once, at most; null where it is not"
+    " known",
     "peak_rule": "what is counted so",
     "Shown.layers": "rows of layers that are here",
     "Shown.of_layers": "of so many",

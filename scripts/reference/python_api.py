@@ -28,7 +28,8 @@ def render() -> str:
 
 def _parts() -> Iterator[str]:
     yield (
-        "`import inspector` takes milliseconds: what a name needs is imported when the name is first"
+        "`import inspector` takes milliseconds: what a name needs is imported when the name is"
+        " first"
         " used. No name needs TensorFlow. Everything in `inspector.__all__` is below; other modules"
         " of the package may change between versions."
     )

@@ -27,7 +27,8 @@ def render() -> str:
 def _parts() -> Iterator[str]:
     types: Mapping[str, Definition] = json.loads(SCHEMA.read_text("utf-8"))["$defs"]
     yield (
-        "`--format json` writes one `Report`. Its schema is [report-1.0.json](report-1.0.json)"
+        "`--format json` writes one `Report`. Its schema is"
+        " [report-1.0.json](../../inspector/schema/report-1.0.json)"
         " (JSON Schema 2020-12), which is also installed with the package as"
         " `inspector/schema/report-1.0.json`. Within `schema_version` 1.x fields are only added."
     )
@@ -58,7 +59,9 @@ def _type(name: str, definition: Definition, types: Mapping[str, Definition]) ->
             code(field),
             _spelled(schema),
             "yes" if field in required else "",
-            _words((words.get(field) or _of_type(schema, types) or FIELDS.get(field, "")).rstrip(".")),
+            _words(
+                (words.get(field) or _of_type(schema, types) or FIELDS.get(field, "")).rstrip(".")
+            ),
         )
         for field, schema in definition.get("properties", {}).items()
     ]
@@ -72,7 +75,9 @@ def described(name: str, definition: Definition) -> tuple[str, dict[str, str]]:
     fields = definition.get("properties", {})
     known = {field: FIELDS.get(f"{name}.{field}", "") for field in fields}
     names = "|".join(map(re.escape, fields)) or "(?!)"
-    start = re.compile(rf"(?:(?<=[.;(:] )|(?<=, and )|^)((?:{names})(?:(?:, and |, | and )(?:{names}))*): ")
+    start = re.compile(
+        rf"(?:(?<=[.;(:,] )|(?<=, and )|^)((?:{names})(?:(?:, and |, | and )(?:{names}))*): "
+    )
     found = list(start.finditer(text))
     for one, following in pairwise([*found, None]):
         words = text[one.end() : following.start() if following else None]

@@ -32,17 +32,23 @@ def render() -> str:
 
 def _parts() -> Iterator[str]:
     yield (
-        f"{len(classify.RULES)} rules give a tensor its role ([Roles](../explanation/roles.md)). They"
-        " are asked in this order, and the first one that fits decides. Every tensor of a report has"
-        " the code of its rule (`rule`), what told the rule so (`basis`), and a sentence of evidence"
-        " (`evidence`). What no rule explains is `unknown`. `inspect rules CODE` prints one of them."
+        f"{len(classify.RULES)} rules give a tensor its role ([Roles](../explanation/roles.md))."
+        " They"
+        " are asked in this order, and the first one that fits decides. Every tensor of a report"
+        " has"
+        " the code of its rule (`rule`), what told the rule so (`basis`), and a sentence of"
+        " evidence"
+        " (`evidence`). What no rule explains is `unknown`. `inspect rules CODE` prints one of"
+        " them."
     )
     titles = iter(TITLES.items())
     start = 0
     for (module, name), title in titles:
         rules = getattr(__import__(f"inspector.classify.{module}", fromlist=[name]), name)
         if classify.RULES[start : start + len(rules)] != tuple(rules):
-            raise SystemExit(f"the tables of inspector/classify have another order: {module}.{name}")
+            raise SystemExit(
+                f"the tables of inspector/classify have another order: {module}.{name}"
+            )
         start += len(rules)
         yield f"## {title}"
         for rule in rules:
@@ -60,13 +66,21 @@ def render_audit() -> str:
 
 def _audit_parts() -> Iterator[str]:
     yield (
-        f"`inspect audit` asks {len(AUDIT)} rules. Each code leads to what the rule looks at, an example"
-        " and what to do, in [Auditing models](../audit.md). The severity is the rule's own; a policy"
+        f"`inspect audit` asks {len(AUDIT)} rules. Each code leads to what the rule looks at, an"
+        " example"
+        " and what to do, in [Auditing models](../audit.md). The severity is the rule's own; a"
+        " policy"
         " may change it. `inspect rules CODE` prints the same."
     )
-    for family, rules in groupby(sorted(AUDIT, key=lambda rule: rule.family), lambda one: one.family):
+    for family, rules in groupby(
+        sorted(AUDIT, key=lambda rule: rule.family), lambda one: one.family
+    ):
         rows = [
-            (f"[{code(rule.code)}](../audit.md#{rule.code})", str(rule.severity), sentence(rule.summary))
+            (
+                f"[{code(rule.code)}](../audit.md#{rule.code})",
+                str(rule.severity),
+                sentence(rule.summary),
+            )
             for rule in rules
         ]
         yield f"## {family}"

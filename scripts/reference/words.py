@@ -24,7 +24,7 @@ def sentence(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """Words of the code as Markdown on one line; options are code, and what is between backticks."""
+    """Words of the code as Markdown on one line; options, and what is in backticks, are code."""
     parts = _CODE.split(" ".join(text.split()))
     return "".join(
         code(part.strip("`")) if number % 2 else _OPTION.sub(r"`\1`", prose(part))
