@@ -213,7 +213,7 @@ def _value(side: str) -> int:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_each_command_of_a_recipe_is_one(page):
     for block in re.findall(r"(?ms)^```(?:sh|make)\n(.*?)^```$", page.read_text("utf-8")):
-        for line in re.findall(r"(?m)^\s*(inspect .*)$", block):
+        for line in re.findall(r"(?m)^\s*(inspect [^>|\n]*)", block):
             words = shlex.split(re.sub(r"\$\((\w+)\)", r"\1", line), comments=True)[1:]
             if words == ["--version"] or "..." in words:
                 continue
@@ -285,7 +285,9 @@ def test_every_variable_that_is_read_is_in_the_reference():
     page = (DOCS / "reference" / "environment.md").read_text("utf-8")
     source = " ".join(path.read_text("utf-8") for path in (ROOT / "inspector").rglob("*.py"))
     named = set(re.findall(r"\bINSPECT_[A-Z_]+\b", source))
-    assert named
+    cli = (ROOT / "inspector" / "cli" / "environment.py").read_text("utf-8")
+    named |= set(re.findall(r'"([A-Z]{3}[A-Z_]*)"', cli))
+    assert len(named) > 5
     assert {name for name in named if f"`{name}`" not in page} == set()
 
 

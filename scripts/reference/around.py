@@ -24,7 +24,12 @@ VARIABLES = {
     "COLUMNS": "How wide text is, at least 40. `--width` comes first. Without either: the"
     " terminal's"
     " width, or 100 where stdout is no terminal.",
-    "NO_COLOR": "Where it is set to anything, `--color auto` does not colour.",
+    "NO_COLOR": "Where it is set to anything, `--color auto` does not colour, whatever else is"
+    " set.",
+    "FORCE_COLOR": "Where it is set, and not to `0`, `--color auto` colours what is no terminal,"
+    " too.",
+    "CLICOLOR_FORCE": "The same.",
+    "CLICOLOR": "Where it is `0`, `--color auto` does not colour.",
     "TERM": "Where it is `dumb`, `--color auto` does not colour.",
     "INSPECT_LIVE_PYTHON": "The Python that has TensorFlow, or the folder of its environment, for"
     " `reconcile --live`. `--live-python` comes first.",
