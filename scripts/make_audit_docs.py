@@ -13,13 +13,13 @@ from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from make_readme import update  # noqa: E402
+from reference.words import said  # noqa: E402
 
 from inspector.auditing.rule import AuditRule, Needs  # noqa: E402
 from inspector.auditing.rules import RULES  # noqa: E402
-from inspector.render.markdown import prose  # noqa: E402
 
 PAGE = ROOT / "docs" / "audit.md"
 MADE = re.compile(r"(?ms)(^<!-- rules[^\n]*-->\n).*?(^<!-- end -->$)")
@@ -52,10 +52,10 @@ def _entries() -> Iterator[str]:
         yield f"### {FAMILIES[family]}"
         for rule in rules:
             yield f"#### {rule.code}"
-            yield f"**{rule.severity}**: {prose(rule.summary)}"
-            yield prose(rule.explanation)
-            yield f"*Example:* {prose(rule.example)}"
-            yield f"*Fix:* {prose(rule.fix)}"
+            yield f"**{rule.severity}**: {said(rule.summary)}"
+            yield said(rule.explanation)
+            yield f"*Example:* {said(rule.example)}"
+            yield f"*Fix:* {said(rule.fix)}"
             if ASKED[rule.needs]:
                 yield ASKED[rule.needs]
 

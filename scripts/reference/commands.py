@@ -58,15 +58,11 @@ def _one(parent: click.Context, name: str, command: click.Command) -> Iterator[s
     yield f"## inspect {name}"
     usage = " ".join(context.get_usage().removeprefix("Usage:").split())
     yield block(usage, "text")
-    examples = []
     for paragraph in textwrap.dedent(command.help or "").split("\n\n"):
         if paragraph.startswith("\b"):
-            examples.append(textwrap.dedent(paragraph.removeprefix("\b\n")).rstrip())
+            yield block(textwrap.dedent(paragraph.removeprefix("\b\n")).rstrip())
         else:
             yield said(paragraph)
-    if examples:
-        yield "**Examples**"
-        yield from map(block, examples)
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
     options = [one for one in command.params if isinstance(one, click.Option)]
     if arguments:
