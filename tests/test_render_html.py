@@ -137,7 +137,9 @@ def test_each_picture_has_words_and_a_table_behind_it():
 
 def test_a_map_of_bytes_adds_up_to_the_file():
     tables = sample("pruned.h5").all("table")
-    (table,) = (one for one in tables if one.one("caption").text == "Bytes, as a table")
+    (table,) = (
+        one for one in tables if one.one("caption").text == "Where the bytes are: as a table"
+    )
     parts = [int(row[3].replace(",", "")) for row in rows(table)]
     assert sum(parts) == os.path.getsize(PRUNED)
 

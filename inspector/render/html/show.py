@@ -24,10 +24,13 @@ _LAYERS = 2_000  # rows
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """What the page has of one artifact. id: of its place, which its parts' ids begin with."""
+    """What the page has of one artifact. id: of its place, which its parts' ids begin with; of:
+    " of PATH" where there are several, so that names on the page tell them apart.
+    """
 
     id: str
     name: str
+    of: str
     facts: str
     artifact: ArtifactReport
     totals: tuple[Total, ...]
@@ -43,8 +46,8 @@ class _Section:
 
 def page(report: Report, options: RenderOptions) -> Page:
     """A section an artifact, in the report's order, those that cannot be read among them."""
-    sections = [_section(one, at, options) for at, one in enumerate(report.artifacts, 1)]
-    several = len(sections) != 1
+    several = len(report.artifacts) != 1
+    sections = [_section(one, at, several, options) for at, one in enumerate(report.artifacts, 1)]
     title = count(len(sections), "artifact") if several else sections[0].name
     contents = (
         tuple((one.id, one.artifact.path) for one in sections)
@@ -55,11 +58,12 @@ def page(report: Report, options: RenderOptions) -> Page:
     return Page("show.html", f"{title} · inspect", values, contents)
 
 
-def _section(artifact: ArtifactReport, at: int, options: RenderOptions) -> _Section:
+def _section(artifact: ArtifactReport, at: int, several: bool, options: RenderOptions) -> _Section:
     layers = layer_table(artifact)
     return _Section(
         id=f"a{at}",
         name=os.path.basename(artifact.path.rstrip("/")) or artifact.path,
+        of=f" of {artifact.path}" if several else "",
         facts=header(artifact),
         artifact=artifact,
         totals=totals_of(artifact),
