@@ -306,9 +306,11 @@ def histogram(
 ) -> Histogram:
     """How the finite values of a tensor spread over `bins` equal steps from the least to the most.
 
-    known: its measurement, which saves a pass where its range is finite. When all values are one
-    value v, the edges go from v - 0.5 to v + 0.5. Empty for a tensor without a payload, of complex
-    numbers, or of none. Raises UsageError for less than one bin, ArtifactError.
+    known: its measurement, which saves a pass where its range is finite. There are fewer steps
+    where so many floats do not lie between the two. When all values are one value v, the edges go
+    from v - 0.5 to v + 0.5, or to the next floats where those are further. Empty for a tensor
+    without a payload, of complex numbers, or of none. Raises UsageError for less than one bin,
+    ArtifactError.
     """
     if bins < 1:
         raise UsageError(f"a histogram needs at least one bin, not {bins}")
@@ -317,12 +319,22 @@ def histogram(
         return Histogram((), ())
     # Twice the largest float64 is no float64: such a range is looked at a quarter the size.
     scale = 1.0 if np.isfinite(high - low) else 0.25
-    span = (low * scale, high * scale)
+    span = _wide(low * scale, high * scale)
+    while bins > 1 and np.any(np.diff(np.linspace(*span, bins + 1)) <= 0):
+        bins -= 1
     counts = np.zeros(bins, dtype=object)  # a declared fill value may exceed 64 bits
     for values, times in finite(tensor, limits):
         counts += np.histogram(values * scale, bins, span)[0].astype(object) * times
     edges = np.histogram_bin_edges(NONE_YET, bins, span) / scale
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
+
+
+def _wide(low: float, high: float) -> tuple[float, float]:
+    """A range that is one: a single value is in the middle of it."""
+    if low < high:
+        return low, high
+    half = max(0.5, float(np.spacing(abs(low))))
+    return low - half, low + half
 
 
 def finite_range(

@@ -468,3 +468,20 @@ def test_an_interrupt_never_leaves_threads_waiting_for_a_lock():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("values", "edges", "counts"),
+    [
+        # Three neighbours: between the least and the largest there is one more float.
+        ([1.0, 1.0 + 2**-52, 1.0 + 2**-51], (1.0, 1.0 + 2**-52, 1.0 + 2**-51), (1, 2)),
+        ([0.0, 5e-324], (0.0, 5e-324), (2,)),
+        ([4.0, 4.0], (3.5, 4.5), (2,)),
+        # A half is nothing beside it: the next float is 2 ** 53 away from 2 ** 105.
+        ([2.0**105] * 3, (2.0**105 - 2.0**53, 2.0**105 + 2.0**53), (3,)),
+    ],
+)
+def test_a_histogram_has_no_more_bars_than_floats_to_part_them(values, edges, counts):
+    found = histogram(tensor(np.array(values)), 2 if len(set(values)) > 1 else 1)
+    assert (found.edges, found.counts) == (edges, counts)
+    assert sum(histogram(tensor(np.array(values)), 20).counts) == len(values)
