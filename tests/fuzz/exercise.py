@@ -68,7 +68,7 @@ def show(path: str, original: str) -> None:
 
 def render(path: str, original: str) -> None:
     """The same, written in every way."""
-    _rendered(_adds_up(api.show([path], threads=1)), REPORTS)
+    _rendered(_adds_up(api.show([path], threads=1, pictures=True)), REPORTS)
 
 
 def explain(path: str, original: str) -> None:
@@ -109,12 +109,42 @@ def between(path: str, original: str) -> None:
     held_clean(call("reconcile", original, path))
 
 
+def pages(path: str, original: str) -> None:
+    """All that draws pictures, and what is beside them."""
+    held_clean(call("reconcile", path, "--format", "html"))
+    held_clean(call("diff", original, path, "--format", "html"))
+    held_clean(call("audit", path, "--no-policy", "--no-isolate", "--format", "html"))
+
+
 JOBS: Mapping[str, Callable[[str, str], None]] = {
     one.__name__: one
-    for one in (show, render, explain, command, stable, audit, reconcile, diff, itself, between)
+    for one in (
+        show,
+        render,
+        explain,
+        command,
+        stable,
+        audit,
+        reconcile,
+        diff,
+        itself,
+        between,
+        pages,
+    )
 }
 # For an input of a corpus.
-ALL = ("render", "explain", "command", "stable", "audit", "reconcile", "diff", "itself", "between")
+ALL = (
+    "render",
+    "explain",
+    "command",
+    "stable",
+    "audit",
+    "reconcile",
+    "diff",
+    "itself",
+    "between",
+    "pages",
+)
 # For one of many, all of which are shown but these.
 OTHERS = ("command", "audit", "render", "diff", "explain", "reconcile", "stable")
 
