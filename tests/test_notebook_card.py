@@ -56,6 +56,15 @@ def is_harmless(page: Read) -> None:
     assert not [name for name, _ in page.attributes if name in {"src", "href", "srcset"}]
 
 
+class Printer:
+    """As much of IPython's printer as is used."""
+
+    said = ""
+
+    def text(self, text):
+        self.said += text
+
+
 @pytest.fixture(scope="module")
 def shown():
     model = inspector.open(PRUNED)
@@ -143,6 +152,10 @@ def test_a_report_of_anything_stays_short(shown):
     text = card(many)
     assert len(text) < 100_000
     assert "and 4,940 more rows" in Read(text).text
+    printed = Printer()
+    many._repr_pretty_(printed, False)
+    assert printed.said.endswith("more lines")
+    assert printed.said.count("\n") == 400
     several = report("show", (artifact,) * 200)
     assert "and 190 more artifacts" in Read(several._repr_html_()).text
     assert len(several._repr_html_()) < 200_000
@@ -168,16 +181,31 @@ def test_values_of_a_large_tensor_are_not_read_to_show_it(monkeypatch):
 
 @pytest.mark.parametrize("what", ["report", "diff", "reconcile", "audit", "explanation"])
 def test_ipython_prints_what_the_command_line_does(shown, what):
-    class Printer:
-        said = ""
-
-        def text(self, text):
-            self.said += text
-
     printer = Printer()
     shown[what]._repr_pretty_(printer, False)
     assert "TensorReport(" not in printer.said
     assert "pruned.h5" in printer.said
+
+
+def test_what_is_left_out_is_said_to_be_in_the_frame(tmp_path):
+    names = ("before.weights.h5", "after.weights.h5")
+    for value, name in enumerate(names):
+        with h5py.File(tmp_path / name, "w") as file:
+            for at in range(70):
+                file[f"layers/dense_{at}/vars/0"] = np.full((2, 2), value + at, "f4")
+                file[f"layers/dense_{at}/vars/1"] = np.full(2, at, "f4")
+    found = inspector.diff(*(tmp_path / name for name in names))
+    page = Read(found._repr_html_())
+    assert "20 more changed tensors (to_frame() has them)" in page.text
+    assert (found.to_frame()["status"] == "changed").sum() == 70
+
+
+def test_a_long_name_is_cut_where_it_is_a_line(tmp_path):
+    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        file["layers/dense/vars/0"] = np.ones((2, 2), "f4")
+        file[f"layers/{'x' * 5000}/vars/0"] = np.ones((2, 2), "f4")
+    model = inspector.open(tmp_path / "m.weights.h5")
+    assert max(len(repr(one)) for one in model) < 300
 
 
 def test_what_is_no_report_has_no_card():

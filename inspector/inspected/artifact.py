@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from inspector.errors import ArtifactError, Changed, one_line
+from inspector.errors import ArtifactError, Changed
 from inspector.inspected.knowledge import GLANCE, Knowledge
 from inspector.inspected.tensors import InspectedTensor, Tensors
 from inspector.limits import DEFAULT, Limits
+from inspector.render.printable import named
 from inspector.words import count
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Inspected:
     def __repr__(self) -> str:
         artifact = self._knowledge.files.artifact
         return (
-            f"<{one_line(self.path)}: {artifact.kind}, {count(len(self), 'tensor')}, "
+            f"<{named(self.path)}: {artifact.kind}, {count(len(self), 'tensor')}, "
             f"{count(self.nbytes, 'byte')}>"
         )
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from inspector.allowance import in_time
-from inspector.errors import ArtifactError, NoSuchTensor, UsageError, one_line
+from inspector.errors import ArtifactError, NoSuchTensor, UsageError
 from inspector.inspected.knowledge import GLANCE, Knowledge
 from inspector.lookup import find, spoken
 from inspector.model import Role, Tensor
+from inspector.render.printable import named
 from inspector.words import count
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class InspectedTensor:
     def __repr__(self) -> str:
         shape = "no shape" if self.shape is None else str(self.shape)
         return (
-            f"<{self.role.value} {one_line(self.name)}: {self.dtype} {shape}, "
+            f"<{self.role.value} {named(self.name)}: {self.dtype} {shape}, "
             f"{count(self.nbytes, 'byte')}>"
         )
 
@@ -197,7 +198,7 @@ class Tensors(Mapping[str, InspectedTensor]):
         return [*short, *(name for name in self if name not in short)]
 
     def __repr__(self) -> str:
-        return f"<{count(len(self), 'tensor')} of {one_line(self._knowledge.path)}>"
+        return f"<{count(len(self), 'tensor')} of {named(self._knowledge.path)}>"
 
     def _repr_html_(self) -> str:
         from inspector.render.card import tensors_card

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from inspector import deadline
-from inspector.errors import Corrupt, LimitExceeded, UsageError, one_line
+from inspector.errors import Corrupt, LimitExceeded, UsageError
 from inspector.limits import Limits
 from inspector.model import Tensor
+from inspector.render.printable import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ def array_of(tensor: Tensor, path: str, limits: Limits, most: int) -> np.ndarray
 
     dtype = declared_dtype(tensor)
     if tensor.payload is None or tensor.shape is None or dtype is None:
-        raise UsageError(f"{one_line(tensor.name)} has no values to read: {_why(tensor)}")
+        raise UsageError(f"{named(tensor.name)} has no values to read: {_why(tensor)}")
     nbytes = tensor.elements * dtype.itemsize
     if nbytes > most:
         raise LimitExceeded("array_bytes", nbytes, most, path)
@@ -62,7 +63,7 @@ def real_of(
 
     if tensor.real is None or tensor.quantized is None:
         raise UsageError(
-            f"{one_line(tensor.name)} is not quantized, as far as the file says: `numpy()` has its"
+            f"{named(tensor.name)} is not quantized, as far as the file says: `numpy()` has its"
             " values"
         )
     if 4 * stored.size > most:

@@ -8,6 +8,7 @@ notebook's own colour, so that it can be read on light and on dark.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from inspector.words import count, keyless, number
 _ROWS = 60  # of a table
 _CARDS = 10  # of artifacts in one report
 _PROBLEMS = 5
+_LINES = 400  # of text: a notebook keeps it in its file, beside the card
 _COLUMNS = 60  # of a histogram's longest bar
 _NAMES = {
     "count_params": "parameters, as Keras counts",
@@ -69,11 +71,12 @@ _STYLE = """
 .tfi-card .tfi-c4{background:#56b4e9}.tfi-card .tfi-c5{background:#d55e00}
 .tfi-card .tfi-c6{background:#b3a300}.tfi-card .tfi-c7{background:#888}
 .tfi-card .tfi-again{background-image:repeating-linear-gradient(45deg,
- rgba(255,255,255,.55) 0 2px,transparent 2px 5px)}
+ rgba(255,255,255,.4) 0 2px,transparent 2px 5px)}
 .tfi-card pre{overflow-x:auto;font-size:12px;line-height:1.2;margin:0 0 .8em;color:inherit;
  background:transparent}
 .tfi-card summary{cursor:pointer}
 """.strip()
+_OPTION = re.compile(r"--all lists them|--role \w+ lists them|all in --format json")
 _COLORS = 8  # what comes after has the same, striped
 # It scrolls in a box of its own, which keys reach.
 _WIDE = '<div class="tfi-wide" tabindex="0" role="group" aria-label="table"><table>'
@@ -105,7 +108,9 @@ def plain(shown: object) -> str:
         shown = report("explain", explanation=shown)
     if not isinstance(shown, Report):
         raise TypeError(f"there is no text of a {type(shown).__name__}")
-    return render(shown, RenderOptions()).rstrip("\n")
+    lines = render(shown, RenderOptions()).splitlines()
+    left = len(lines) - _LINES
+    return "\n".join([*lines[:_LINES], *([f"... and {count(left, 'more line')}"] * (left > 0))])
 
 
 def page(shown: Report) -> str:
@@ -186,7 +191,7 @@ def _audit(shown: Report) -> Iterable[str]:
             kept, rest = findings.few(group)
             yield _said([findings.title(group)])
             yield "".join(map(_finding, kept))
-            yield _said([rest] if rest else [])
+            yield _left_out(rest)
         yield _more(len(groups) - _CARDS, "artifact")
         yield _said(shown.audit.notes)
 
@@ -235,6 +240,11 @@ def _more(left: int, what: str) -> str:
     return _said([f"... and {count(left, f'more {what}')}"]) if left > 0 else ""
 
 
+def _left_out(note: str) -> str:
+    """A note about rows that are not shown: here no option of the command line shows them."""
+    return _said([_OPTION.sub("to_frame() has them", note)]) if note else ""
+
+
 def _numbers(shown: ArtifactReport) -> str:
     """The counts that the artifact can say; the answer says what it cannot."""
     counts = {label: getattr(shown.totals, name) for name, label in _NAMES.items()}
@@ -263,7 +273,7 @@ def _tables(tables: Iterable[Table]) -> str:
 
 
 def _table(table: Table) -> str:
-    note = _said([table.note] if table.note else [])
+    note = _left_out(table.note)
     if not table.rows:
         return note
     kinds = [

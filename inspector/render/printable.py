@@ -44,6 +44,11 @@ def shorten(text: str, width: int, head: int | None = None) -> str:
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
 
 
+def named(text: str) -> str:
+    """A name or a path from a file, in a line of text: fit to print, and no longer than 200."""
+    return shorten(safe(text), 200)
+
+
 def widened(text: str) -> str:
     """`text` with a filler behind each character that a terminal gives two columns."""
     if text.isascii():
