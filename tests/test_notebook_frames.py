@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 import inspector
-from inspector import frames
 from inspector.errors import UsageError
+from inspector.frames.tables import TABLES
 from inspector.report import report
 from tests.builders import samples
 
@@ -83,7 +83,7 @@ def test_roles_add_up_as_by_hand(model):
 
 @pytest.mark.parametrize("command", ["show", "diff", "reconcile", "audit"])
 def test_every_column_has_the_dtype_of_its_kind(made, command):
-    for name, table in frames.TABLES[command].items():
+    for name, table in TABLES[command].items():
         columns = table.columns(made[command])
         frame, arrow = made[command].to_frame(name), made[command].to_arrow(name)
         assert list(frame) == arrow.column_names == list(columns)
@@ -104,7 +104,7 @@ def test_an_empty_table_has_the_same_columns(made, command):
 
 @pytest.mark.parametrize("command", ["show", "diff", "reconcile", "audit"])
 def test_both_libraries_have_the_same_cells(made, command):
-    for name in frames.TABLES[command]:
+    for name in TABLES[command]:
         ours = made[command].to_frame(name).astype(object)
         rows = made[command].to_arrow(name).to_pylist()
         for (_, one), other in zip(ours.iterrows(), rows, strict=True):
