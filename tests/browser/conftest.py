@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.driving import Opened, launch, open_page
+from tests.browser.driving import PATIENCE, Opened, launch, open_page
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Ends with the folder's last test: while it runs, no other test can have an event loop."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         launched = launch(playwright)
         yield launched

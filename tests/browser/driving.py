@@ -19,6 +19,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE = 30_000  # milliseconds: a machine that does much else is slow, and not wrong
 WIDE = {"width": 1440, "height": 900}
 NARROW = {"width": 390, "height": 844}
 
@@ -61,7 +62,7 @@ def open_page(browser: Browser, path: Path, **context: Any) -> Opened:
     script = context.get("java_script_enabled", True)
     options = {"viewport": WIDE, "reduced_motion": "reduce", **context}
     made = browser.new_context(**options)
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(PATIENCE)
     page = made.new_page()
     opened = Opened(page, made)
     address = path.as_uri()

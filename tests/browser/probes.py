@@ -103,3 +103,45 @@ def barriers(page: Page) -> list[str]:
         if one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
+
+
+def fewer_rows(page: Page) -> None:
+    """Six rows of each table: the others are as they are, and axe-core looks at every cell."""
+    page.evaluate(
+        """() => document.querySelectorAll('tbody').forEach(body =>
+             [...body.rows].slice(6).forEach(row => row.remove()))"""
+    )
+
+
+def folded_away(page: Page) -> list[str]:
+    """What stands in a fold and is not shown."""
+    found: list[str] = page.evaluate(
+        """async () => {
+          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+          return [...document.querySelectorAll('details > :not(summary, .tools)')].filter(one =>
+            !one.checkVisibility({contentVisibilityAuto: true}) || !one.offsetHeight)
+            .map(one => one.outerHTML.slice(0, 100));
+        }"""
+    )
+    return found
+
+
+def lost_marks(page: Page) -> list[str]:
+    """Texts and areas of pictures whose colour is that of the page behind them."""
+    found: list[str] = page.evaluate(
+        """() => {
+          const paper = getComputedStyle(document.body).backgroundColor;
+          const marks = [...document.querySelectorAll('svg :is(text, rect, path, line)')];
+          const lost = one => {
+            const {fill, stroke} = getComputedStyle(one);
+            return one.checkVisibility() && one.getBoundingClientRect().width
+              && [fill, stroke].every(colour => colour === paper || colour === 'none');
+          };
+          return marks.filter(lost).map(one => one.outerHTML.slice(0, 100));
+        }"""
+    )
+    return found
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true; })")
