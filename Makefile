@@ -10,11 +10,7 @@ SAMPLE ?= sample_models/pruned.h5
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-<<<<<<< Updated upstream
-.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
-=======
-.PHONY: inspect audit-samples diff-samples screenshots test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean
->>>>>>> Stashed changes
+.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean screenshots
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -98,6 +94,10 @@ golden: $(VENV)/dev
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
 	@echo build/site/index.html
+
+# The pages of some samples as a browser shows them: docs/screenshots. Needs chromium.
+screenshots: $(VENV)/dev
+	$(VENV)/bin/python scripts/make_screenshots.py
 
 # The pages of some samples as a browser shows them: docs/screenshots. Needs chromium.
 screenshots: $(VENV)/dev
