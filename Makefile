@@ -99,10 +99,6 @@ docs: $(VENV)/dev
 screenshots: $(VENV)/dev
 	$(VENV)/bin/python scripts/make_screenshots.py
 
-# The pages of some samples as a browser shows them: docs/screenshots. Needs chromium.
-screenshots: $(VENV)/dev
-	$(VENV)/bin/python scripts/make_screenshots.py
-
 # What two other scanners say of the same artifacts: docs/scorecard.md. INSPECT_CORPUS may name a
 # folder of real models.
 scorecard: $(VENV)/dev $(SCANNERS)/modelaudit/installed $(SCANNERS)/modelscan/installed
