@@ -135,6 +135,17 @@ def test_each_picture_has_words_and_a_table_behind_it():
             assert len(section.all("figcaption")) == len(section.all("figure"))
 
 
+def test_of_many_small_pictures_the_first_few_are_not_folded():
+    found = shown("pruned.h5")
+    several = found.pictures.histograms * 5  # 20
+    pictures = replace(found.pictures, histograms=several, histograms_of=33)
+    root = assert_page(html(replace(found, pictures=pictures)))
+    seen, folded = root.all("div", "values")
+    assert (len(seen.all("figure")), len(folded.all("figure"))) == (6, 14)
+    assert "These are the 20 largest of 33 weights." in root.one("main").text
+    assert "14 more" in [one.text for one in root.all("summary")]
+
+
 def test_a_map_of_bytes_adds_up_to_the_file():
     tables = sample("pruned.h5").all("table")
     (table,) = (

@@ -20,6 +20,7 @@ from inspector.report import ArtifactReport, ProblemReport, Report
 from inspector.words import count, listing
 
 _LAYERS = 2_000  # rows
+_FEW = 6  # small pictures of a kind that are seen at once; the rest is folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def page(report: Report, options: RenderOptions) -> Page:
         if several
         else _contents(sections[0])
     )
-    values = {"sections": sections, "several": several, "level": 3 if several else 2}
+    values = {"sections": sections, "several": several, "level": 3 if several else 2, "few": _FEW}
     return Page("show.html", f"{title} · inspect", values, contents)
 
 
