@@ -31,8 +31,9 @@ _NAMES = {
 _STYLE = """
 .tfi-card{font-size:13px;line-height:1.45;max-width:72em;margin-bottom:1em;color:inherit}
 .tfi-card .tfi-head{font-weight:600;overflow-wrap:anywhere;margin:0 0 .5em}
-.tfi-card .tfi-said{margin:0 0 .7em;padding:0;list-style:none}
-.tfi-card .tfi-finding{border-left:3px solid rgba(128,128,128,.5);padding-left:.6em}
+.tfi-card ul.tfi-said{margin:0 0 .7em;padding:0;list-style:none}
+.tfi-card ul.tfi-said>li,.tfi-card ul.tfi-key>li{margin:0;padding:0}
+.tfi-card ul.tfi-finding{border-left:3px solid rgba(128,128,128,.5);padding-left:.6em}
 .tfi-card .tfi-note{border-left:3px solid #d55e00;padding-left:.6em;margin:0 0 .7em}
 .tfi-card dl.tfi-numbers{display:flex;flex-wrap:wrap;gap:.5em 1.6em;margin:0 0 .8em}
 .tfi-card dl.tfi-numbers div{display:flex;flex-direction:column-reverse}
@@ -41,7 +42,8 @@ _STYLE = """
 .tfi-card dl.tfi-numbers dd{font-size:1.25em;font-weight:600;margin:0;
  font-variant-numeric:tabular-nums}
 .tfi-card .tfi-wide{overflow-x:auto;margin:0 0 .8em}
-.tfi-card table{border-collapse:collapse;margin:0;font-size:12px;color:inherit;border:0}
+.tfi-card table.tfi-table{display:table;border-collapse:collapse;margin:0;font-size:12px;
+ color:inherit;border:0}
 .tfi-card tr,.tfi-card tbody tr:nth-child(odd),.tfi-card tbody tr:nth-child(even){
  background:transparent}
 .tfi-card th,.tfi-card td{text-align:right;padding:.15em .8em .15em 0;vertical-align:top;border:0;
@@ -55,7 +57,7 @@ _STYLE = """
 .tfi-card tfoot td{font-weight:600;border-bottom:0}
 .tfi-card .tfi-bar{display:flex;gap:1px;height:14px;margin:0 0 .4em}
 .tfi-card .tfi-bar span{min-width:2px}
-.tfi-card .tfi-key{display:flex;flex-wrap:wrap;gap:.1em 1.1em;list-style:none;margin:0;padding:0;
+.tfi-card ul.tfi-key{display:flex;flex-wrap:wrap;gap:.1em 1.1em;list-style:none;margin:0;padding:0;
  font-variant-numeric:tabular-nums}
 .tfi-card .tfi-key i{display:inline-block;width:.75em;height:.75em;margin-right:.35em}
 .tfi-card .tfi-c0{background:#0072b2}.tfi-card .tfi-c1{background:#e69f00}
@@ -71,7 +73,9 @@ _STYLE = """
 _OPTION = re.compile(r"--all lists them|--role \w+ lists them|all in --format json")
 _COLORS = 8  # what comes after has the same, striped
 # It scrolls in a box of its own, which keys reach.
-_WIDE = '<div class="tfi-wide" tabindex="0" role="group" aria-label="table"><table>'
+_WIDE = (
+    '<div class="tfi-wide" tabindex="0" role="group" aria-label="table"><table class="tfi-table">'
+)
 # What MathJax leaves alone: a name with dollars in it is no formula.
 _CLASSES = "tfi-card tex2jax_ignore mathjax_ignore"
 
