@@ -115,6 +115,12 @@ def test_a_pruned_models_page_answers_why_it_is_larger_and_what_will_be_left():
         assert texts[texts.index(label) + 1] == number
 
 
+def test_a_caption_says_which_kinds_are_counted_and_which_are_left():
+    said = sample("pruned.h5").all("figcaption")[0].text
+    assert "Keras counts 2,638 (weights, masks, thresholds, pruning steps)" in said
+    assert "stripping leaves 1,354 (weights)" in said
+
+
 def test_parts_stand_in_the_order_of_the_questions():
     titles = [one.text for one in sample("pruned.h5").all("h2")]
     assert titles == [

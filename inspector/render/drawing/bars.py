@@ -18,7 +18,11 @@ _KEYS = (Key("kept", "not zero"), Key("zero", "zero"))
 
 def layer_bars(layers: Sequence[LayerReport], width: float = WIDE) -> Drawing:
     """Layers in their order; of many the largest, and the rest as one. Empty if unmeasured."""
-    found = [(one.name, one.weights) for one in layers if one.weights and one.weights.elements]
+    found = [
+        (one.name or "(model)", one.weights)
+        for one in layers
+        if one.weights and one.weights.elements
+    ]
     rows = [_row(name, weights) for name, weights in _bounded(found)]
     return _keyed(rows_drawing(rows, width))
 

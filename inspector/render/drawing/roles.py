@@ -9,12 +9,12 @@ from inspector.words import ROLE_LABELS
 FAMILIES: Mapping[str, str] = {
     "weight": "model",
     "statistic": "model",
-    "centroids": "model",
     "mask": "pruning",
     "threshold": "pruning",
     "pruning_step": "pruning",
     "quant_param": "quant",
     "quant_step": "quant",
+    "centroids": "cluster",
     "cluster_indices": "cluster",
     "cluster_original": "cluster",
     "optimizer_slot": "optimizer",

@@ -94,12 +94,15 @@ def _counted(artifact: ArtifactReport, steps: Sequence[ReconciliationLine]) -> s
     totals = artifact.totals
     if totals.count_params is None:
         return ""
-    counted = [one.label for one in steps if one.count_params]
-    said = f"Keras counts {listing(counted)}: {number(totals.count_params)}."
+    said = f"Keras counts {_named(totals.count_params, steps, 'count_params')}"
     if totals.after_strip is None or totals.after_strip == totals.count_params:
-        return said
-    left = [one.label for one in steps if one.after_strip]
-    return f"{said} Stripping leaves {listing(left)}: {number(totals.after_strip)}."
+        return f"{said}."
+    return f"{said}; stripping leaves {_named(totals.after_strip, steps, 'after_strip')}."
+
+
+def _named(total: int, steps: Sequence[ReconciliationLine], of: str) -> str:
+    """A total and the lines that it is made of: "1,354 (weights)"."""
+    return f"{number(total)} ({', '.join(one.label for one in steps if getattr(one, of))})"
 
 
 def areas(artifact: ArtifactReport, pictures: PicturesReport) -> Part:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _STYLES = ("page.css", "drawings.css", "compared.css")
 _LONGEST = 2_000  # characters of one text: a message that quotes the file is as long as it wishes
 _NAME = 200  # of a name in a table
-# A number in a sentence that is worth an eye, and none in a name: "1,354", "714", "47.27 %".
+# A number in a sentence that is worth an eye, and none in a name: "1,354", "82", "47.27 %".
 _NUMBER = re.compile(
-    r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})++|\d{3,}|\d++(?:\.\d++)? %)(?![\w/-]|[.,]\w)"
+    r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})++|\d{2,}|\d++(?:\.\d++)? %)(?![\w/-]|[.,]\w)"
 )
 
 
