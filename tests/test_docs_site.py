@@ -300,6 +300,15 @@ def test_every_field_of_the_report_is_described():
     assert all(row.strip() for row in rows), "say it in the type's docstring (field: words)"
 
 
+def test_docstrings_that_speak_of_names_become_lists(built):
+    page = (built[0] / "reference" / "python.html").read_text("utf-8")
+    text = re.sub(r"<[^>]+>", "", page)
+    # Of `show`: "measure: read the values (zeros, range, patterns); digest: read them, and ..."
+    assert "\nmeasure: read the values (zeros, range, patterns).\ndigest: read them, and" in text
+    # A word that is no parameter stays a word, and what is raised is no part of the last name.
+    assert re.search(r"\nallow_code: [^\n]*\bRaises", text) is None
+
+
 def test_every_public_name_is_in_the_reference(built):
     page = (built[0] / "reference" / "python.html").read_text("utf-8")
     names = set(inspector.__all__) - {"__version__"}

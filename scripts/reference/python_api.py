@@ -9,6 +9,7 @@ from reference.words import block, page
 
 TITLES = {
     "inspector.api": "Functions",
+    "inspector.inspected": "An artifact that is open",
     "inspector.report": "The report",
     "inspector.model": "What an artifact is made of",
     "inspector.limits": "Limits",

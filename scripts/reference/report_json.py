@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from reference.docstrings import split
 from reference.fields import FIELDS
 from reference.words import code, page, sentence, table
 
 SCHEMA = Path(__file__).resolve().parents[2] / "inspector" / "schema" / "report-1.0.json"
-_AND = re.compile(r", and |, | and ")
 _PYTHON = {"None": "null", "null": "null", "True": "true", "False": "false"}
 _CONSTANT = re.compile(r"\b(" + "|".join(_PYTHON) + r")\b")
 Definition = Mapping[str, Any]
@@ -74,17 +73,8 @@ def described(name: str, definition: Definition) -> tuple[str, dict[str, str]]:
     text = " ".join(definition.get("description", "").split())
     fields = definition.get("properties", {})
     known = {field: FIELDS.get(f"{name}.{field}", "") for field in fields}
-    names = "|".join(map(re.escape, fields)) or "(?!)"
-    start = re.compile(
-        rf"(?:(?<=[.;(:,] )|(?<=, and )|^)((?:{names})(?:(?:, and |, | and )(?:{names}))*): "
-    )
-    found = list(start.finditer(text))
-    for one, following in pairwise([*found, None]):
-        words = text[one.end() : following.start() if following else None]
-        for field in _AND.split(one[1]):
-            known[field] = known[field] or words.strip().rstrip(";,").removesuffix(", and")
-    lead = text[: found[0].start()] if found else text
-    return lead, known
+    lead, said = split(text, fields)
+    return lead, {**said, **{field: words for field, words in known.items() if words}}
 
 
 def _words(text: str) -> str:
