@@ -45,21 +45,24 @@ class Memory:
             raise LimitExceeded("memory_bytes", grown, self.allowed, path)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """start, end: of the monotonic clock, seconds. path: whose time it is."""
-
-    start: float
-    end: float
-    path: str
-    memory: Memory | None = None
-
-
 @dataclass(slots=True)
 class Stop:
     """Asked of threads by the one that no longer waits for them. No Event: that has a lock."""
 
     asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """start, end: of the monotonic clock, seconds. path: whose time it is. stop: of the thread that
+    the work is for, which those that help it look at as well as at their own.
+    """
+
+    start: float
+    end: float
+    path: str
+    memory: Memory | None = None
+    stop: Stop | None = None
 
 
 class Abandoned(Exception):
@@ -92,7 +95,7 @@ def within(seconds: float, path: str, nbytes: int | None = None) -> Iterator[Non
     """
     start = time.monotonic()
     memory = Memory(nbytes) if nbytes is not None and _ours.get() else None
-    token = _deadline.set(Deadline(start, start + seconds, path, memory))
+    token = _deadline.set(Deadline(start, start + seconds, path, memory, _stop.get()))
     try:
         yield
     finally:
@@ -109,6 +112,8 @@ def check() -> None:
     found = _deadline.get()
     if found is None:
         return
+    if found.stop is not None and found.stop.asked:
+        raise Abandoned
     now = time.monotonic()
     if now > found.end:
         taken, allowed = (int(at - found.start) for at in (now, found.end))

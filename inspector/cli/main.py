@@ -25,6 +25,7 @@ COMMANDS = {
     "diff": "inspector.cli.diff",
     "reconcile": "inspector.cli.reconcile",
     "audit": "inspector.cli.audit",
+    "browse": "inspector.cli.browse",
     "rules": "inspector.cli.rules",
     "formats": "inspector.cli.formats",
     "completion": "inspector.cli.completion",
