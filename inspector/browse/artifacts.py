@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from inspector.browse import detail, outline
+from inspector.browse import detail, outline, overview
 from inspector.browse.dialogs import Prompt
 from inspector.browse.difference import Difference
 from inspector.browse.explorer import Explorer
@@ -71,13 +71,13 @@ class Artifacts(Explorer):
         lines = self._finding_lines(width)
         if node.kind == "artifact":
             found = self.findings.get(shown.path)
-            return lines + detail.artifact(shown, width, hint=self._hint(shown), findings=found)
+            return lines + overview.artifact(shown, width, hint=self._hint(shown), findings=found)
         if node.kind == "layer":
-            return lines + detail.layer(node.item, shown, width)
+            return lines + overview.layer(node.item, shown, width)
         if node.kind == "label":
-            return detail.label(node, shown, width)
+            return overview.label(node, shown, width)
         if node.kind in ("group", "bytes"):
-            return lines + detail.group(node, width)
+            return lines + overview.group(node, width)
         return lines + self._tensor(node, shown, width)
 
     def _hint(self, shown: ArtifactReport) -> str:
@@ -102,13 +102,20 @@ class Artifacts(Explorer):
         return detail.tensor(known, width, state="reading …" if self.source.measure else "")
 
     def reader(self, node: Node) -> Callable[[], Any] | None:
-        """Only tensors are read; where no values are, their places in the file still are."""
+        """Only tensors are read, and a weight's threshold behind it; where no values are read, its
+        places in the file still are.
+        """
         if node.kind != "tensor":
             return None
-        shown = self.shown[node.key[0]]
-        tensor: TensorReport = node.item
-        threshold = threshold_of(tensor, shown) if self.source.measure else None
-        return lambda: self.source.tensor(shown.path, tensor.name, threshold)
+        path, tensor = node.key[0], node.item
+        result = self.found.get(node.key)
+        if result is None:
+            left = threshold_of(tensor, self.shown[path]) if self.source.measure else None
+            return lambda: self.source.tensor(path, tensor.name, left)
+        if isinstance(result, Read) and result.left is not None:
+            known, name = result, result.left
+            return lambda: self.source.threshold(path, known, name)
+        return None
 
     def moved(self, node: Node | None) -> None:
         """A finding is shown as long as the cursor is where it led."""

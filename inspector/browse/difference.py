@@ -76,7 +76,7 @@ class Difference(Explorer):
 
     def reader(self, node: Node) -> Callable[[], Any] | None:
         """Both tensors of a pair."""
-        if node.kind != "pair" or not self.source.measure:
+        if node.kind != "pair" or not self.source.measure or node.key in self.found:
             return None
         pair: DiffPair = node.item
         return lambda: self._both(pair)
@@ -86,7 +86,7 @@ class Difference(Explorer):
         failures: list[str] = []
         for path, side in zip(self.paths, (pair.a, pair.b), strict=True):
             try:
-                found = self.source.tensor(path, side.name, None).known if side else None
+                found = self.source.tensor(path, side.name).known if side else None
             except InspectorError as error:
                 # A saved report stands for its artifact, and has no values.
                 failures.append(str(error))

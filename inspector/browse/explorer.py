@@ -18,9 +18,10 @@ from inspector.browse.outline import Key, Node, every
 from inspector.browse.roles import look
 from inspector.browse.searching import Wanted, beyond, every_key, step
 from inspector.browse.source import Share, Source
+from inspector.browse.status import Status, going_on
 from inspector.browse.tree import OutlineTree
 from inspector.browse.work import Done, Lane
-from inspector.words import ROLE_LABELS, count, number, percent
+from inspector.words import ROLE_LABELS, number
 
 if TYPE_CHECKING:
     from textual import events
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.08  # seconds that the cursor rests on a tensor before it is read
 _WATCH = 0.2  # seconds between two looks at how far something is
-_SAID = 6.0  # seconds that a message stays
 _KEPT = 100  # tensors whose values were read, and are not read again
 _OPEN = 300  # matches whose surroundings are all opened
 _NARROW = 70  # columns under which the pane goes below the tree
@@ -62,7 +62,6 @@ class Explorer(Screen[None]):
         self.share = Share()
         self._rest: Timer | None = None
         self._matches = 0
-        self._message = ""
 
     # --- what each screen has of its own --------------------------------------------------------
 
@@ -75,7 +74,7 @@ class Explorer(Screen[None]):
         raise NotImplementedError
 
     def reader(self, node: Node) -> Callable[[], Any] | None:  # noqa: ARG002
-        """The call that reads what a node is of; None where there is nothing to read."""
+        """The call that reads what a node is of, or what `found` lacks of it; None for nothing."""
         return None
 
     def heard(self, name: tuple[str, ...], result: Any) -> None:
@@ -99,7 +98,7 @@ class Explorer(Screen[None]):
         yield Input(
             placeholder="search: words or a glob, as kernel, mask, dense_*/bias", id="search"
         )
-        yield Static("", id="status")
+        yield Status()
         yield Footer()
 
     @property
@@ -173,10 +172,8 @@ class Explorer(Screen[None]):
 
     def _read(self) -> None:
         node = self.node
-        if node is None or node.key in self.found:
-            return
-        call = self.reader(node)
-        if call is not None:
+        call = None if node is None else self.reader(node)
+        if node is not None and call is not None:
             self.reading.ask(("read", *node.key), call)
 
     def on_done(self, event: Done) -> None:
@@ -192,6 +189,7 @@ class Explorer(Screen[None]):
                 self.found.popitem(last=False)
             if node is not None and node.key == key:
                 self.draw()
+                self._read()  # what is left of it
         self._tell()
 
     # --- what keys ask for ----------------------------------------------------------------------
@@ -199,50 +197,24 @@ class Explorer(Screen[None]):
     def ask(self, name: tuple[str, ...], call: Callable[[Share], Any]) -> None:
         """Have a call made that may take a while; `heard` is told what came of it."""
         share = self.share = Share()
-        self._message = ""
+        self.say("")
         self.asking.ask(("ask", *name), lambda: call(share))
         self._tell()
 
     def say(self, text: str) -> None:
         """A message for some seconds."""
-        self._message = clean(text, 500)
-        self._tell()
-        self.set_timer(_SAID, self._unsay)
-
-    def _unsay(self) -> None:
-        self._message = ""
-        self._tell()
+        self.query_one(Status).say(text)
 
     def _watch(self) -> None:
         if self.asking.busy:
             self._tell()
 
     def _tell(self) -> None:
-        """The line above the keys: what is going on, or what is left out."""
+        """What is going on, and what is left out of the tree."""
         busy = self.asking.busy
-        parts = [self._message]
-        if busy is not None:
-            far = percent(min(self.share.done, self.share.whole), self.share.whole)
-            far = "" if self.share.whole == 0 else f" {far.partition('.')[0].rstrip(' %')} %"
-            parts.append(f"{busy[1]} …{far} (Esc stops)")
-        parts += self.told()
-        text = " · ".join(filter(None, parts))
-        status = self.query_one("#status", Static)
-        status.display = bool(text)
-        status.update(Text(text, no_wrap=True, overflow="ellipsis"))
-
-    def told(self) -> list[str]:
-        """What is left out, and how it is sorted."""
-        parts = []
-        if self.wanted.text:
-            parts.append(f"/{clean(self.wanted.text, 60)}")
-        if self.wanted.role:
-            parts.append(f"role {self.wanted.role}")
-        if self.wanted:
-            parts.append(f"{count(self._matches, 'match', 'matches')} (n, N; Esc clears)")
-        if self.order != "file":
-            parts.append(f"sorted by {self.order}")
-        return parts
+        status = self.query_one(Status)
+        status.tell("" if busy is None else going_on(busy[1], self.share))
+        status.tell_left_out(self.wanted, self._matches, self.order)
 
     # --- searching ------------------------------------------------------------------------------
 

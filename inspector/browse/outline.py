@@ -19,7 +19,7 @@ from inspector.words import ROLE_LABELS, ROLE_WORDS, number, percent
 Key = tuple[str, ...]  # of a node, from the top down
 ORDERS = ("file", "size", "sparsity")  # how siblings may be sorted
 _TITLE = 300  # characters of a name that no column has room for
-_WORD = 9  # columns of the short word
+_WORD = 10  # columns of the short word
 _LEAST = 12  # columns of a title: where there are fewer, the word goes
 
 
@@ -249,12 +249,12 @@ def line(node: Node, order: str, width: int, numbers: int) -> Line:
     end = f" {amount(node, order):>{numbers}}"
     room = width - len(symbol) - len(end)
     words: Line = ()
-    if node.marks and room - _WORD - 1 >= _LEAST:
-        taken = sum(columns(text) for text, _ in node.marks)
-        # Words of tensors stand in a column; the symbols of a layer leave its name the room.
-        column = max(_WORD, taken) if node.kind in ("tensor", "pair") else taken
+    taken = sum(columns(text) for text, _ in node.marks)
+    # Words of tensors stand in a column; the symbols of a layer leave its name the room.
+    column = max(_WORD, taken) if node.kind in ("tensor", "pair") else taken
+    if node.marks and room - column - 1 >= _LEAST:
         words = ((" ", ""), *node.marks, (" " * (column - taken), ""))
-        room -= 1 + column
+        room -= column + 1
     title = fit(node.title, max(room, 1))
     return ((symbol, node.tone), (title, _title_tone(node)), *words, (end, ""))
 
@@ -273,5 +273,6 @@ def every(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def widest(nodes: Sequence[Node], order: str) -> int:
-    """Columns of the longest number."""
-    return max((len(amount(one, order)) for one in every(nodes)), default=0)
+    """Columns of the longest number; what is no tensor may take more."""
+    numbers = (one for one in every(nodes) if one.kind not in ("bytes", "label"))
+    return max((len(amount(one, order)) for one in numbers), default=0)

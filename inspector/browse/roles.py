@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """symbol: one column; word: at most nine; tone: a name of `lines.STYLES`."""
+    """symbol: one column; word: at most ten letters; tone: a name of `lines.STYLES`."""
 
     symbol: str
     word: str
@@ -40,7 +40,7 @@ LOOKS: dict[str, Look] = {
     "alias": Look("=", "copy", "structure", "The same variable, stored again."),
     "constant": Look("·", "constant", "structure", "A constant of the graph that is no weight."),
     "lookup": Look("≡", "lookup", "structure", "A vocabulary, or another table."),
-    "activation": Look("~", "activity", "structure", "A value between operators: no bytes."),
+    "activation": Look("~", "activation", "structure", "A value between operators: no bytes."),
     "unknown": Look("?", "unknown", "unknown", "No rule explains it."),
 }
 

@@ -12,10 +12,13 @@ from inspector.report import ArtifactReport, Explanation, Finding, Report, Tenso
 
 
 class Read(NamedTuple):
-    """A tensor once it is read. threshold: of the mask that prunes it, None without one."""
+    """A tensor once it is read. threshold: of the mask that prunes it, None without one; left: the
+    tensor that holds it, where that is still to be read.
+    """
 
     known: Explanation
-    threshold: float | None
+    threshold: float | None = None
+    left: str | None = None
 
 
 @dataclass(slots=True)
@@ -54,19 +57,18 @@ class Source:
     limits: Limits = DEFAULT
     save: Callable[[str, Iterable[str]], None] = field(default=_unable)
 
-    def tensor(self, path: str, name: str, threshold: str | None) -> Read:
-        """A tensor with its values; threshold: name of the tensor that holds its threshold."""
-        known = self._explain(path, name)
-        if threshold is None:
-            return Read(known, None)
-        held = self._explain(path, threshold).tensor
-        found = held.measure.min if held.measure and held.elements == 1 else None
-        return Read(known, found if isinstance(found, (int, float)) else None)
-
-    def _explain(self, path: str, name: str) -> Explanation:
-        return api.explain(
+    def tensor(self, path: str, name: str, left: str | None = None) -> Read:
+        """A tensor with its values; left: as `Read` has it."""
+        known = api.explain(
             path, name, measure=self.measure, isolate=self.isolate, limits=self.limits
         )
+        return Read(known, left=left)
+
+    def threshold(self, path: str, read: Read, name: str) -> Read:
+        """The same with its threshold, which the tensor `name` holds."""
+        held = self.tensor(path, name).known.tensor
+        found = held.measure.min if held.measure and held.elements == 1 else None
+        return Read(read.known, found if isinstance(found, (int, float)) else None)
 
     def measured(self, path: str, share: Share) -> ArtifactReport:
         """The artifact with all its values read."""
