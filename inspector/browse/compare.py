@@ -26,12 +26,12 @@ def outline(
     held: dict[str, list[DiffPair]] = {}
     rows = _rows(report, diff)
     for pair in spelled(report, diff):
-        if keep is None or keep(pair):
-            held.setdefault(rows[one_side(pair).name, pair.a is None], []).append(pair)
+        held.setdefault(rows[one_side(pair).name, pair.a is None], []).append(pair)
     top: Key = ("difference",)
-    layers = [_of_layer(layer, pairs, top) for layer, pairs in held.items()]
-    # What changed comes first; both halves stay in the order of the pairs.
-    layers.sort(key=lambda node: node.tone == "unchanged")
+    # What changed comes first, whatever is kept of it; both halves stay in the order of the pairs.
+    order = sorted(held, key=lambda row: all(one.status == "unchanged" for one in held[row]))
+    kept = {row: [one for one in held[row] if keep is None or keep(one)] for row in order}
+    layers = [_of_layer(layer, pairs, top) for layer, pairs in kept.items() if pairs]
     rest = _facts(diff.facts, top) if keep is None else []
     root = Node(
         top,
@@ -124,7 +124,7 @@ def _facts(found: tuple[DiffFact, ...], top: Key) -> list[Node]:
         )
         counts = any(fact.counts for fact in each)
         tone = "changed" if counts else "unchanged"
-        marks = ((number(len(each)), "dim"),)
+        marks = ((f"×{number(len(each))}", "dim"),)
         nodes.append(
             Node(key, "part", clean(part), "~", tone, marks=marks, item=each, children=children)
         )

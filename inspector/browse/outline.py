@@ -152,7 +152,7 @@ def _groups(
             ROLE_WORDS.get(role, (role, role))[1],
             look(role).symbol,
             look(role).tone,
-            marks=((number(len(tensors)), "dim"),),
+            marks=((f"×{number(len(tensors))}", "dim"),),
             elements=artifact.in_no_layer.get(role),
             nbytes=sum(one.nbytes for one in tensors),
             about=about,

@@ -116,11 +116,13 @@ class OutlineTree(Tree[Node]):
     def action_open(self) -> None:
         """Open the node, or go into it where it is open."""
         node = self.cursor_node
-        if node is None or not node.allow_expand:
+        if node is None or node.data is None or not node.allow_expand:
             return
         if node.is_expanded:
-            self.action_cursor_down()
+            self.go(node.data.children[0].key)
         else:
+            # At once: the next key may go into it before anybody hears that it is open.
+            self._fill(node, node.data.children)
             node.expand()
 
     def action_close(self) -> None:
@@ -145,8 +147,7 @@ class OutlineTree(Tree[Node]):
         room = self.scrollable_content_region.width - _GUIDE * (depth - 1) - len(icon)
         text = painted([line(node.data, self.order, max(room, 1), self._numbers)])
         text.stylize(style)
-        arrow = Text(icon, base_style + Style(meta={"toggle": True}))
-        return arrow.append_text(text)
+        return Text.assemble((icon, base_style + Style(meta={"toggle": True})), text)
 
     def get_label_width(self, node: TreeNode[Node]) -> int:  # noqa: ARG002
         """No line is wider than the tree: nothing to measure, however many there are."""
