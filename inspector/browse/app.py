@@ -35,7 +35,7 @@ class BrowseApp(App[None]):
     CSS = """
     #main { height: 1fr; }
     #tree {
-        width: 46%; min-width: 34; max-width: 96; height: 1fr; background: $background;
+        width: 46%; min-width: 34; max-width: 76; height: 1fr; background: $background;
         scrollbar-gutter: stable; scrollbar-size-vertical: 1; overflow-x: hidden;
     }
     #pane { width: 1fr; height: 1fr; padding: 0 0 0 1; border-left: vkey $primary; }

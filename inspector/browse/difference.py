@@ -127,8 +127,8 @@ class Difference(Explorer):
 
     def action_page(self) -> None:
         """Write the difference as a page."""
-        report = self.report
-        ask_where(self, self.paths[-1], lambda _: report)
+        a, b = self.paths
+        ask_where(self, b, lambda share: self.source.difference(a, b, share, pictures=True))
 
     def heard(self, name: tuple[str, ...], result: Any) -> None:  # noqa: ARG002
         """The page is written, or not."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from inspector.browse.dialogs import Choice, Prompt
 from inspector.browse.lines import clean
 from inspector.errors import UsageError
-from inspector.render import RENDERERS, RenderOptions, pieces
+from inspector.render import RenderOptions, pieces, ready
 from inspector.report import Report
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ def suggested(path: str) -> str:
 
 def ask_where(screen: Explorer, path: str, make: Callable[[Share], Report]) -> None:
     """Ask for a file, ask again where there is one, and have the page made and written."""
-    if _FORMAT not in RENDERERS:
-        screen.say("this version writes no HTML")
+    try:
+        ready(_FORMAT)
+    except UsageError as error:
+        screen.say(str(error))
         return
 
     def sure(at: str) -> None:
@@ -60,7 +62,7 @@ def _write(screen: Explorer, at: str, make: Callable[[Share], Report]) -> None:
     def write(share: Share) -> str:
         if os.path.isdir(at):
             raise UsageError(f"{at} is a folder")
-        save(at, pieces(_FORMAT, make(share), RenderOptions(0, False)))
+        save(at, pieces(_FORMAT, make(share), RenderOptions()))
         return at
 
     screen.ask(("writing", at), write)

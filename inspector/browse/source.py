@@ -86,11 +86,12 @@ class Source:
         )
         return found.findings or ()
 
-    def difference(self, a: str, b: str, share: Share) -> Report:
-        """What changed from one artifact to the other."""
+    def difference(self, a: str, b: str, share: Share, *, pictures: bool = False) -> Report:
+        """What changed from one artifact to the other. pictures: with what a page shows of it."""
         return api.diff(
             a,
             b,
+            pictures=pictures,
             measure=self.measure,
             isolate=self.isolate,
             limits=self.limits,
@@ -101,6 +102,7 @@ class Source:
         """The report that is written as a page."""
         return api.show(
             [path],
+            pictures=True,
             measure=self.measure,
             isolate=self.isolate,
             limits=self.limits,

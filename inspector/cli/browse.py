@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli import options
-from inspector.cli.environment import Environment, write_whole
+from inspector.cli import completing, options
+from inspector.cli.environment import Environment
 from inspector.cli.exit import ExitCode
 from inspector.errors import UsageError
 from inspector.limits import Limits
+from inspector.writing import write_whole
 
 if TYPE_CHECKING:
     from inspector.report import Report
@@ -33,7 +34,9 @@ _NEEDS = 'browsing needs textual: pip install "tf-inspector[tui]"'
 
 
 @click.command("browse", help=_HELP, short_help="Look through saved models at the terminal.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", shell_complete=completing.files
+)
 @options.isolating
 @options.limiting
 @options.measuring
@@ -80,7 +83,7 @@ def _browse(
 
 def _save(artifacts: tuple[str, ...], path: str, parts: Iterable[str]) -> None:
     """Write a page, but over none of the artifacts."""
-    options.Output("html", path, "never", None, quiet=True).spare(artifacts)
+    options.Output("html", path, "never", None, quiet=True).prepare(artifacts)
     write_whole(path, parts)
 
 

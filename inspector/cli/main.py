@@ -47,6 +47,7 @@ not needed.
   inspect reconcile model.h5             why the count is what it is
   inspect reconcile a.h5 b.keras         whether B has each weight of A
   inspect audit exports --recursive      what must not be in models that ship
+  inspect browse model.h5                look through it at the terminal
   inspect rules                          how roles are told, what is audited
 
 "inspect PATH" is short for "inspect show PATH"; a file that is named like a command is ./show.
