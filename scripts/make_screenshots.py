@@ -5,6 +5,7 @@ python scripts/make_screenshots.py [FOLDER]    write them there instead
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def take(browser: Browser, shot: Shot, source: Path, target: Path) -> None:
 
 def main() -> None:
     target = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "docs" / "screenshots"
+    target = target.resolve()
+    os.chdir(ROOT)
     target.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -35,7 +35,8 @@ SHOWN = [name for name, (command, *_) in PAGES.items() if command == "show"]
 def page(name: str) -> str:
     """The page of that name in PAGES."""
     command, *artifacts = PAGES[name]
-    return written(command, *map(samples.path, artifacts))
+    # As somebody writes it who stands in the checkout: a page shows what it was asked for.
+    return written(command, *(os.path.relpath(samples.path(one)) for one in artifacts))
 
 
 def written(command: str, *artifacts: str | Path) -> str:

@@ -72,12 +72,12 @@ def histogram(found: HistogramReport, width: float = CARD) -> Drawing:
     if spike:
         texts.append(_within(x(0), SIZE, zeros, width, "zero-number"))
     if cut and low <= -cut and cut <= high:
-        lines += [_dashed(x(at), _HEAD - 6, base) for at in (-cut, cut)]
+        lines += [_dashed(x(at), _HEAD, base) for at in (-cut, cut)]
         texts.append(_within(x(cut), 2 * SIZE + 4, f"±{tick(cut)}", width, "cut-number"))
     elif cut:
         notes.append(f"The threshold, ±{tick(cut)}, lies outside.")
     keys = [Key("kept", "not zero"), Key("zero", "zero")]
-    keys += [Key("cut", f"threshold ±{tick(cut)}")] if cut else []
+    keys += [Key("cut", "threshold")] if cut else []
     height_ = base + _FOOT
     return Drawing(
         width, height_, tuple(boxes), tuple(texts), tuple(lines), (), tuple(notes), tuple(keys)
