@@ -10,7 +10,7 @@ import inspector
 from inspector.browse import compare, detail, histogram, lines, overview
 from inspector.browse.outline import ORDERS, every, line, outline, widest
 from inspector.browse.roles import LOOKS, look
-from inspector.browse.searching import Wanted, matches, step
+from inspector.browse.searching import Wanted, matches, place_of, step
 from inspector.model import Role
 from inspector.report import Bar
 from tests.builders.hdf5 import weights_file
@@ -260,6 +260,17 @@ def test_steps_go_round():
     assert step(tree, second.key, forward=True) == first
     assert step(tree, first.key, forward=False) == second
     assert step((), None, forward=True) is None
+
+
+def test_what_is_said_of_a_layer_inside_a_wrapper_is_shown_at_its_row():
+    tree, top = (outline(artifact()),), (PRUNED,)
+    row = (PRUNED, "layer prune_low_magnitude_dense")
+    mask = "model_weights/prune_low_magnitude_dense/prune_low_magnitude_dense/mask:0"
+    assert place_of(tree, top, mask, None) == (*row, mask)
+    assert place_of(tree, top, None, "prune_low_magnitude_dense/dense") == row
+    assert place_of(tree, top, "gone", "prune_low_magnitude_dense") == row
+    assert place_of(tree, top, None, "no such") == top
+    assert place_of(tree, top, None, None) == top
 
 
 # --- comparing ---

@@ -13,9 +13,9 @@ from inspector.browse.dialogs import Prompt
 from inspector.browse.difference import Difference
 from inspector.browse.explorer import Explorer
 from inspector.browse.lines import Lines
-from inspector.browse.outline import ORDERS, Key, Node, every
+from inspector.browse.outline import ORDERS, Key, Node
 from inspector.browse.saving import ask_where
-from inspector.browse.searching import every_key, matches
+from inspector.browse.searching import matches, place_of
 from inspector.browse.source import Read, Source, threshold_of
 from inspector.browse.work import Failed
 from inspector.report import ArtifactReport, Finding, TensorReport
@@ -193,13 +193,7 @@ class Artifacts(Explorer):
             return None
         path, place = self._finding
         found = self.findings[path][place]
-        top = (path,)
-        if found.tensor is not None:
-            for node in every(self.nodes):
-                if node.kind == "tensor" and node.key[0] == path and node.item.name == found.tensor:
-                    return node.key
-        layer = (*top, f"layer {found.layer}")
-        return layer if found.layer is not None and layer in every_key(self.nodes) else top
+        return place_of(self.nodes, (path,), found.tensor, found.layer)
 
     # --- comparing and writing ------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from inspector.browse.lines import Line, Lines, beside, clean, facts, heading, p
 from inspector.browse.outline import Key, Node, by_layer
 from inspector.browse.roles import look
 from inspector.render.difference import sentences, sides
-from inspector.render.pair_rows import SIGNS, brief, name, one_side, spelled, turned
+from inspector.render.pair_rows import SIGNS, brief, one_side, spelled, turned
 from inspector.render.printable import shape, value
 from inspector.report import Diff, DiffFact, DiffPair, DiffTensor, Explanation, Report
 from inspector.words import count, number
@@ -83,18 +83,16 @@ def _of_layer(layer: str, pairs: list[DiffPair], top: Key) -> Node:
         tone=statuses[0] if statuses else "",
         marks=tuple((SIGNS[one], one) for one in statuses),
         item=pairs,
-        children=tuple(_pair(pair, key) for pair in pairs),
+        children=tuple(_pair(pair, key, layer) for pair in pairs),
     )
 
 
-def _pair(pair: DiffPair, at: Key) -> Node:
+def _pair(pair: DiffPair, at: Key, row: str) -> Node:
     side = one_side(pair)
-    called = name((pair,))
-    inside = called.removeprefix(f"{side.layer}/") if side.layer else called
     return Node(
         (*at, "\0".join(side.name if side else "" for side in (pair.a, pair.b))),
         "pair",
-        clean(inside, _TITLE),
+        clean(_inside(side, row), _TITLE),
         SIGNS.get(pair.status, " "),
         pair.status,
         marks=((look(side.role).word, look(side.role).tone),),
@@ -102,6 +100,16 @@ def _pair(pair: DiffPair, at: Key) -> Node:
         nbytes=side.nbytes,
         item=pair,
     )
+
+
+def _inside(side: DiffTensor, row: str) -> str:
+    """What the tensor is called below the row of its layer, or of its partner's."""
+    if side.variable is None:
+        return side.name
+    path = "/".join(filter(None, (side.layer, side.variable)))
+    if not row:
+        return path
+    return path.removeprefix(f"{row}/") if path.startswith(f"{row}/") else side.variable
 
 
 def _facts(found: tuple[DiffFact, ...], top: Key) -> list[Node]:

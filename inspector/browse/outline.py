@@ -120,14 +120,14 @@ def by_layer(artifact: ArtifactReport) -> dict[str, list[TensorReport]]:
     held: dict[str, list[TensorReport]] = {name: [] for name in rows}
     held["/"] = []
     for tensor in artifact.tensors:
-        row = next((rows[path] for path in _around(tensor.layer) if path in rows), None)
+        row = next((rows[path] for path in around(tensor.layer) if path in rows), None)
         # A layer's row counts no constants: they are an operator's.
         inside = row is not None and tensor.role in row.roles
         held[row.name if row is not None and inside else "/"].append(tensor)
     return held
 
 
-def _around(layer: str | None) -> Iterator[str]:
+def around(layer: str | None) -> Iterator[str]:
     """Paths from the layer up: of "a/b", "a/b" and "a"."""
     path = layer or ""
     while path:

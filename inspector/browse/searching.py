@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inspector.browse.outline import Key, Node, every
+from inspector.browse.outline import Key, Node, around, every
 from inspector.report import TensorReport
 
 _GLOB = frozenset("*?[")
@@ -73,3 +73,15 @@ def beyond(
     if forward:
         return next((one for one in stops if places[one.key] > here), stops[0])
     return next((one for one in reversed(stops) if places[one.key] < here), stops[-1])
+
+
+def place_of(nodes: Sequence[Node], top: Key, tensor: str | None, layer: str | None) -> Key:
+    """Where something is to be shown that is said of a tensor or of a layer: its line, that of the
+    layer around it, or of the artifact, whose key is `top`.
+    """
+    below = [one for one in every(nodes) if one.key[:1] == top]
+    for node in below:
+        if tensor is not None and node.kind == "tensor" and node.item.name == tensor:
+            return node.key
+    rows = {node.item.name: node.key for node in below if node.kind == "layer"}
+    return next((rows[path] for path in around(layer) if path in rows), top)
