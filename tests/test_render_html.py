@@ -152,6 +152,13 @@ def test_of_many_small_pictures_the_first_few_are_not_folded():
     assert "14 more" in [one.text for one in root.all("summary")]
 
 
+def test_pictures_of_weights_that_are_called_alike_have_the_tensors_names():
+    # An LSTM of TFLite has several constants that one operator takes for a kernel.
+    parts = sample("lite_lstm.tflite").all("div", "values")
+    titles = [one.text for part in parts for one in part.all("h3")]
+    assert len(titles) == len(set(titles)) == len(shown("lite_lstm.tflite").pictures.histograms)
+
+
 def test_a_map_of_bytes_adds_up_to_the_file():
     tables = sample("pruned.h5").all("table")
     (table,) = (

@@ -183,6 +183,9 @@ def _can_be_walked(root: Element) -> None:
             assert named or one.attributes.get("aria-hidden") == "true"
         if "tabindex" in one.attributes and one.attributes.get("role") == "region":
             assert one.attributes["aria-label"].strip()
+    regions = [one.attributes for one in root.all() if one.attributes.get("role") == "region"]
+    names = Counter(one["aria-label"] for one in regions)
+    assert all(times == 1 for times in names.values()), names.most_common(3)
     for table in root.all("table"):
         assert table.one("caption").text.strip()
         heads = table.one("thead").all("th")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from inspector.render.drawing.heat import heat
 from inspector.render.drawing.histogram import histogram
@@ -30,7 +31,7 @@ def histograms(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
         "values",
         "How values spread",
         f"{lead} {_of(len(found), pictures.histograms_of, 'weights')}".strip(),
-        tuple(_histogram(one) for one in found),
+        tuple(map(_histogram, found, _titles(found))),
         many=True,
     )
 
@@ -41,12 +42,20 @@ def _of(shown: int, whole: int, what: str, which: str = "largest") -> str:
     return f"These are the {number(shown)} {which} of {number(whole)} {what}."
 
 
-def _called(layer: str | None, variable: str | None, tensor: str) -> str:
-    called = "/".join(filter(None, (layer, variable))) if variable else tensor
-    return shorten(keyless(called), _NAME)
+def _titles(found: Sequence[HistogramReport | HeatReport]) -> list[str]:
+    """Layer and variable of each; the tensor's own name where that says less, or not which."""
+    called = [
+        "/".join(filter(None, (one.layer, one.variable))) if one.variable else one.tensor
+        for one in found
+    ]
+    times = Counter(called)
+    return [
+        shorten(keyless(one.tensor if times[name] > 1 else name), _NAME)
+        for one, name in zip(found, called, strict=True)
+    ]
 
 
-def _histogram(one: HistogramReport) -> Figure:
+def _histogram(one: HistogramReport, title: str) -> Figure:
     share = percent(one.zeros, one.elements)
     said = [
         count(one.elements, "value"),
@@ -58,7 +67,6 @@ def _histogram(one: HistogramReport) -> Figure:
     rows = [(value(bar.low), value(bar.high), number(bar.elements)) for bar in one.bars]
     rows += [("0", "0", number(one.zeros))] if one.zeros else []
     table = Table((Column("from"), Column("to"), Column("values")), tuple(rows))
-    title = _called(one.layer, one.variable, one.tensor)
     return Figure(title, " · ".join(said), histogram(one), None, table)
 
 
@@ -80,12 +88,12 @@ def heats(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
                 ),
             )
         ),
-        tuple(_heat(one) for one in found),
+        tuple(map(_heat, found, _titles(found))),
         many=True,
     )
 
 
-def _heat(one: HeatReport) -> Figure:
+def _heat(one: HeatReport, title: str) -> Figure:
     words = (
         f"{number(one.rows)} {one.row_words} down, {number(one.columns)} {one.column_words} across"
     )
@@ -96,7 +104,6 @@ def _heat(one: HeatReport) -> Figure:
         (at, *(f"{100 * share:.0f} %" for share in cells))
         for at, cells in zip(named, one.cells, strict=True)
     )
-    title = _called(one.layer, one.variable, one.tensor)
     return Figure(title, words, heat(one), None, Table(columns, rows))
 
 
