@@ -114,12 +114,13 @@ def fewer_rows(page: Page) -> None:
 
 
 def folded_away(page: Page) -> list[str]:
-    """What stands in a fold and is not shown."""
+    """What stands in a fold and is not shown, though the fold is."""
     found: list[str] = page.evaluate(
         """async () => {
           for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
           return [...document.querySelectorAll('details > :not(summary, .tools)')].filter(one =>
-            !one.checkVisibility({contentVisibilityAuto: true}) || !one.offsetHeight)
+            one.parentElement.checkVisibility()
+            && (!one.checkVisibility({contentVisibilityAuto: true}) || !one.offsetHeight))
             .map(one => one.outerHTML.slice(0, 100));
         }"""
     )
