@@ -4,8 +4,8 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
-import uuid
 
 import pytest
 
@@ -21,7 +21,10 @@ class Terminal:
     """A shell in a terminal of its own. Gone at the end, with all that runs in it."""
 
     def __init__(self, columns, rows, **variables):
-        self._tmux = [program("tmux"), "-L", f"inspect-{uuid.uuid4().hex}", "-f", os.devnull]
+        # A server of its own: its socket lies in a folder that goes with it.
+        self._folder = tempfile.TemporaryDirectory(prefix="inspect-")
+        socket = os.path.join(self._folder.name, "tmux")
+        self._tmux = [program("tmux"), "-S", socket, "-f", os.devnull]
         settings = {"PS1": "ready> ", "PYTHONPATH": ROOT, **variables}
         # readline, which pytest imports, sets COLUMNS and LINES for whatever a process starts.
         unset = [part for name in ("ENV", "COLUMNS", "LINES") for part in ("-u", name)]
@@ -35,6 +38,7 @@ class Terminal:
 
     def __exit__(self, *_):
         self._ask("kill-server")
+        self._folder.cleanup()
 
     def _ask(self, *arguments):
         done = subprocess.run([*self._tmux, *arguments], capture_output=True, check=True)
