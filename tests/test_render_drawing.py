@@ -194,6 +194,14 @@ def test_labels_too_small_to_be_seen_are_one_area() -> None:
     assert near.boxes[-1].title == "47 bytes of names, slack"
 
 
+def test_no_number_stands_beneath_a_name_that_it_is_not_of() -> None:
+    """Under "masks" there is room for 300, which is the bytes of the first layer's alone."""
+    layers = [area("masks", 300, f"prune_low_magnitude_{at}", "mask") for at in range(12)]
+    found = treemap([*layers, area("names", 60_000), area("config", 2_500)])
+    texts = [text.text for text in found.texts]
+    assert sorted(texts) == ["2,500", "60,000", "config", "masks", "names"]
+
+
 def test_hostile_names_are_cut_to_their_areas() -> None:
     found = treemap([area("weights", 10, HOSTILE, "weight"), area(HOSTILE, 10)])
     inside(found)

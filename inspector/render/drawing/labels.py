@@ -16,7 +16,7 @@ _OTHERS = {
     **dict.fromkeys("fijlrtI -./,:;'|!()[]", 0.42),
     **dict.fromkeys("mwMW%@+=<>±×…→", 1.0),
 }
-_LEAST = 4  # letters of a name that still tell something
+_LEAST = 6  # letters of a name that still tell something
 
 
 def wide(text: str) -> float:

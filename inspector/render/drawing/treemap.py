@@ -125,7 +125,7 @@ def _laid(parts: Sequence[_Part], edges: Edges) -> Iterator[tuple[_Part, Edges]]
 
 def _texts(part: _Part, edges: Edges, down: float) -> Iterator[Text]:
     """What fits of the layer's name and the bytes, so far down from the cell's top: no number
-    without a name, its own or the label's above it.
+    without the name that it is of.
     """
     left, top, right, bottom = edges
     room = right - left - 2 * _PAD
@@ -133,7 +133,7 @@ def _texts(part: _Part, edges: Edges, down: float) -> Iterator[Text]:
         (fitted(part.name, room), "area-name"),
         (fits(number(part.nbytes), room), "area-number"),
     ]
-    lines = [(text, css) for text, css in found if text] if found[0][0] or down else []
+    lines = [(text, css) for text, css in found if text] if found[0][0] or (down and not part.name) else []
     top += down
     for at, (text, css) in enumerate(lines[: max(int((bottom - top - _PAD) / _LINE), 0)], 1):
         yield Text(place(left + _PAD), place(top + at * _LINE), text, f"{css} on-{part.css}")
