@@ -129,11 +129,13 @@ def _texts(part: _Part, edges: Edges, down: float) -> Iterator[Text]:
     """
     left, top, right, bottom = edges
     room = right - left - 2 * _PAD
+    called = fitted(part.name, room)
+    told = called or (down and not part.name)
     found = [
-        (fitted(part.name, room), "area-name"),
-        (fits(number(part.nbytes), room), "area-number"),
+        (called, "area-name"),
+        (fits(number(part.nbytes), room) if told else "", "area-number"),
     ]
-    lines = [(text, css) for text, css in found if text] if found[0][0] or (down and not part.name) else []
+    lines = [(text, css) for text, css in found if text]
     top += down
     for at, (text, css) in enumerate(lines[: max(int((bottom - top - _PAD) / _LINE), 0)], 1):
         yield Text(place(left + _PAD), place(top + at * _LINE), text, f"{css} on-{part.css}")
