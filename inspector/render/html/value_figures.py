@@ -98,10 +98,11 @@ def _heat(one: HeatReport, title: str) -> Figure:
         f"{number(one.rows)} {one.row_words} down, {number(one.columns)} {one.column_words} across"
     )
     spans = [*_spans(one.columns, one.cell_columns, len(one.cells[0]) if one.cells else 0)]
-    columns = (Column(f"{one.row_words} \\ {one.column_words}"), *(Column(at) for at in spans))
+    corner = f"% zeros: {one.row_words} \\ {one.column_words}"
+    columns = (Column(corner), *(Column(at) for at in spans))
     named = _spans(one.rows, one.cell_rows, len(one.cells))
     rows = tuple(
-        (at, *(f"{100 * share:.0f} %" for share in cells))
+        (at, *(f"{100 * share:.0f}" for share in cells))
         for at, cells in zip(named, one.cells, strict=True)
     )
     return Figure(title, words, heat(one), None, Table(columns, rows))
