@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inspector.report import ArtifactReport
@@ -31,8 +32,11 @@ class Total:
 
 
 def totals_of(artifact: ArtifactReport) -> tuple[Total, ...]:
-    """The counts that a reader asks for, in the order of the question."""
-    return tuple(
+    """The counts that a reader asks for, in the order of the question; what is unknown comes last.
+
+    Of an artifact that has no Keras layers to count, the elements of its weights come first.
+    """
+    found = [*_weights(artifact)] + [
         Total(
             key,
             words,
@@ -41,4 +45,11 @@ def totals_of(artifact: ArtifactReport) -> tuple[Total, ...]:
             artifact.totals_reasons.get(key, "the file does not say"),
         )
         for key, words, means in _TOTALS
-    )
+    ]
+    return tuple(sorted(found, key=lambda one: one.value is None))
+
+
+def _weights(artifact: ArtifactReport) -> Iterator[Total]:
+    if artifact.weights and artifact.totals.count_params is None:
+        means = "All elements of weights, zeros among them."
+        yield Total("weights.elements", "in weights", means, artifact.weights.elements, "")
