@@ -29,7 +29,8 @@ def assert_adds_up(artifact):
     for area in pictures.areas:
         sizes[area.label] += area.nbytes
     assert sizes == artifact.bytes
-    assert len({(one.label, one.role, one.layer) for one in pictures.areas}) == len(pictures.areas)
+    whose = {(one.label, one.role, one.layer, one.layers) for one in pictures.areas}
+    assert len(whose) == len(pictures.areas)
     if totals.count_params is None:
         assert pictures.steps == ()
     else:
@@ -145,8 +146,9 @@ def test_many_layers_have_one_area_for_those_that_are_small():
     assert {one.nbytes for one in weights if one.layer} == set(range(4_601, 5_001))
     (rest,) = (one for one in weights if one.layer is None)
     assert (rest.nbytes, rest.tensors, rest.role) == (4_600 * 4_601 // 2, 4_600, "weight")
+    assert rest.layers == 4_600
     (rest,) = (one for one in areas if one.label == "masks")
-    assert (rest.layer, rest.nbytes, rest.tensors) == (None, 5_000, 5_000)
+    assert (rest.layer, rest.nbytes, rest.tensors, rest.layers) == (None, 5_000, 5_000, 5_000)
 
 
 # --- steps --------------------------------------------------------------------------------------

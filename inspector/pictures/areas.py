@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,11 +15,14 @@ MOST_AREAS = 400  # no map shows more
 
 
 class _Whose(NamedTuple):
-    """What an area is of. role, layer: None where the bytes are no tensors'."""
+    """What an area is of. role, layer: None where the bytes are no tensors'. rest: of all layers
+    that have no area of their own.
+    """
 
     label: str
     role: str | None = None
     layer: str | None = None
+    rest: bool = False
 
 
 def areas_of(
@@ -30,7 +34,7 @@ def areas_of(
     """The areas of all bytes, by the order of their labels, the largest of each first.
 
     labels: bytes by label, as the report has them. most: of so many layers' areas each is given;
-    what the others of a label have is in its area of no layer.
+    what the others of a label and role have is in one.
     """
     sizes: dict[_Whose, list[int]] = {}
     stored = bytes_once(artifact, verdicts)
@@ -39,9 +43,12 @@ def areas_of(
             role = verdicts[tensor.name].role
             whose = _Whose(ROLE_LABELS[role], role.value, tensor.layer)
             _add(sizes, whose, stored[tensor.name], 1)
+    folded: Counter[_Whose] = Counter()
     for whose in sorted(sizes, key=lambda one: -sizes[one][0])[most:]:
         if whose.layer is not None:
-            _add(sizes, whose._replace(layer=None), *sizes.pop(whose))
+            rest = whose._replace(layer=None, rest=True)
+            _add(sizes, rest, *sizes.pop(whose))
+            folded[rest] += 1
     left = dict(labels)
     for whose, (nbytes, _) in sizes.items():
         left[whose.label] -= nbytes
@@ -51,8 +58,10 @@ def areas_of(
             sizes[_Whose(label)] = [nbytes, 0]
     order = {label: at for at, label in enumerate(labels)}
     return tuple(
-        AreaReport(whose.label, whose.role, whose.layer, *sizes[whose])
-        for whose in sorted(sizes, key=lambda one: (order[one.label], -sizes[one][0]))
+        AreaReport(whose.label, whose.role, whose.layer, nbytes, tensors, folded.get(whose))
+        for whose, (nbytes, tensors) in sorted(
+            sizes.items(), key=lambda item: (order[item[0].label], -item[1][0])
+        )
     )
 
 

@@ -26,6 +26,7 @@ class AreaReport(Struct, frozen=True):
     layer: str | None
     nbytes: int
     tensors: int
+    layers: int | None = None
 
 
 class HistogramReport(Struct, frozen=True):

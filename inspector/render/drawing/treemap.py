@@ -20,7 +20,7 @@ from inspector.render.drawing.shapes import (
     place,
 )
 from inspector.report import AreaReport
-from inspector.words import number, percent, some
+from inspector.words import count, number, percent, some
 
 _HEIGHTS = {WIDE: 420, NARROW: 480}
 _SEEN = 90  # square units from which on an area is seen for itself
@@ -76,7 +76,7 @@ def _labels(areas: Sequence[AreaReport]) -> list[_Part]:
     total = sum(one.nbytes for one in areas)
     layers: dict[str, list[_Part]] = {}
     for area in areas:
-        name = area.layer or ""
+        name = area.layer or (count(area.layers, "more layer") if area.layers else "")
         of = f" of {whole(name)}" if name else ""
         title = f"{whole(area.label)}{of}: {_size(area.nbytes, total)}"
         part = _Part(name, area.nbytes, css_of(area.role), title)

@@ -126,7 +126,7 @@ def areas(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
         tuple(
             (
                 one.label,
-                one.layer or "",
+                one.layer or (count(one.layers, "more layer") if one.layers else ""),
                 number(one.tensors) if one.tensors else "",
                 number(one.nbytes),
                 percent(one.nbytes, whole),
