@@ -34,8 +34,7 @@ class Shot:
 SHOTS = {
     "show": Shot("pruned", WIDE),
     "show-dark": Shot("pruned", WIDE, "dark", whole=False),
-    "show-narrow": Shot("pruned", NARROW),
-    "show-convnet": Shot("convnet", WIDE),
+    "show-narrow": Shot("pruned", {**NARROW, "height": 2200}, whole=False),
     "show-tflite": Shot("tflite", WIDE),
     "diff": Shot("diff", WIDE),
     "reconcile": Shot("reconcile", WIDE),
