@@ -30,11 +30,11 @@ def names(opened):
 
 
 def is_number(words):
-    return words in UNKNOWN or re.fullmatch(r"-?[\d,.]+(e[-+]\d+)?( %)?", words) is not None
+    return words in UNKNOWN or re.fullmatch(r"-?[\d,.]+(e[-+]\d+)?( %| [a-z]+)?", words) is not None
 
 
 def number(words):
-    return float(words.replace(",", "").removesuffix(" %"))
+    return float(words.split()[0].replace(",", ""))
 
 
 def expected(texts, down):
@@ -44,7 +44,7 @@ def expected(texts, down):
     return sorted(known, key=number, reverse=down) + unknown
 
 
-@pytest.mark.parametrize("name", ["pruned", "convnet", "tflite"])
+@pytest.mark.parametrize("name", ["pruned", "convnet", "tflite", "diff converted"])
 def test_each_column_sorts_both_ways(name, shown):
     opened = shown(page(name))
     for at, head in enumerate(heads(opened).all()):

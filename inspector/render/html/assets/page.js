@@ -95,7 +95,7 @@
   const figure = (words) => {
     const plain = words.replaceAll(",", "").replace(" %", "").replace("inf", "Infinity")
       .replace(/^(under|over) /, "");
-    return plain === "" ? NaN : Number(plain);
+    return plain === "" ? NaN : Number.parseFloat(plain);
   };
   // No spreadsheet takes a name for a formula: such a one gets a leading quote, as in csv.
   const guard = (cell) => (/^[=+@-]./.test(cell) && Number.isNaN(figure(cell)) ? `'${cell}` : cell);
