@@ -6,6 +6,9 @@ import contextlib
 import os
 from collections.abc import Iterable
 
+# What the files of a checkpoint are called behind its prefix, at which itself there is none.
+_OF_PREFIX = (".index", ".data-", ".meta")
+
 
 def write_whole(path: str, parts: Iterable[str]) -> None:
     """Write a file by way of a temporary one beside it, so that `path` is never half written.
@@ -35,11 +38,26 @@ def write_whole(path: str, parts: Iterable[str]) -> None:
         raise
 
 
-def is_any_of(path: str | os.PathLike[str], files: Iterable[str]) -> bool:
-    """Whether a path is one of these files, by whatever name."""
+def is_of(path: str | os.PathLike[str], artifact: str) -> bool:
+    """Whether the file at `path` is the artifact, by whatever name, or lies in its folder, or is
+    of the checkpoint that is named by its prefix.
+    """
+    try:
+        if os.path.exists(artifact):
+            return os.path.samefile(path, artifact) or (
+                os.path.isdir(artifact) and _begins(path, (os.path.join(artifact, ""),))
+            )
+        return os.path.exists(path) and _begins(path, [f"{artifact}{one}" for one in _OF_PREFIX])
+    except (OSError, ValueError):  # a name with a NUL in it
+        return False
+
+
+def _begins(path: str | os.PathLike[str], beginnings: Iterable[str]) -> bool:
+    """Whether the path begins so, whatever links lead to either."""
+    at = os.path.realpath(path)
     return any(
-        os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file)
-        for file in files
+        at.startswith(os.path.join(os.path.realpath(folder), name))
+        for folder, name in map(os.path.split, beginnings)
     )
 
 

@@ -239,14 +239,22 @@ def test_the_report_is_not_written_over_the_artifact(tmp_path):
     (tmp_path / "link").symlink_to(model)
     folder = tmp_path / "folder"
     shutil.copytree(os.path.join(SAMPLES, "k3_dir"), folder)
+    for ending in ("index", "data-00000-of-00001"):
+        shutil.copy(os.path.join(SAMPLES, f"ckpt_adam.{ending}"), tmp_path)
     for given, out in (
         (model, model),
         (model, tmp_path / "link"),
         (folder, folder / "config.json"),
+        # A prefix is no file; its files are written over as well.
+        (tmp_path / "ckpt_adam", tmp_path / "ckpt_adam.index"),
+        (tmp_path / "ckpt_adam.index", tmp_path / "ckpt_adam.data-00000-of-00001"),
     ):
         result = call(str(given), "-o", str(out))
         assert (result.code, result.out) == (2, "")
         assert "would write the report over" in result.err
+    beside = tmp_path / "ckpt_adam.html"
+    beside.write_text("an earlier page")
+    assert call(str(tmp_path / "ckpt_adam"), "-o", str(beside)).code == 0
     assert call("explain", str(model), "dense/kernel", "-o", str(model)).code == 2
     assert model.read_bytes() == before
 

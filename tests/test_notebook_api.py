@@ -468,6 +468,13 @@ def test_a_report_is_not_written_over_its_artifact(copied):
     assert copied.read_bytes() == before
 
 
+def test_nor_over_one_that_cannot_be_read(tmp_path):
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UsageError, match="not written over"):
+        inspector.show(broken).save_html(broken)
+
+
 def test_a_page_is_written_whole(model, tmp_path):
     pytest.importorskip("jinja2")
     pytest.importorskip("squarify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from inspector.errors import UsageError
 from inspector.meant import did_you_mean
 from inspector.model import Role
 from inspector.render import AUDITS, EXPLANATIONS, PICTURED, REPORTS, RenderOptions, pieces, ready
+from inspector.writing import is_of
 
 if TYPE_CHECKING:
     from inspector.report import Report
@@ -55,18 +56,22 @@ class Output:
         for name in (self.format, *(name for name, _ in self.also)):
             ready(name)
 
-    def _spare(self, paths: Sequence[str]) -> None:
+    def _spare(self, paths: Iterable[str]) -> None:
         options = [("-o ", self.path)] if self.path is not None else []
         options += [(f"--also {name}=", file) for name, file in self.also]
-        for option, file in options:
-            for path in paths:
-                if _is_of(file, path):
+        for path in paths if options else ():
+            for option, file in options:
+                if is_of(file, path):
                     raise UsageError(f"{option}{file} would write the report over {path}")
 
     def write(self, env: Environment, report: Report, **rows: bool) -> None:
         """Render the report and put it where it was wanted. rows: which ones, as RenderOptions has
-        it ("tensors", "all", "stat"). Raises OSError.
+        it ("tensors", "all", "stat"). Raises OSError, and UsageError where that would be over a
+        file of an artifact.
         """
+        from inspector.report import sources
+
+        self._spare(sources(report))
         for name, path in (*self.also, (self.format, self.path)):
             wanted = RenderOptions(
                 env.width(self.width, to_file=path is not None),
@@ -83,17 +88,6 @@ def _here() -> str:
         return os.getcwd()
     except OSError:
         return ""
-
-
-def _is_of(path: str, artifact: str) -> bool:
-    """Whether the file at `path` is the artifact, by whatever name, or lies in its folder."""
-    try:
-        return os.path.samefile(path, artifact) or (
-            os.path.isdir(artifact)
-            and os.path.realpath(path).startswith(os.path.join(os.path.realpath(artifact), ""))
-        )
-    except OSError:
-        return False
 
 
 _OUTPUT = (

@@ -9,6 +9,7 @@ that is infinite is the string "Infinity" or "-Infinity".
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,7 @@ __all__ = [
     "WeightsReport",
     "report",
     "schema",
+    "sources",
 ]
 
 SCHEMA_VERSION = "1.0"
@@ -203,9 +205,9 @@ class Report(Struct, Displayed, frozen=True):
 
         Raises UsageError where that would be one of the artifacts, OSError.
         """
-        from inspector.writing import is_any_of, write_whole
+        from inspector.writing import is_of, write_whole
 
-        if is_any_of(path, (file.path for one in self.artifacts for file in one.files)):
+        if any(is_of(path, one) for one in sources(self)):
             raise UsageError(f"{os.fspath(path)} is what the report is of: it is not written over")
         write_whole(os.fspath(path), (self.html(),))
 
@@ -215,6 +217,13 @@ def report(command: str, artifacts: tuple[ArtifactReport, ...] = (), **sections:
     from inspector._version import __version__
 
     return Report(SCHEMA_VERSION, Tool("inspect", __version__), command, artifacts, **sections)
+
+
+def sources(found: Report) -> Iterator[str]:
+    """Paths of its artifacts, and of all files that they are made of."""
+    for one in found.artifacts:
+        yield one.path
+        yield from (file.path for file in one.files)
 
 
 def schema() -> dict[str, Any]:
