@@ -224,6 +224,15 @@ def test_cells_are_shares_whatever_is_read_at_once(shape, slice_bytes, outputs_f
     assert np.allclose(one.cells, shares(rows, one), atol=5.1e-5)
 
 
+def test_one_value_among_very_many_zeros_is_not_none():
+    kernel = np.zeros((4_800, 4_800), "i1")  # cells of 112 by 112, 12,544 values
+    kernel[0, 0] = 1
+    kernel[:112, 112:224] = 1
+    kernel[0, 112] = 0
+    (first, second, third, *_), *_ = heat(in_memory(kernel), Limits()).cells
+    assert (first, second, third) == (0.9999, 0.0001, 1)
+
+
 def test_cells_hold_blocks_whole():
     for side in range(1, 3_000):
         size = cell(side)

@@ -14,7 +14,7 @@ from inspector.render.drawing.heat import heat, level
 from inspector.render.drawing.histogram import histogram, paired
 from inspector.render.drawing.labels import fits, fitted, whole, wide
 from inspector.render.drawing.operators import operator_bars
-from inspector.render.drawing.roles import FAMILIES, css_of, css_of_label
+from inspector.render.drawing.roles import FAMILIES, css_of
 from inspector.render.drawing.scale import Scale, tick, ticks
 from inspector.render.drawing.shapes import NARROW, WIDE, Drawing, amount, box, place
 from inspector.render.drawing.treemap import treemap
@@ -124,8 +124,8 @@ def test_a_name_is_safe_and_no_wider_than_its_room() -> None:
 
 def test_each_role_has_a_colour() -> None:
     assert set(FAMILIES) == set(ROLE_LABELS)
-    assert css_of("mask") == css_of_label("masks") == "f-pruning"
-    assert css_of(None) == css_of_label("HDF5 structure") == "f-file"
+    assert css_of("mask") == "f-pruning"
+    assert css_of(None) == "f-file"
     assert css_of("one of a later version") == "f-unknown"
 
 
@@ -387,6 +387,8 @@ def test_where_zeros_are() -> None:
         "heat-7": "M172.6 21H400V172.6H172.6z",  # two cells side by side are one
         "heat-4": "M21 172.6H172.6V248.4H21z",  # 1 + 0.5 * 6
     }
+    # "Half" in the legend is what a cell of half zeros has.
+    assert [one.css for one in found.keys] == ["heat-0", "heat-4", "heat-7"]
 
 
 def test_levels_of_zeros() -> None:

@@ -16,7 +16,14 @@ from inspector.errors import Truncated, UsageError
 from inspector.model import Severity
 from inspector.render import RENDERERS, RenderOptions
 from inspector.render.html import page
-from inspector.report import ProblemReport, report
+from inspector.render.html.value_figures import heats, operators
+from inspector.report import (
+    HeatReport,
+    OperatorCostReport,
+    PicturesReport,
+    ProblemReport,
+    report,
+)
 from tests.builders import artifacts, samples
 from tests.builders.pages import assert_page, parse
 from tests.builders.terminal import call
@@ -203,6 +210,22 @@ def test_nothing_but_an_unreadable_artifact_is_a_page_too():
 @pytest.mark.parametrize("name", artifacts.CASES)
 def test_every_case_is_a_sound_page(name):
     assert_page(html(artifacts.CASES[name]().build()))
+
+
+def test_a_share_of_zeros_reads_0_or_100_only_where_it_is():
+    shares = (0.0, 0.0007, 0.5, 0.9998, 1.0)
+    one = HeatReport("k", None, None, (1, 5), 1, 5, "inputs", "outputs", 1, 1, (shares,))
+    pictures = PicturesReport((), (), (), 0, (one,), 1, (), 0)
+    (figure,) = heats(shown("pruned.h5"), pictures).figures
+    assert figure.table.rows == (("0", "0", "0.07", "50", "99.98", "100"),)
+
+
+def test_of_many_operators_it_is_said_which_are_told():
+    costs = (OperatorCostReport("conv", "CONV_2D", 10, 5, 1),)
+    for of, ending in ((1, "puts out."), (3, "These are the 1 costliest of 3 operators.")):
+        pictures = PicturesReport((), (), (), 0, (), 0, costs, of)
+        (figure,) = operators(shown("pruned.h5"), pictures).figures
+        assert figure.words.endswith(ending)
 
 
 def test_what_is_unknown_says_why():

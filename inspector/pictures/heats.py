@@ -88,8 +88,15 @@ def heat(tensor: Tensor, limits: Limits, is_convolution: bool = False) -> HeatRe
         column_words=column_words,
         cell_rows=cell_rows,
         cell_columns=cell_columns,
-        cells=tuple(tuple(row) for row in (zeros / sizes).round(4).tolist()),
+        cells=tuple(tuple(row) for row in _shares(zeros, sizes).tolist()),
     )
+
+
+def _shares(zeros: Array, sizes: Array) -> Array:
+    """To four decimals, but 0 and 1 only of cells without any and with nothing else."""
+    near: Array = (zeros / sizes).round(4).clip(1e-4, 1 - 1e-4)
+    near[zeros == 0], near[zeros == sizes] = 0, 1
+    return near
 
 
 def cell(side: int) -> int:

@@ -56,8 +56,8 @@ class HeatReport(Struct, frozen=True):
 
     rows, columns: of the matrix that the kernel is taken for (all but the axis of outputs as rows);
     row_words, column_words: what they stand for ("inputs", "outputs"). cells: rows of cells, each
-    the share of zeros in it, 0 to 1, to four decimals; a cell holds `cell_rows` by `cell_columns`
-    values, the last ones fewer.
+    the share of zeros in it, to four decimals, 0 and 1 only where exact; a cell holds `cell_rows`
+    by `cell_columns` values, the last ones fewer.
     """
 
     tensor: str

@@ -12,7 +12,6 @@ from inspector.words import number
 LEVELS = 8  # the first is no zero at all, the last nothing but zeros
 _LEFT, _TOP = SIZE + 8, SIZE + 8  # room for the words along the sides
 _LEAST, _LARGEST = 60, 260  # height of the cells
-_KEYS = (Key("heat-0", "no zeros"), Key("heat-3", "half"), Key("heat-7", "all zeros"))
 
 
 def level(share: float) -> int | None:
@@ -22,6 +21,12 @@ def level(share: float) -> int | None:
     if share <= 0 or share >= 1:
         return 0 if share <= 0 else LEVELS - 1
     return 1 + int(share * (LEVELS - 2))
+
+
+_KEYS = tuple(
+    Key(f"heat-{level(share)}", words)
+    for share, words in ((0, "no zeros"), (0.5, "half"), (1, "all zeros"))
+)
 
 
 def heat(found: HeatReport, width: float = CARD) -> Drawing:

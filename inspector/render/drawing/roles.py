@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inspector.words import ROLE_LABELS
-
 FAMILIES: Mapping[str, str] = {
     "weight": "model",
     "statistic": "model",
@@ -27,7 +25,6 @@ FAMILIES: Mapping[str, str] = {
     "activation": "data",
     "unknown": "unknown",
 }
-_ROLES = {label: role for role, label in ROLE_LABELS.items()}
 
 
 def family(role: str | None) -> str:
@@ -38,8 +35,3 @@ def family(role: str | None) -> str:
 def css_of(role: str | None) -> str:
     """The class of a role's family: "f-pruning"."""
     return f"f-{family(role)}"
-
-
-def css_of_label(label: str) -> str:
-    """The class of one of the labels of an artifact's bytes, of "masks" that of masks."""
-    return css_of(_ROLES.get(label))

@@ -101,11 +101,14 @@ def _heat(one: HeatReport, title: str) -> Figure:
     corner = f"% zeros: {one.row_words} \\ {one.column_words}"
     columns = (Column(corner), *(Column(at) for at in spans))
     named = _spans(one.rows, one.cell_rows, len(one.cells))
-    rows = tuple(
-        (at, *(f"{100 * share:.0f}" for share in cells))
-        for at, cells in zip(named, one.cells, strict=True)
-    )
+    rows = tuple((at, *map(_percent, cells)) for at, cells in zip(named, one.cells, strict=True))
     return Figure(title, words, heat(one), None, Table(columns, rows))
+
+
+def _percent(share: float) -> str:
+    """In whole percent; with decimals where it would read 0 or 100, and is neither."""
+    whole = round(100 * share)
+    return f"{whole}" if 0 < whole < 100 or share in (0, 1) else f"{100 * share:.2f}"
 
 
 def _spans(whole: int, each: int, cells: int) -> Iterator[str]:
@@ -122,10 +125,7 @@ def operators(_artifact: ArtifactReport, pictures: PicturesReport) -> Part:
         "The operators in the order in which they run: multiply-accumulates of one call, bytes of"
         " the constants that each reads, and bytes that it puts out."
     )
-    if len(found) < pictures.operators_of:
-        words += (
-            f" {_of(len(found), pictures.operators_of, 'operator').replace('largest', 'costliest')}"
-        )
+    words = f"{words} {_of(len(found), pictures.operators_of, 'operators', 'costliest')}".strip()
     table = Table(
         (
             Column("operator", words=True, least=20),
