@@ -15,10 +15,11 @@ from inspector.render.drawing.histogram import histogram, paired
 from inspector.render.drawing.labels import fits, fitted, whole, wide
 from inspector.render.drawing.operators import operator_bars
 from inspector.render.drawing.roles import FAMILIES, css_of
-from inspector.render.drawing.scale import Scale, tick, ticks
+from inspector.render.drawing.scale import Scale, ticks
 from inspector.render.drawing.shapes import NARROW, WIDE, Drawing, amount, box, place
 from inspector.render.drawing.treemap import treemap
 from inspector.render.drawing.waterfall import signed, waterfall
+from inspector.render.printable import value
 from inspector.report import (
     AreaReport,
     Bar,
@@ -90,7 +91,7 @@ def test_ticks_lie_within_and_are_no_more_than_asked(low: float, span: float, mo
 
 
 def test_a_tick_is_said_without_the_noise_of_binary_fractions() -> None:
-    assert [tick(at) for at in ticks(0, 0.3)] == ["0", "0.1", "0.2", "0.3"]
+    assert [value(at) for at in ticks(0, 0.3)] == ["0", "0.1", "0.2", "0.3"]
 
 
 def test_a_scale_is_linear_and_stops_at_its_ends() -> None:
@@ -98,6 +99,8 @@ def test_a_scale_is_linear_and_stops_at_its_ends() -> None:
     assert [scale(at) for at in (-1, 0, 1, 3)] == [100, 150, 200, 300]
     assert [scale(at) for at in (-9, 9)] == [100, 300]
     assert Scale(2, 2, 10, 20)(2) == 10
+    # As wide as floats go: 0 is in the middle still.
+    assert Scale(-1.6e308, 1.6e308, 100, 300)(0) == 200
 
 
 def test_neighbours_share_the_edge_between_them() -> None:
@@ -171,6 +174,13 @@ def test_a_map_fills_its_picture_once(areas: list[AreaReport], width: int) -> No
         down = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
         assert min(across, down) <= 0.02
     assert treemap(areas[::-1], width) == found
+
+
+def test_shares_of_a_map_are_of_the_whole_artifact() -> None:
+    # Two tensors of a broken file share bytes: 80 + 40 - 20 are its 100.
+    areas = [area("weights", 80), area("masks", 40), area("shared by several", -20)]
+    titles = {one.title for one in treemap(areas).boxes}
+    assert titles == {"weights: 80 bytes, 80 %", "masks: 40 bytes, 40 %"}
 
 
 def test_of_many_small_parts_one_says_how_many_they_are() -> None:

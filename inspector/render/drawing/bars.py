@@ -35,11 +35,10 @@ def before_and_after(
     A layer is a name and its weights on both sides, in the order wanted.
     """
     found = [one for one in pairs if _elements(one[1]) + _elements(one[2])]
-    kept = sorted(found, key=lambda one: -max(_elements(one[1]), _elements(one[2])))[:_MOST]
-    shown = [one for one in found if one in kept]
-    rows = [row for name, a, b in shown for row in _two(name, a, b)]
+    largest = _largest([max(_elements(a), _elements(b)) for _, a, b in found])
+    rows = [row for at in largest for row in _two(*found[at])]
     drawing = _keyed(rows_drawing(rows, width))
-    left = len(found) - len(shown)
+    left = len(found) - len(largest)
     note = (f"{number(left)} smaller layers have no bar here.",) if left else ()
     return replace(drawing, notes=note)
 
@@ -55,12 +54,17 @@ def _elements(weights: WeightsReport | None) -> int:
 
 
 def _bounded(found: Sequence[tuple[str, WeightsReport]]) -> Iterator[tuple[str, WeightsReport]]:
-    largest = sorted(range(len(found)), key=lambda at: -found[at][1].elements)[:_MOST]
-    yield from (found[at] for at in sorted(largest))
+    largest = _largest([weights.elements for _, weights in found])
+    yield from (found[at] for at in largest)
     rest = [weights for at, (_, weights) in enumerate(found) if at not in largest]
     if rest:
         elements, zeros = sum(one.elements for one in rest), sum(one.zeros for one in rest)
         yield f"{number(len(rest))} more layers", WeightsReport(elements, zeros, None)
+
+
+def _largest(sizes: Sequence[int]) -> list[int]:
+    """Places of those that have a bar of their own, in their order."""
+    return sorted(sorted(range(len(sizes)), key=lambda at: -sizes[at])[:_MOST])
 
 
 def _row(name: str, weights: WeightsReport, side: str = "") -> Row:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from inspector.render.drawing.labels import wide
-from inspector.render.drawing.scale import Scale, height, height_of, tick, ticks
+from inspector.render.drawing.scale import Scale, height, height_of, ticks
 from inspector.render.drawing.shapes import (
     CARD,
     SIZE,
@@ -20,6 +20,7 @@ from inspector.render.drawing.shapes import (
     box,
     place,
 )
+from inspector.render.printable import value
 from inspector.report import Bar, DiffPicture, HistogramReport
 from inspector.words import number, percent
 
@@ -73,9 +74,9 @@ def histogram(found: HistogramReport, width: float = CARD) -> Drawing:
         texts.append(_within(x(0), SIZE, zeros, width, "zero-number"))
     if cut and low <= -cut and cut <= high:
         lines += [_dashed(x(at), _HEAD, base) for at in (-cut, cut)]
-        texts.append(_within(x(cut), 2 * SIZE + 4, f"±{tick(cut)}", width, "cut-number"))
+        texts.append(_within(x(cut), 2 * SIZE + 4, f"±{value(cut)}", width, "cut-number"))
     elif cut:
-        notes.append(f"The threshold, ±{tick(cut)}, lies outside.")
+        notes.append(f"The threshold, ±{value(cut)}, lies outside.")
     keys = [Key("kept", "not zero"), Key("zero", "zero")]
     keys += [Key("cut", "threshold")] if cut else []
     height_ = base + _FOOT
@@ -145,7 +146,7 @@ def _bars(bars: Sequence[Bar], field: _Field, css: str) -> Iterator[Box]:
         left, right = field.x(one.low), field.x(one.high)
         if right - left < 1:
             left, right = left - 0.5, left + 0.5
-        title = f"{tick(one.low)} to {tick(one.high)}: {number(one.elements)}"
+        title = f"{value(one.low)} to {value(one.high)}: {number(one.elements)}"
         top, bottom = sorted((field.top(one.elements), field.base))
         yield box(left, top, right, bottom, css, title)
 
@@ -160,7 +161,7 @@ def _zeros(zeros: int, field: _Field, side: str = "") -> Iterator[Box]:
 
 def _axis(x: Scale, base: float, width: float) -> Iterator[Text]:
     for at in ticks(x.low, x.high):
-        yield _within(x(at), base + SIZE + 4, tick(at), width, "tick")
+        yield _within(x(at), base + SIZE + 4, value(at), width, "tick")
 
 
 def _within(x: float, y: float, text: str, width: float, css: str) -> Text:

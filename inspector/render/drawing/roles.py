@@ -27,11 +27,6 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
-def family(role: str | None) -> str:
-    """The family of a role, "file" of what is no tensor's."""
-    return "file" if role is None else FAMILIES.get(role, "unknown")
-
-
 def css_of(role: str | None) -> str:
-    """The class of a role's family: "f-pruning"."""
-    return f"f-{family(role)}"
+    """The class of a role's family, "f-pruning"; "f-file" of what is no tensor's."""
+    return "f-file" if role is None else f"f-{FAMILIES.get(role, 'unknown')}"

@@ -21,8 +21,10 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """Where the value stands; of no span, and of NaN, that is the start."""
-        span = self.high - self.low
-        share = (value - self.low) / span if span > 0 and isfinite(span) else 0.0
+        # Twice the largest float is none: of such a span a quarter of everything is taken.
+        part = 1.0 if isfinite(self.high - self.low) else 0.25
+        span = self.high * part - self.low * part
+        share = (value * part - self.low * part) / span if span > 0 and isfinite(span) else 0.0
         return self.start + (self.end - self.start) * min(max(share, 0.0), 1.0)
 
 
@@ -48,11 +50,6 @@ def ticks(low: float, high: float, most: int = 5) -> tuple[float, ...]:
 def _clean(value: float) -> float:
     """3 * 0.1 is 0.30000000000000004: what is shown of a tick is its first twelve digits."""
     return float(f"{value:.12g}")
-
-
-def tick(value: float) -> str:
-    """A tick's number: "-0.05", "0", "1e-07"."""
-    return f"{value:.6g}"
 
 
 def height_of(tallest: float, spike: float) -> tuple[bool, str]:

@@ -50,7 +50,8 @@ def treemap(areas: Sequence[AreaReport], width: float = WIDE) -> Drawing:
     themselves likewise. The layout depends on the areas alone, not on their order.
     """
     height = _HEIGHTS.get(int(width), width / 2)
-    labels = _labels([one for one in areas if amount(one.nbytes)])
+    everything = sum(one.nbytes for one in areas)
+    labels = _labels([one for one in areas if amount(one.nbytes)], everything)
     total = sum(label.nbytes for label in labels)
     if not total:
         return Drawing(width, 0)
@@ -71,9 +72,8 @@ def treemap(areas: Sequence[AreaReport], width: float = WIDE) -> Drawing:
     return Drawing(width, height, tuple(boxes), tuple(texts), keys=keys)
 
 
-def _labels(areas: Sequence[AreaReport]) -> list[_Part]:
-    """The labels, and the layers of each, the largest first."""
-    total = sum(one.nbytes for one in areas)
+def _labels(areas: Sequence[AreaReport], total: int) -> list[_Part]:
+    """The labels, and the layers of each, the largest first. total: bytes of the artifact."""
     layers: dict[str, list[_Part]] = {}
     for area in areas:
         name = area.layer or (count(area.layers, "more layer") if area.layers else "")

@@ -91,8 +91,10 @@ def _said(one: TensorReport) -> Iterator[str]:
     yield one.evidence
     if one.alias_of:
         yield f"a copy of {one.alias_of}"
-    if one.measure and (one.measure.nan or one.measure.inf):
-        yield f"{number(one.measure.nan)} values are NaN, {number(one.measure.inf)} infinite"
+    if one.measure:
+        for many, word in ((one.measure.nan, "NaN"), (one.measure.inf, "infinite")):
+            if many:
+                yield f"{number(many)} of its values are {word}"
 
 
 def _measured(one: TensorReport) -> Sequence[str]:
