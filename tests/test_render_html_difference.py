@@ -46,6 +46,9 @@ def test_bytes_of_both_are_drawn_and_written():
     found = webpage(api.diff(samples.path("pruned.h5"), samples.path("stripped.h5")))
     total = found.table("bytes, before and after").rows[-1]
     assert total == ["total", "51,276", "20,536", "-30,740"]
+    every = found.table("All bytes, before and after").rows
+    assert ["weights", "5,416", "5,416", "0"] in every  # what is the same, and what is small
+    assert ["attributes", "32", "32", "0"] in every
     titles = [text for text in found.words if "masks, A: 5,120 bytes" in text]
     assert len(titles) == 2  # one picture for a desk, one for a telephone
 

@@ -109,16 +109,33 @@ def counts(report: Report, diff: Diff) -> tuple[Table, ...]:
     return tuple(_side_by_side(head, report, diff) for head in heads)
 
 
+def bytes_table(report: Report) -> Table:
+    """All bytes of two artifacts by label, the largest first, those that are the same too."""
+    a, b = (one.bytes for one in report.artifacts[:2])
+    sizes = [(label, a.get(label, 0), b.get(label, 0)) for label in {**a, **b}]
+    largest_first = sorted(sizes, key=lambda one: -max(one[1:]))
+    rows = tuple((label, *_both(*of_both)) for label, *of_both in largest_first)
+    return Table(_columns("part"), rows, _total(report))
+
+
 def _side_by_side(head: str, report: Report, diff: Diff) -> Table:
-    columns = (
+    footer = _total(report) if head == "bytes" else ()
+    return Table(_columns(head), tuple(_count_rows(head, diff)), footer)
+
+
+def _columns(head: str) -> tuple[Column, ...]:
+    return (
         Column(head, keep=100, words=True, least=16),
         Column("A", keep=90),
         Column("B", keep=91),
         Column("B - A", keep=80),
     )
+
+
+def _total(report: Report) -> tuple[tuple[str, ...], ...]:
+    """The row of both sizes, none where there is one artifact."""
     sizes = [artifact.nbytes for artifact in report.artifacts[:2]]
-    footer = (("total", *_both(*sizes)),) if head == "bytes" and len(sizes) == 2 else ()
-    return Table(columns, tuple(_count_rows(head, diff)), footer)
+    return (("total", *_both(*sizes)),) if len(sizes) == 2 else ()
 
 
 def _count_rows(head: str, diff: Diff) -> Iterator[tuple[str, ...]]:

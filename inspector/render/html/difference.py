@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspector.render import difference
 from inspector.render.drawing.bars import byte_bars
 from inspector.render.drawing.shapes import NARROW, WIDE
-from inspector.render.fact_rows import counts, fact_changes, is_count, place_table
+from inspector.render.fact_rows import bytes_table, counts, fact_changes, is_count, place_table
 from inspector.render.html.changes import all_pairs, changes, zeros_of_layers
 from inspector.render.html.figure import Figure
 from inspector.render.html.page import Page
@@ -101,7 +101,7 @@ def _bytes(report: Report) -> Figure | None:
     wide = byte_bars(a, b, WIDE)
     words = "Bytes by what they are of: A above, B below."
     return (
-        Figure("Bytes", words, wide, byte_bars(a, b, NARROW), Table((), ()))
+        Figure("Bytes", words, wide, byte_bars(a, b, NARROW), bytes_table(report))
         if wide.height
         else None
     )
