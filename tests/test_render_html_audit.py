@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from inspector import api
+from inspector.report import Suppressed
 from tests.builders import findings, samples
 from tests.builders.findings import CASES, HOSTILE, audit, finding
 from tests.builders.webpages import webpage
@@ -87,3 +88,13 @@ def test_a_sample_that_must_not_ship():
     found = webpage(api.audit([samples.path("pruned.h5")], isolate=False))
     assert "2 pruning wrappers with masks (1,280 elements)" in found.text
     assert "tfmot.sparsity.keras.strip_pruning(model), then save that." in found.text
+
+
+def test_what_a_list_has_no_room_for_is_said():
+    one, paths = finding("a-b"), tuple(f"m{at}.h5" for at in range(250))
+    made = audit((), tuple(Suppressed(one, "known") for _ in range(130)), paths)
+    made = replace(made, audit=replace(made.audit, notes=tuple(f"n{at}" for at in range(201))))
+    text = webpage(made).text
+    assert "... and 30 more findings that are not reported (all in --format json)." in text
+    assert "... and 50 more artifacts (all in --format json)." in text
+    assert "... and 1 more note (all in --format json)." in text

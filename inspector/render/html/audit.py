@@ -23,7 +23,8 @@ from inspector.render.table import Column
 from inspector.report import AuditReport, AuditRuleReport, Finding, Report
 from inspector.words import count, listing
 
-_MOST = 100  # findings of one rule in one artifact
+_MOST = 100  # findings of one rule in one artifact; of those not reported
+_PATHS = 200  # of a list of artifacts
 _NOTHING = AuditReport(None, 0, 0, 0, 0, 0, "error", failed=False)
 
 
@@ -69,10 +70,14 @@ def page(report: Report, _options: RenderOptions) -> Page:
         "summary": summary(report, audit),
         "counts": _counts(audit),
         "sections": sections,
-        "clean": clean,
+        "clean": clean[:_PATHS],
+        "clean_left": _left(len(clean), _PATHS, "artifact"),
         "audit": audit,
         "suppressed": _suppressed(audit),
-        "unasked": [(one.artifact, listing(one.codes)) for one in audit.unasked],
+        "unasked": [(one.artifact, listing(one.codes)) for one in audit.unasked[:_PATHS]],
+        "unasked_left": _left(len(audit.unasked), _PATHS, "artifact"),
+        "notes": audit.notes[:_PATHS],
+        "notes_left": _left(len(audit.notes), _PATHS, "note"),
     }
     ends = (
         ("suppressed", "Not reported", audit.suppressed),
@@ -157,4 +162,11 @@ def _suppressed(audit: AuditReport) -> Table:
         )
         for one in audit.suppressed
     ]
-    return Table(columns, tuple(rows[:_MOST]))
+    left = _left(len(rows), _MOST, "finding that is not reported", "findings that are not reported")
+    return Table(columns, tuple(rows[:_MOST]), (), left)
+
+
+def _left(rows: int, most: int, what: str, whats: str | None = None) -> str:
+    """What says that a list has not all rows, "" where it has."""
+    said = count(rows - most, f"more {what}", f"more {whats or what + 's'}")
+    return f"... and {said} (all in --format json)." if rows > most else ""
