@@ -237,7 +237,7 @@ def test_kept_and_zero_weights_end_to_end() -> None:
     assert kept == pytest.approx(3 * zero_a, abs=0.05)  # 600 : 200
     assert zero_b == pytest.approx((kept + zero_a) / 2, abs=0.05)  # 400 of 800
     assert [text.text for text in found.texts] == [
-        "a", "600 of 800 · 25 % zero", "b", "0 of 400 · 100 % zero",
+        "a", "200 of 800 zero (25 %)", "b", "400 of 400 zero (100 %)",
     ]  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def test_of_many_layers_the_smaller_ones_are_one_bar() -> None:
     names = [text.text for text in found.texts if text.css == "row-name"]
     assert names == [f"l{at}" for at in range(61, 101)] + ["60 more layers"]
     # 1 + 2 + ... + 60 = 1,830.
-    assert found.texts[-1].text == "1,830 of 1,830"
+    assert found.texts[-1].text == "none of 1,830 zero"
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -269,7 +269,11 @@ def test_before_and_after_are_two_bars_on_one_scale() -> None:
     found = before_and_after([("a", WeightsReport(100, 0, 0.0), WeightsReport(100, 75, 0.75))])
     before, after = lengths(found, "kept")
     assert after == pytest.approx(before / 4, abs=0.05)
-    assert [text.text for text in found.texts] == ["a", "A: 100 of 100", "B: 25 of 100 · 75 % zero"]
+    assert [text.text for text in found.texts] == [
+        "a",
+        "A: none of 100 zero",
+        "B: 75 of 100 zero (75 %)",
+    ]
 
 
 # --- steps ---

@@ -76,14 +76,16 @@ def _row(name: str, weights: WeightsReport, side: str = "") -> Row:
         Segment(0, kept, "kept", f"{whole(name)}, {said}"),
         Segment(kept, weights.elements, "zero", f"{whole(name)}, {zeros}"),
     )
-    return Row(name, segments, _told(weights, kept, side))
+    return Row(name, segments, _told(weights, side))
 
 
-def _told(weights: WeightsReport, kept: int, side: str) -> str:
+def _told(weights: WeightsReport, side: str) -> str:
     if not weights.elements:
         return f"{side}none"
-    share = f" · {percent(weights.zeros, weights.elements)} zero" if weights.zeros else ""
-    return f"{side}{number(kept)} of {number(weights.elements)}{share}"
+    if not weights.zeros:
+        return f"{side}none of {number(weights.elements)} zero"
+    share = percent(weights.zeros, weights.elements)
+    return f"{side}{number(weights.zeros)} of {number(weights.elements)} zero ({share})"
 
 
 def _keyed(drawing: Drawing) -> Drawing:
