@@ -130,6 +130,13 @@ def test_a_caption_says_which_kinds_are_counted_and_which_are_left():
     assert "stripping leaves 1,354 (weights)" in said
 
 
+def test_words_are_explained_where_they_are_first_used():
+    words = sample("pruned.h5").one("dl", "words")
+    found = {one.one("dt").text: one.one("dd").text for one in words.all("div")}
+    assert list(found) == list(shown("pruned.h5").bytes)
+    assert found["masks"] == "Which values pruning keeps. Gone after strip_pruning."
+
+
 def test_parts_stand_in_the_order_of_the_questions():
     titles = [one.text for one in sample("pruned.h5").all("h2")]
     assert titles == [

@@ -8,6 +8,7 @@ from typing import Any
 from inspector.browse.histogram import chart
 from inspector.browse.lines import Lines, clean, facts, paragraph
 from inspector.browse.roles import look
+from inspector.meanings import role_meaning
 from inspector.render import explanation as words
 from inspector.render.finding_words import details
 from inspector.render.printable import value
@@ -38,10 +39,10 @@ def tensor(
     one = known.tensor
     found = look(one.role)
     lines = paragraph(one.name, width, "title")
-    says = f"{found.symbol} {found.word}"
-    fits = len(says) + len(found.meaning) + 2 <= width
-    lines.append(((says, found.tone), (f"  {found.meaning}" if fits else "", "dim")))
-    lines += [] if fits else paragraph(found.meaning, width, "dim")
+    says, means = f"{found.symbol} {found.word}", role_meaning(one.role)
+    fits = len(says) + len(means) + 2 <= width
+    lines.append(((says, found.tone), (f"  {means}" if fits else "", "dim")))
+    lines += [] if fits else paragraph(means, width, "dim")
     for each in findings:
         lines += [(), *finding_line(each, width)]
     lines.append(())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspector.browse.lines import Line, Lines
 from inspector.browse.roles import LOOKS
+from inspector.meanings import role_meaning
 
 _KEYS = (
     ("↑ ↓ j k", "move; the pane follows"),
@@ -31,7 +32,8 @@ def page() -> Lines:
     lines: Lines = [(("Keys", "title"),)]
     lines += [((f"{keys:<9}", "info"), (words, "")) for keys, words in _KEYS]
     lines += [(), (("Symbols", "title"),)]
-    for found in LOOKS.values():
-        symbol: Line = ((f"{found.symbol} {found.word:<11}", found.tone), (found.meaning, ""))
+    for role, found in LOOKS.items():
+        means = role_meaning(role)
+        symbol: Line = ((f"{found.symbol} {found.word:<11}", found.tone), (means, ""))
         lines.append(symbol)
     return lines

@@ -9,6 +9,7 @@ from inspector.browse.histogram import strip
 from inspector.browse.lines import Line, Lines, bounded, clean, facts, fit, heading, paragraph
 from inspector.browse.outline import Node, by_layer
 from inspector.browse.roles import look
+from inspector.meanings import meaning, role_meaning
 from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.printable import optional, shape
@@ -25,19 +26,6 @@ _TOTALS = (
     ("not zero", "nonzero"),
     ("stored", "stored_elements"),
 )
-_LABELS = {
-    "config": "The model's layers and how they hang together, as JSON.",
-    "training config": "How the model was compiled: optimizer, loss, metrics.",
-    "names": "Names of layers and weights.",
-    "HDF5 structure": "Headers, groups and indices of the file's format.",
-    "slack": "Space that the format reserved or freed, and nothing claims.",
-    "padding": "Space between values, so that they begin at even addresses.",
-    "zip headers": "What the archive says of its members.",
-    "graph": "Operators and how they are joined, without the values of constants.",
-    "functions": "Functions of the graph, without the values of constants.",
-    "object graph": "The objects that hold the variables, and under which names.",
-    "index": "Which tensor lies where in the shards.",
-}
 
 
 def artifact(
@@ -175,7 +163,7 @@ def group(node: Node, width: int) -> Lines:
     if node.kind == "bytes":
         text = "Bytes of the artifact that hold no tensor's values."
     else:
-        text = f"{look(node.item).meaning} These lie in no layer."
+        text = f"{role_meaning(str(node.item))} These lie in no layer."
     lines += [(), *paragraph(text, width), ()]
     numbers = [("bytes", f"{node.about}{number(node.nbytes or 0)}")]
     if node.elements is not None:
@@ -189,5 +177,5 @@ def label(node: Node, shown: ArtifactReport, width: int) -> Lines:
     share = percent(part, shown.nbytes or 0)
     lines = paragraph(node.title, width, "title")
     lines += [(), *facts([("bytes", f"{number(part)}, {share} of the artifact")], width)]
-    text = _LABELS.get(str(node.item))
+    text = meaning(str(node.item))
     return lines + ([(), *paragraph(text, width)] if text else [])

@@ -110,6 +110,7 @@ def environment() -> Environment:
         "numeric": numeric,
         "optional": optional,
         "path": path,
+        "pieces": pieces,
         "percent": percent,
         "prose": prose,
         "sentence": lambda text: f"{text[:1].upper()}{text[1:].rstrip('.')}.",
@@ -148,6 +149,13 @@ def path(text: str | None) -> Markup:
     from markupsafe import Markup
 
     return Markup("/<wbr>").join(name(text).split("/"))
+
+
+def pieces(text: str | None) -> Markup:
+    """The same for a narrow column: a line may break behind an underscore too."""
+    from markupsafe import Markup
+
+    return Markup("_<wbr>").join(path(text).split("_"))
 
 
 def numerals(text: str) -> Markup:

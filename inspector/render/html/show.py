@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from inspector.meanings import meaning
 from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.html.figure import Part
@@ -35,6 +36,7 @@ class _Section:
     facts: str
     artifact: ArtifactReport
     totals: tuple[Total, ...]
+    words: tuple[tuple[str, str], ...]
     wrong: str
     pictures: tuple[Part, ...]
     calls: tuple[tuple[str, str], ...]
@@ -68,6 +70,7 @@ def _section(artifact: ArtifactReport, at: int, several: bool, options: RenderOp
         facts=header(artifact),
         artifact=artifact,
         totals=totals_of(artifact),
+        words=tuple((label, meaning(label)) for label in artifact.bytes if meaning(label)),
         wrong=_wrong(artifact),
         pictures=tuple(parts_of(artifact)) if artifact.readable else (),
         calls=tuple(calls(artifact)),
