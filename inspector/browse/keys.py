@@ -29,7 +29,7 @@ _KEYS = (
 
 def page() -> Lines:
     """Keys, then what the symbols mean."""
-    lines: Lines = [(("Keys", "title"),)]
+    lines: Lines = [(("Keys", "title"), ("     ↓: what the symbols mean   Esc: close", "dim"))]
     lines += [((f"{keys:<9}", "info"), (words, "")) for keys, words in _KEYS]
     lines += [(), (("Symbols", "title"),)]
     for role, found in LOOKS.items():

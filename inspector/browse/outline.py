@@ -14,7 +14,7 @@ from inspector.browse.lines import Line, clean, columns, fit
 from inspector.browse.roles import look
 from inspector.render.rows import full_name
 from inspector.report import ArtifactReport, LayerReport, TensorReport
-from inspector.words import ROLE_LABELS, ROLE_WORDS, number, percent
+from inspector.words import ROLE_LABELS, number, percent
 
 Key = tuple[str, ...]  # of a node, from the top down
 ORDERS = ("file", "size", "sparsity")  # how siblings may be sorted
@@ -149,7 +149,7 @@ def _groups(
         Node(
             (*at, f"role {role}"),
             "group",
-            ROLE_WORDS.get(role, (role, role))[1],
+            ROLE_LABELS.get(role, role),
             look(role).symbol,
             look(role).tone,
             marks=((f"×{number(len(tensors))}", "dim"),),
