@@ -23,9 +23,10 @@ with (
 ):
     import inspector
 
+    # Programs of their own, and what needs TensorFlow or a terminal.
+    LEFT_OUT = ("inspector.live.scripts", "inspector.__main__", "inspector.browse")
     for module in pkgutil.walk_packages(inspector.__path__, "inspector."):
-        # Programs of their own, and what needs TensorFlow.
-        if not module.name.startswith("inspector.live.scripts") and "__main__" not in module.name:
+        if not module.name.startswith(LEFT_OUT):
             importlib.import_module(module.name)
 
 # Behind the above, for these import what is to be instrumented.
