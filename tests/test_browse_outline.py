@@ -68,6 +68,7 @@ def test_bytes_that_are_no_tensors_have_a_node():
         "pruned.keras",
         "saved_pruned",
         "ckpt_adam",
+        "ckpt_v1",  # variables of the model itself
         "lite_int8.tflite",
         "frozen_convnet.pb",
         "k3_dir",

@@ -52,11 +52,7 @@ def _rows(report: Report, diff: Diff) -> dict[tuple[str, bool], str]:
     none, under its row in B.
     """
     a, b = (
-        {
-            one.name: "" if row == "/" else row
-            for row, held in by_layer(side).items()
-            for one in held
-        }
+        {one.name: row or "" for row, held in by_layer(side).items() for one in held}
         for side in report.artifacts[:2]
     )
     there: dict[str, str] = {}

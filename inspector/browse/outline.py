@@ -12,7 +12,7 @@ from typing import Any
 
 from inspector.browse.lines import Line, clean, columns, fit
 from inspector.browse.roles import look
-from inspector.render.rows import full_name
+from inspector.render.rows import full_name, row_around
 from inspector.report import ArtifactReport, LayerReport, TensorReport
 from inspector.words import ROLE_LABELS, number, percent
 
@@ -61,7 +61,8 @@ def outline(
     title = clean(artifact.path, _TITLE)
     if not artifact.readable:
         return Node(key, "artifact", title, "✗", "error", (("unreadable", "error"),), item=artifact)
-    parts = [*_layers(artifact, key, keep, roles), *_groups(artifact, key, keep)]
+    held = by_layer(artifact)
+    parts = [*_layers(artifact, held, keep, roles), *_groups(artifact, held[None], keep)]
     parts = _sorted(parts, order)
     if keep is None:
         parts += _others(artifact, key)
@@ -83,16 +84,15 @@ def outline(
 
 def _layers(
     artifact: ArtifactReport,
-    at: Key,
+    held: Mapping[str | None, Sequence[TensorReport]],
     keep: Callable[[TensorReport], bool] | None,
     roles: Sequence[str],
 ) -> list[Node]:
-    held = by_layer(artifact)
     by_name = {one.name: one for one in artifact.tensors}
     about = _about(artifact)
     nodes = []
     for row in artifact.layers:
-        key = (*at, f"layer {row.name}")
+        key = (artifact.path, f"layer {row.name}")
         tensors = [one for one in held[row.name] if keep is None or keep(one)]
         if keep is not None and not tensors:
             continue
@@ -114,40 +114,33 @@ def _layers(
     return nodes
 
 
-def by_layer(artifact: ArtifactReport) -> dict[str, list[TensorReport]]:
-    """The tensors of each layer's row; those of none under "/", which names no layer."""
+def by_layer(artifact: ArtifactReport) -> dict[str | None, list[TensorReport]]:
+    """The tensors of each layer's row; None has those that are in none."""
     rows = {row.name: row for row in artifact.layers}
-    held: dict[str, list[TensorReport]] = {name: [] for name in rows}
-    held["/"] = []
+    held: dict[str | None, list[TensorReport]] = {None: [], **{name: [] for name in rows}}
     for tensor in artifact.tensors:
-        row = next((rows[path] for path in around(tensor.layer) if path in rows), None)
+        row = row_around(tensor.layer, rows)
         # A layer's row counts no constants: they are an operator's.
-        inside = row is not None and tensor.role in row.roles
-        held[row.name if row is not None and inside else "/"].append(tensor)
+        inside = row is not None and tensor.role in rows[row].roles
+        held[row if inside else None].append(tensor)
     return held
 
 
-def around(layer: str | None) -> Iterator[str]:
-    """Paths from the layer up: of "a/b", "a/b" and "a"."""
-    path = layer or ""
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
-
-
 def _groups(
-    artifact: ArtifactReport, at: Key, keep: Callable[[TensorReport], bool] | None
+    artifact: ArtifactReport,
+    loose: Sequence[TensorReport],
+    keep: Callable[[TensorReport], bool] | None,
 ) -> list[Node]:
     """Tensors in no layer, by role."""
     by_name = {one.name: one for one in artifact.tensors}
     held: dict[str, list[TensorReport]] = {}
-    for tensor in by_layer(artifact)["/"]:
+    for tensor in loose:
         if keep is None or keep(tensor):
             held.setdefault(tensor.role, []).append(tensor)
     about = _about(artifact)
     return [
         Node(
-            (*at, f"role {role}"),
+            (artifact.path, f"role {role}"),
             "group",
             ROLE_LABELS.get(role, role),
             look(role).symbol,
@@ -157,7 +150,9 @@ def _groups(
             nbytes=sum(one.nbytes for one in tensors),
             about=about,
             item=role,
-            children=tuple(_tensor(one, (*at, f"role {role}"), by_name, None) for one in tensors),
+            children=tuple(
+                _tensor(one, (artifact.path, f"role {role}"), by_name, None) for one in tensors
+            ),
         )
         for role, tensors in held.items()
     ]

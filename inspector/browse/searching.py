@@ -6,7 +6,8 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inspector.browse.outline import Key, Node, around, every
+from inspector.browse.outline import Key, Node, every
+from inspector.render.rows import row_around
 from inspector.report import TensorReport
 
 _GLOB = frozenset("*?[")
@@ -84,4 +85,5 @@ def place_of(nodes: Sequence[Node], top: Key, tensor: str | None, layer: str | N
         if tensor is not None and node.kind == "tensor" and node.item.name == tensor:
             return node.key
     rows = {node.item.name: node.key for node in below if node.kind == "layer"}
-    return next((rows[path] for path in around(layer) if path in rows), top)
+    row = row_around(layer, rows)
+    return top if row is None else rows[row]

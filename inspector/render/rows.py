@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from inspector.render.printable import optional, shape, value
@@ -186,6 +186,15 @@ def tensor_table(artifact: ArtifactReport) -> Table:
         for one in tensors
     )
     return Table(columns, rows, (), note)
+
+
+def row_around(layer: str | None, rows: Container[str]) -> str | None:
+    """The row that has what is said of a layer: its own, else that of the innermost layer around
+    it, as a wrapper's has what it wraps. None where there is none.
+    """
+    while layer and layer not in rows:
+        layer = layer.rpartition("/")[0] or None
+    return layer if layer is not None and layer in rows else None
 
 
 def tells(tensor: TensorReport) -> bool:

@@ -11,7 +11,7 @@ from inspector.render.drawing.shapes import NARROW, WIDE
 from inspector.render.html.figure import Figure
 from inspector.render.pair_rows import brief, change, name, spelled, tensor_changes, turned
 from inspector.render.printable import shape, value
-from inspector.render.rows import Table
+from inspector.render.rows import Table, row_around
 from inspector.render.table import Column
 from inspector.report import Diff, DiffPair, DiffPicture, DiffValues, Report, WeightsReport
 from inspector.words import count, number, percent
@@ -151,7 +151,7 @@ def _layers(report: Report, diff: Diff) -> list[Zeros]:
     taken: set[str] = set()
     for pair in diff.pairs:
         if pair.a and pair.b and pair.a.role == "weight":
-            one, other = _entry(pair.a.layer, a), _entry(pair.b.layer, b)
+            one, other = row_around(pair.a.layer, a), row_around(pair.b.layer, b)
             if one is None or other is None or one in partners or other in taken:
                 continue
             partners[one] = other
@@ -163,10 +163,3 @@ def _layers(report: Report, diff: Diff) -> list[Zeros]:
 
 def _name(layer: str, partners: Mapping[str, str]) -> str:
     return turned(layer or "(model)", partners.get(layer))
-
-
-def _entry(layer: str | None, layers: Mapping[str, object]) -> str | None:
-    """The layer with an entry that a tensor's layer is in: a wrapper's stands for what it wraps."""
-    while layer and layer not in layers:
-        layer = layer.rpartition("/")[0]
-    return layer if layer in layers else None
