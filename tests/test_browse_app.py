@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import threading
 import time
 
@@ -330,6 +331,21 @@ def test_names_are_never_markup(tmp_path):
         await it.says("/[red]")
 
     drive(steps, path, size=(100, 30))
+
+
+def test_a_path_that_would_steer_the_terminal_is_not_offered(tmp_path):
+    path = shutil.copy(PRUNED, tmp_path / "a\x1b[2J\u202e.h5")
+
+    async def steps(it):
+        await it.press("c")
+        await it.says("Compare it with which artifact?")
+        assert all("\x1b" not in segment.text for segment in it.segments())
+        await it.press("escape", "o")
+        await it.says("Write the page to which file?")
+        assert all("\x1b" not in segment.text for segment in it.segments())
+
+    drive(steps, PRUNED, str(path), STRIPPED)
+    drive(steps, str(path))
 
 
 def test_the_name_is_copied():

@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from inspector.browse.lines import Lines, painted
+from inspector.render.printable import safe
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -21,13 +22,16 @@ _CLOSE: list[BindingType] = [Binding("escape", "close", "Close", show=False)]
 
 
 class Prompt(ModalScreen[str | None]):
-    """Asks for a line of text; None where it was left."""
+    """Asks for a line of text; None where it was left. value: what it begins with; one that would
+    steer the terminal is not offered, since it is shown as it is.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = _CLOSE
 
     def __init__(self, question: str, value: str = "", hint: str = "") -> None:
         super().__init__()
-        self._question, self._value, self._hint = question, value, hint
+        self._question, self._hint = question, hint
+        self._value = value if safe(value) == value else ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
