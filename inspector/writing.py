@@ -24,7 +24,11 @@ def write_whole(path: str, parts: Iterable[str]) -> None:
     target = os.path.realpath(path)
     import tempfile
 
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
+    except OSError as wrong:
+        wrong.filename = path  # rather than a name that nobody gave
+        raise
     try:
         with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
             out.writelines(parts)

@@ -27,7 +27,7 @@ def test_stripping_is_told_as_such_with_the_bytes_it_saved():
         " elements); no weight changed. Training state was dropped: 8 optimizer slots and 1"
         " optimizer scalar are gone (2,709 elements).",
         "B is 30,740 bytes smaller: 10,832 of optimizer slots, 5,120 of masks, 16 of pruning"
-        " steps, 8 of thresholds, 8 of other tensors and 14,756 of what is around the tensors.",
+        " steps, 8 of thresholds, 8 of optimizer state and 14,756 of what is around the tensors.",
     )
 
 

@@ -137,6 +137,12 @@ def test_words_are_explained_where_they_are_first_used():
     assert found["masks"] == "Which values pruning keeps. Gone after strip_pruning."
 
 
+def test_a_page_says_where_to_ask_what_stripping_saves():
+    said = "inspect reconcile"
+    assert said in sample("pruned.h5").text
+    assert said not in sample("stripped.h5").text
+
+
 def test_parts_stand_in_the_order_of_the_questions():
     titles = [one.text for one in sample("pruned.h5").all("h2")]
     assert titles == [

@@ -106,3 +106,10 @@ def test_of_thousands_each_has_a_row():
     found = webpage(differences.many(3_000))
     assert len(found.table("Every tensor of both").rows) >= 3_000
     assert len(found.page) < 5_000_000
+
+
+def test_a_picture_says_what_changed_in_words():
+    found = webpage(
+        api.diff(samples.path("stripped.h5"), samples.path("lite_float.tflite"), pictures=True)
+    )
+    assert "What changed: values." in found.text

@@ -90,8 +90,10 @@ def size(told: Told) -> Iterable[str]:
     parts = {label: way * more for label, more in labels.items() if label in of_tensors}
     around = way * sum(more for label, more in labels.items() if label not in of_tensors)
     gained = sorted(((n, label) for label, n in parts.items() if n > 0), reverse=True)
-    told_of = [f"{number(n)} of {label}" for n, label in gained[:_LABELS]]
-    others = sum(n for n, _ in gained[_LABELS:])
+    # One more is told by its name: "other tensors" are several.
+    most = len(gained) if len(gained) == _LABELS + 1 else _LABELS
+    told_of = [f"{number(n)} of {label}" for n, label in gained[:most]]
+    others = sum(n for n, _ in gained[most:])
     if others:
         told_of.append(f"{number(others)} of other tensors")
     if around > 0:

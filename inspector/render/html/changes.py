@@ -42,7 +42,7 @@ def changes(report: Report, diff: Diff) -> list[Change]:
 
 
 def _change(pair: DiffPair, values: DiffValues, picture: DiffPicture) -> Change:
-    words = change((pair,))
+    words = f"What changed: {change((pair,)) or 'values'}."
     drawn = paired(picture)
     figure = Figure(name((pair,)), words, drawn, drawn, _bars(picture))
     return Change(figure, tuple(_numbers(pair, values)))

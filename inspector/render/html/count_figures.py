@@ -139,9 +139,17 @@ def areas(artifact: ArtifactReport, pictures: PicturesReport) -> Part:
     return Part(
         "bytes",
         "Where the bytes are",
-        "",
+        _stripped(artifact),
         pair(lambda width: treemap(pictures.areas, width), "Bytes", words, table),
     )
+
+
+def _stripped(artifact: ArtifactReport) -> str:
+    """Where to ask what stripping does to the size, of what can be stripped."""
+    totals = artifact.totals
+    if totals.after_strip is None or totals.after_strip == totals.count_params:
+        return ""
+    return "`inspect reconcile` says how large the file would be once it is stripped."
 
 
 def layers(artifact: ArtifactReport, _pictures: PicturesReport | None = None) -> Part:
