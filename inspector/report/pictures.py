@@ -17,8 +17,9 @@ class AreaReport(Struct, frozen=True):
     label: as in `ArtifactReport.bytes`, whose numbers the areas of a label add up to. role, layer:
     of the tensors whose bytes these are, null where they are no tensors'. Of tensors the layer is
     null where they are in none, and for what smaller layers have together, where there are very
-    many. tensors: how many. Bytes that several tensors share are the first one's. nbytes is below 0
-    where a label's is ("shared by several", of a broken file).
+    many; layers: how many smaller ones these are, null where they are of one or of none. tensors:
+    how many. Bytes that several tensors share are the first one's. nbytes is below 0 where a
+    label's is ("shared by several", of a broken file).
     """
 
     label: str
