@@ -1,8 +1,26 @@
-"""What the words for tensors and bytes mean, each in a sentence, for who never saw them."""
+"""What the words for counts, tensors and bytes mean, each in a sentence, for who never saw them."""
 
 from __future__ import annotations
 
 from inspector.words import ROLE_LABELS
+
+# Fields of `TotalsReport`: a word for each, and what it means.
+TOTAL_LABELS: dict[str, str] = {
+    "count_params": "Keras counts",
+    "trainable": "trainable",
+    "non_trainable": "not trainable",
+    "after_strip": "left after stripping",
+    "nonzero": "not zero",
+    "stored_elements": "stored",
+}
+TOTAL_MEANINGS: dict[str, str] = {
+    "count_params": "What model.count_params() says once the file is loaded.",
+    "trainable": "Those of them that training changes.",
+    "non_trainable": "Those of them that training leaves alone.",
+    "after_strip": "The same count once strip_pruning or strip_clustering has run.",
+    "nonzero": "Weights whose value is not 0; copies are left out.",
+    "stored_elements": "All elements in the file, training state among them.",
+}
 
 ROLE_MEANINGS: dict[str, str] = {
     "weight": "Learned, and used at inference.",

@@ -92,7 +92,7 @@ def test_in_a_small_terminal_it_answers_and_leaves_it_as_it_was():
 def test_in_a_large_terminal_without_colours_there_is_no_colour():
     with Terminal(200, 60, NO_COLOR="1") as it:
         it.browse(PRUNED, "sample_models/stripped.h5")
-        it.says("stripped.h5", "as Keras counts")
+        it.says("stripped.h5", "Keras counts")
         it.keys("m")
         it.says("714 are not zero")
         codes = it.screen("-e").split("\x1b[")[1:]

@@ -9,7 +9,7 @@ from inspector.browse.histogram import strip
 from inspector.browse.lines import Line, Lines, bounded, clean, facts, fit, heading, paragraph
 from inspector.browse.outline import Node, by_layer
 from inspector.browse.roles import look
-from inspector.meanings import meaning, role_meaning
+from inspector.meanings import TOTAL_LABELS, meaning, role_meaning
 from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.printable import optional, shape
@@ -18,14 +18,6 @@ from inspector.words import ROLE_LABELS, count, number, percent
 
 _ROWS = 60  # of a list in the pane
 _BAR = 24  # columns of a bar at most
-_TOTALS = (
-    ("as Keras counts", "count_params"),
-    ("trainable", "trainable"),
-    ("not trainable", "non_trainable"),
-    ("after stripping", "after_strip"),
-    ("not zero", "nonzero"),
-    ("stored", "stored_elements"),
-)
 
 
 def artifact(
@@ -60,10 +52,10 @@ def artifact(
 
 def _totals(shown: ArtifactReport, width: int) -> Lines:
     lines = heading("Elements")
-    numbers = {field: getattr(shown.totals, field) for _, field in _TOTALS}
+    numbers = {field: getattr(shown.totals, field) for field in TOTAL_LABELS}
     room = max(len(optional(one)) for one in numbers.values())
-    for label, field in _TOTALS:
-        lines.append(((f"{label:<16}", "dim"), (f"{optional(numbers[field]):>{room}}", "")))
+    for field, label in TOTAL_LABELS.items():
+        lines.append(((f"{label:<21}", "dim"), (f"{optional(numbers[field]):>{room}}", "")))
         why = shown.totals_reasons.get(field)
         if numbers[field] is None and why:
             lines += paragraph(f"  {clean(why)}", width, "dim", "  ")

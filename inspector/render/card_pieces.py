@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from inspector.meanings import TOTAL_LABELS
 from inspector.render.blocks import LONGEST
 from inspector.render.printable import safe, shorten
 from inspector.render.rows import Table
@@ -19,14 +20,6 @@ from inspector.report import ArtifactReport
 from inspector.words import count, keyless, number
 
 _ROWS = 60  # of a table
-_NAMES = {
-    "count_params": "parameters, as Keras counts",
-    "trainable": "trainable",
-    "non_trainable": "not trainable",
-    "after_strip": "after stripping",
-    "nonzero": "weights not zero",
-    "stored_elements": "elements stored",
-}
 # Middle tones that are told from each other by those who see few colours, too (Okabe and Ito's).
 _STYLE = """
 .tfi-card{font-size:13px;line-height:1.45;max-width:72em;margin-bottom:1em;color:inherit}
@@ -119,7 +112,7 @@ def left_out(text: str) -> str:
 
 def numbers(shown: ArtifactReport) -> str:
     """The counts that the artifact can say; the answer says what it cannot."""
-    counts = {label: getattr(shown.totals, name) for name, label in _NAMES.items()}
+    counts = {label: getattr(shown.totals, name) for name, label in TOTAL_LABELS.items()}
     counts["bytes"] = shown.nbytes
     cells = "".join(
         f"<div><dt>{label}</dt><dd>{number(value)}</dd></div>"

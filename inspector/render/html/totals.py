@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from inspector.meanings import TOTAL_LABELS, TOTAL_MEANINGS
 from inspector.report import ArtifactReport
 
-# Field of TotalsReport, a word for it, what it means.
-_TOTALS = (
-    ("count_params", "Keras counts", "What model.count_params() says once the file is loaded."),
-    (
-        "after_strip",
-        "left after stripping",
-        "The same count once strip_pruning or strip_clustering has run.",
-    ),
-    ("nonzero", "not zero", "Weights whose value is not 0; copies are left out."),
-    ("stored_elements", "stored", "All elements in the file, training state among them."),
-)
+_SHOWN = ("count_params", "after_strip", "nonzero", "stored_elements")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +30,12 @@ def totals_of(artifact: ArtifactReport) -> tuple[Total, ...]:
     found = [*_weights(artifact)] + [
         Total(
             key,
-            words,
-            means,
+            TOTAL_LABELS[key],
+            TOTAL_MEANINGS[key],
             getattr(artifact.totals, key),
             artifact.totals_reasons.get(key, "the file does not say"),
         )
-        for key, words, means in _TOTALS
+        for key in _SHOWN
     ]
     return tuple(sorted(found, key=lambda one: one.value is None))
 
