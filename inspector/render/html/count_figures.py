@@ -149,7 +149,7 @@ def _stripped(artifact: ArtifactReport) -> str:
     totals = artifact.totals
     if totals.after_strip is None or totals.after_strip == totals.count_params:
         return ""
-    return "`inspect reconcile` says how large the file would be once it is stripped."
+    return "How large it would be once it is stripped, inspect reconcile says."
 
 
 def layers(artifact: ArtifactReport, _pictures: PicturesReport | None = None) -> Part:
