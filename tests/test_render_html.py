@@ -345,6 +345,10 @@ def test_numbers_stand_out_and_those_in_names_do_not():
     assert told == (
         "<b>2,638</b> in 2 masks; <b>47.27 %</b> of dense_100 &lt;b&gt; and 3.14, <b>714</b>."
     )
+    told = page.numerals("(24, 6) or [10, 20], not (2 masks 1,280, 2 steps) (pruning 5,144)")
+    assert told == (
+        "(24, 6) or [10, 20], not (2 masks <b>1,280</b>, 2 steps) (pruning <b>5,144</b>)"
+    )
 
 
 def test_what_a_template_prints_is_made_fit_without_being_asked():

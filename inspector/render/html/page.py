@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _STYLES = ("page.css", "drawings.css", "compared.css")
 _LONGEST = 2_000  # characters of one text: a message that quotes the file is as long as it wishes
 _NAME = 200  # of a name in a table
-# A number in a sentence that is worth an eye, and none in a name: "1,354", "82", "47.27 %".
+# A shape, or a number in a sentence that is worth an eye, and none in a name: "1,354", "47.27 %".
 _NUMBER = re.compile(
-    r"(?<![\w.,/:-])(\d{1,3}(?:,\d{3})++|\d{2,}|\d++(?:\.\d++)? %)(?![\w/-]|[.,]\w)"
+    r"[(\[]\d++(?:, \d++)++[)\]]"
+    r"|(?<![\w.,/:-])(\d{1,3}(?:,\d{3})++|\d{2,}|\d++(?:\.\d++)? %)(?![\w/-]|[.,]\w)"
 )
 
 
@@ -162,10 +163,12 @@ def numerals(text: str) -> Markup:
     """A sentence with its numbers set apart, so that an eye finds them."""
     from markupsafe import Markup
 
-    parts = re.split(_NUMBER, prose(text))  # every second one is a number
-    return Markup("").join(
-        Markup("<b>{}</b>").format(part) if at % 2 else part for at, part in enumerate(parts)
-    )
+    words, parts, at = prose(text), [], 0
+    for found in _NUMBER.finditer(words):
+        if found[1]:  # a shape is left as it is
+            parts += [words[at : found.start()], Markup("<b>{}</b>").format(found[1])]
+            at = found.end()
+    return Markup("").join([*parts, words[at:]])
 
 
 def numeric(columns: Sequence[Column]) -> str:
