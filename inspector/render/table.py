@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tabulate import tabulate
+import tabulate
 
 from inspector.render.printable import ELLIPSIS, FILLER, shorten, widened
 
@@ -64,13 +64,19 @@ def _lines(rows: Sequence[tuple[str, ...]], words: Sequence[bool]) -> list[str]:
     """The rows with their cells one below another. words: of each column, see Column."""
     if len(rows) > _LONG:
         return _long(rows, words)
-    # The head is a row like the others: tabulate would pad it by two columns more.
-    return tabulate(
-        rows,
-        tablefmt="plain",
-        disable_numparse=True,
-        colalign=["left" if left else "right" for left in words],
-    ).split("\n")
+    # Wide characters are filled up already (`widened`): where wcwidth is installed, tabulate would
+    # count them once more. The flag is the one that it documents.
+    before, tabulate.WIDE_CHARS_MODE = tabulate.WIDE_CHARS_MODE, False
+    try:
+        # The head is a row like the others: tabulate would pad it by two columns more.
+        return tabulate.tabulate(
+            rows,
+            tablefmt="plain",
+            disable_numparse=True,
+            colalign=["left" if left else "right" for left in words],
+        ).split("\n")
+    finally:
+        tabulate.WIDE_CHARS_MODE = before
 
 
 def _long(rows: Sequence[tuple[str, ...]], words: Sequence[bool]) -> list[str]:
