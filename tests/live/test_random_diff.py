@@ -28,7 +28,7 @@ import random_diff_oracle  # noqa: E402
 pytestmark = pytest.mark.live
 
 FIRST = int(os.environ.get("INSPECT_LIVE_FIRST_SEED", "0"))
-SEEDS = int(os.environ.get("INSPECT_LIVE_SEEDS", "40"))
+SEEDS = int(os.environ.get("INSPECT_LIVE_SEEDS", "20"))
 BLOCK = 20  # seeds a test: enough to be quick, few enough to place a failure
 
 
