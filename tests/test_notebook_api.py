@@ -475,6 +475,16 @@ def test_nor_over_one_that_cannot_be_read(tmp_path):
         inspector.show(broken).save_html(broken)
 
 
+def test_a_page_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    pytest.importorskip("jinja2")
+    pytest.importorskip("squarify")
+    page = str(tmp_path / "no folder" / "page.html")
+    with pytest.raises(FileNotFoundError) as raised:
+        inspector.open(PRUNED).save_html(page)
+    assert raised.value.filename == page
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_page_is_written_whole(model, tmp_path):
     pytest.importorskip("jinja2")
     pytest.importorskip("squarify")
