@@ -8,6 +8,7 @@ import functools
 import mmap
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from io import FileIO
@@ -27,7 +28,8 @@ class ByteSource(Protocol):
     view: `length` bytes at `offset`, which may be a copy: nobody asks for more at a time than may
     be held in memory (see `lazily`); Truncated when the source ends before. readinto: the bytes
     from `offset` on that fill `buffer`, in memory of the caller's. window: a part of this source as
-    a source of its own.
+    a source of its own. expect: (offset, length) of what will be read soon, in any order, which far
+    storage then fetches in few requests; it promises nothing, and may be wrong.
     """
 
     @property
@@ -41,6 +43,8 @@ class ByteSource(Protocol):
     def readinto(self, offset: int, buffer: memoryview) -> None: ...
 
     def window(self, offset: int, length: int, path: str) -> ByteSource: ...
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None: ...
 
 
 def check_bounds(path: str, size: int, offset: int, length: int) -> None:
@@ -69,8 +73,11 @@ class MemorySource:
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)
 
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """It is at hand already."""
 
-def _changed(what: str, path: str, offset: int | None = None) -> Changed:
+
+def changed(what: str, path: str, offset: int | None = None) -> Changed:
     return Changed(
         f"changed while it was read: {what}; read it again once nobody writes to it", path, offset
     )
@@ -85,13 +92,13 @@ def _what_it_is(state: os.stat_result) -> tuple[int, ...]:
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
-_noted: ContextVar[list[LocalFile] | None] = ContextVar("_noted", default=None)
+_noted: ContextVar[list[File] | None] = ContextVar("_noted", default=None)
 
 
 @contextlib.contextmanager
-def noting() -> Iterator[list[LocalFile]]:
+def noting() -> Iterator[list[File]]:
     """Note all files that are opened inside, those too that are closed by then."""
-    files: list[LocalFile] = []
+    files: list[File] = []
     token = _noted.set(files)
     try:
         yield files
@@ -104,15 +111,78 @@ BLOCK = 64 * KIB
 _BLOCKS = 16  # kept of each file
 
 
-class LocalFile:
-    """A file of this machine, read into memory of our own and never mapped.
-
-    A page of a map that lies behind the end of a file, since it was cut short meanwhile, ends the
-    process with a signal (SIGBUS); a read says that bytes are missing. It costs one copy more.
+class File(ABC):
+    """A file that is open, here or far away. Once closed it can be opened again.
 
     A context manager: leaving it raises Changed where the file is no longer what it was when it
     was opened, in place of an ArtifactError too, for which that is the reason. `close` only
     closes, and is safe to call twice; views stay good.
+    """
+
+    path: str
+    size: int
+
+    def _note(self) -> None:
+        """Be found by whoever is `noting`."""
+        noting = _noted.get()
+        if noting is not None:
+            noting.append(self)
+
+    @abstractmethod
+    def view(self, offset: int, length: int) -> memoryview:
+        """`length` bytes at `offset`. Raises Truncated, Changed (they are gone), ArtifactError."""
+
+    @abstractmethod
+    def readinto(self, offset: int, buffer: memoryview) -> None:
+        """Fill a buffer of bytes. Raises Truncated, Changed (they are gone), ArtifactError."""
+
+    @abstractmethod
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """See ByteSource."""
+
+    def window(self, offset: int, length: int, path: str) -> ByteSource:
+        """A part of it as a source."""
+        return Window(self, offset, length, path)
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Open it again where it was closed. Raises Changed where it is not what it was."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise Changed unless the file is still as it was opened."""
+
+    @abstractmethod
+    def identity(self) -> tuple[object, ...] | None:
+        """What sources of the same file have in common, where it is as it was when they were
+        opened; None once this one is closed.
+        """
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether nothing can be read of it now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the file go."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None or (issubclass(kind, ArtifactError) and kind is not Changed):
+                self.check()
+        finally:
+            self.close()
+
+
+class LocalFile(File):
+    """A file of this machine, read into memory of our own and never mapped.
+
+    A page of a map that lies behind the end of a file, since it was cut short meanwhile, ends the
+    process with a signal (SIGBUS); a read says that bytes are missing. It costs one copy more.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -122,9 +192,7 @@ class LocalFile:
         self._block = functools.lru_cache(_BLOCKS)(self._read_block)
         # Where it lies, whatever the working directory will be once it is opened again.
         self._place = os.path.abspath(self.path)
-        noting = _noted.get()
-        if noting is not None:
-            noting.append(self)
+        self._note()
 
     def _opened(self, path: str) -> tuple[FileIO, os.stat_result]:
         try:
@@ -151,10 +219,10 @@ class LocalFile:
         try:
             file, state = self._opened(self._place)
         except NotFound:
-            raise _changed("it was removed", self.path) from None
+            raise changed("it was removed", self.path) from None
         if _what_it_is(state) != _what_it_is(self._state):
             file.close()
-            raise _changed("it was written to, or another file took its place", self.path)
+            raise changed("it was written to, or another file took its place", self.path)
         self._file = file
 
     def view(self, offset: int, length: int) -> memoryview:
@@ -178,7 +246,7 @@ class LocalFile:
             while at < end:  # a call reads 2 GiB at most
                 count = os.preadv(self._file.fileno(), [buffer[at - offset :]], at)
                 if not count:
-                    raise _changed("it became shorter", self.path, at)
+                    raise changed("it became shorter", self.path, at)
                 at += count
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
@@ -193,7 +261,7 @@ class LocalFile:
             while len(data) < length:  # a call reads 2 GiB at most
                 more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
                 if not more:
-                    raise _changed("it became shorter", self.path, offset + len(data))
+                    raise changed("it became shorter", self.path, offset + len(data))
                 data += more
         except OSError as error:
             message = f"cannot be read: {error.strerror}"
@@ -202,8 +270,8 @@ class LocalFile:
             raise ArtifactError("was closed before this was read", self.path, offset) from None
         return data
 
-    def window(self, offset: int, length: int, path: str) -> ByteSource:
-        return Window(self, offset, length, path)
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """The system reads ahead by itself."""
 
     def check(self) -> None:
         """Raise Changed unless the file is still as it was opened: its size, time and inode."""
@@ -211,17 +279,17 @@ class LocalFile:
             return
         now = os.fstat(self._file.fileno())
         if now.st_size != self._state.st_size:
-            raise _changed(f"its size went from {self.size:,} to {now.st_size:,} bytes", self.path)
+            raise changed(f"its size went from {self.size:,} to {now.st_size:,} bytes", self.path)
         if now.st_mtime_ns != self._state.st_mtime_ns:
-            raise _changed("it was written to", self.path)
+            raise changed("it was written to", self.path)
         try:
             there = os.stat(self.path)
         except OSError:  # or the working directory is another one now
             there = now
         if (there.st_dev, there.st_ino) != (now.st_dev, now.st_ino):
-            raise _changed("another file took its place", self.path)
+            raise changed("another file took its place", self.path)
         if not now.st_nlink:
-            raise _changed("it was removed", self.path)
+            raise changed("it was removed", self.path)
 
     def identity(self) -> tuple[object, ...] | None:
         """What sources of the same file have in common, where it is as it was when they were
@@ -241,16 +309,6 @@ class LocalFile:
         """Let the file go."""
         self._file.close()
         self._block.cache_clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None or (issubclass(kind, ArtifactError) and kind is not Changed):
-                self.check()
-        finally:
-            self.close()
 
 
 class Window:
@@ -274,6 +332,14 @@ class Window:
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         check_bounds(self.path, self.size, offset, length)
         return Window(self._source, self._offset + offset, length, path)
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Of the source, as far as they lie in the window."""
+        self._source.expect(
+            (self._offset + offset, min(length, self.size - offset))
+            for offset, length in ranges
+            if 0 <= offset < self.size
+        )
 
 
 class SourceReader:
@@ -376,6 +442,9 @@ class _Spilled:
 
     def window(self, offset: int, length: int, path: str) -> ByteSource:
         return Window(self, offset, length, path)
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """It is at hand already."""
 
 
 def spilled(pieces: Iterable[bytes], path: str) -> ByteSource:

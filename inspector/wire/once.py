@@ -13,13 +13,13 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from inspector.limits import MIB
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource, File
 
 T = TypeVar("T")
 # What is made of more bytes than these is not held in memory for somebody who may not come.
 _LARGEST = MIB
 
-_kept: ContextVar[dict[Hashable, tuple[LocalFile, Any]] | None] = ContextVar("_kept", default=None)
+_kept: ContextVar[dict[Hashable, tuple[File, Any]] | None] = ContextVar("_kept", default=None)
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def once(parse: Callable[[], T], source: ByteSource, nbytes: int, *what: Hashabl
     What was parsed is given only as long as its source is open, since it may read on from it.
     """
     kept = _kept.get()
-    if kept is None or nbytes > _LARGEST or not isinstance(source, LocalFile):
+    if kept is None or nbytes > _LARGEST or not isinstance(source, File):
         return parse()
     of = source.identity()
     if of is None:
