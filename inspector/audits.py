@@ -15,7 +15,7 @@ from inspector.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from inspector.auditing.policy import FailOn, Policy
-    from inspector.auditing.session import Looked, Wanted
+    from inspector.auditing.session import AllWanted, Answers
     from inspector.report import Report
 
 
@@ -112,13 +112,13 @@ class _Looking(Protocol):
 
     def __call__(
         self,
-        wanted: Sequence[Wanted],
+        wanted: AllWanted,
         *,
         against: str | None,
         measure: bool,
         pictures: bool = False,
         progress: Progress | None,
-    ) -> Iterator[Looked | None]: ...
+    ) -> Answers: ...
 
 
 @contextlib.contextmanager
@@ -139,27 +139,30 @@ def _looking(isolate: bool, jobs: int | None, limits: Limits) -> Iterator[_Looki
 
 
 def _look_here(
-    wanted: Sequence[Wanted],
+    wanted: AllWanted,
     *,
     against: str | None,
     measure: bool,
     pictures: bool = False,
     limits: Limits,
     progress: Progress | None,
-) -> Iterator[Looked | None]:
+) -> Answers:
     from inspector.auditing.look import look
 
     for one in wanted:
-        yield look(
-            one.path,
-            policy=one.policy,
-            today=one.today,
-            may_be_no_model=one.may_be_no_model,
-            against=against,
-            measure=measure,
-            pictures=pictures,
-            limits=limits,
-            progress=progress,
+        yield (
+            one,
+            look(
+                one.path,
+                policy=one.policy,
+                today=one.today,
+                may_be_no_model=one.may_be_no_model,
+                against=against,
+                measure=measure,
+                pictures=pictures,
+                limits=limits,
+                progress=progress,
+            ),
         )
 
 

@@ -14,7 +14,7 @@ import importlib.util
 import os
 import select
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
@@ -37,7 +37,7 @@ from inspector.together import Part, together
 from inspector.typed_json import Answer
 
 if TYPE_CHECKING:
-    from inspector.auditing.session import Looked, Wanted
+    from inspector.auditing.session import AllWanted, Answers, Looked, Wanted
     from inspector.report import ArtifactReport
 
 # The worker imports what this process would: never from the folder that it happens to run in.
@@ -116,23 +116,40 @@ class Workers:
 
         jobs: how many are done at once. Raises NotIsolated.
         """
-        coming = iter(tasks)
         done: dict[int, Any] = {}
-        begun = given = 0
+        given = 0
+
+        def may_begin(begun: int) -> bool:
+            return begun < given + _AHEAD
+
+        for number, found in self._done(tasks, jobs, may_begin):
+            done[number] = found
+            while given in done:
+                yield done.pop(given)
+                given += 1
+
+    def as_done(self, tasks: Iterable[Task], jobs: int = 1) -> Iterator[tuple[int, Any]]:
+        """The same as it is done: of which task it comes, counted from 0, and what."""
+        return self._done(tasks, jobs, lambda _: True)
+
+    def _done(
+        self, tasks: Iterable[Task], jobs: int, may_begin: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Any]]:
+        coming = iter(tasks)
+        begun = 0
+        found: list[tuple[int, Any]] = []
         try:
             while True:
-                while len(self._busy) < jobs and begun < given + _AHEAD:
+                while len(self._busy) < jobs and may_begin(begun):
                     task = next(coming, None)
                     if task is None:
                         break
                     self._begin(begun, task)
                     begun += 1
-                if given == begun:
+                yield from found  # while those that were just begun are at work
+                if not self._busy and not found:
                     return
-                done.update(self._heard(wait=given not in done))
-                if given in done:
-                    yield done.pop(given)
-                    given += 1
+                found = list(self._heard())
         finally:
             self._end(self._busy)
 
@@ -166,15 +183,15 @@ class Workers:
         self._template = self._stack.enter_context(started(PROGRAM))
         return Worker(self._template)
 
-    def _heard(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
-        """What came of tasks, by their numbers. wait: until something happens."""
+    def _heard(self) -> Iterator[tuple[int, Any]]:
+        """What came of tasks, by their numbers, once something happens."""
         ready = select.poll()
         for worker in self._busy:
             ready.register(worker.answers, select.POLLIN)
             if worker.is_telling:
                 ready.register(worker.jobs, select.POLLOUT)
         first = min((worker.until for worker in self._busy), default=0)
-        left = max(first - time.monotonic(), 0) if wait else 0
+        left = max(first - time.monotonic(), 0)
         seen = {pipe for pipe, _ in ready.poll(left * 1000)}
         for worker, doing in list(self._busy.items()):
             try:
@@ -297,22 +314,18 @@ class Looker:
 
     def __call__(
         self,
-        wanted: Sequence[Wanted],
+        wanted: AllWanted,
         *,
         against: str | None,
         measure: bool,
         pictures: bool = False,
         jobs: int | None,
         progress: Progress | None,
-    ) -> Iterator[Looked | None]:
-        """What the rules say of each artifact, that it ended its worker too.
+    ) -> Answers:
+        """What the rules say of each artifact as it is done, that it ended its worker too.
 
         jobs: how many are looked at side by side, None for one a processor.
         """
-        from inspector.auditing.rule import Context
-        from inspector.auditing.rules import RULES
-        from inspector.auditing.session import sum_up
-
         # What several threads measure of one is measured of several by as many in all.
         jobs = min(jobs or processors(), len(wanted))
         threads = None if jobs == 1 else max(processors() // jobs, 1)
@@ -322,22 +335,43 @@ class Looker:
             "pictures": pictures,
             "threads": threads,
         }
-        with _watching(progress, [one.path for one in wanted]) as watches:
-            tasks = (_look_at(one, how, at) for one, at in zip(wanted, watches, strict=True))
-            found = self._workers.each(tasks, jobs)
-            for one, looked, at in zip(wanted, found, watches, strict=True):
+        with _watching(progress, wanted) as watch:
+            doing: dict[int, tuple[Wanted, Progress | None]] = {}
+
+            def tasks() -> Iterator[Task]:
+                for number, one in enumerate(wanted):
+                    at = watch(one)
+                    doing[number] = one, at
+                    yield look_task(one, how, at)
+
+            for number, looked in self._workers.as_done(tasks(), jobs):
+                one, at = doing.pop(number)
                 if isinstance(at, Part):
                     at.close()
-                if not isinstance(looked, Exception):
-                    yield looked
-                elif isinstance(looked, ArtifactError if against is None else Stopped):
-                    context = Context(one.path, one.policy, error=looked, limits=self._limits)
-                    yield sum_up(context, RULES, one.today)
-                else:
-                    raise looked  # of the original, or a bug
+                yield one, judged(one, looked, self._limits, against)
 
 
-def _look_at(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None) -> Task:
+def judged(
+    wanted: Wanted, looked: Any, limits: Limits, against: str | None = None
+) -> Looked | None:
+    """What came of a `look_task`: that it ended its worker is a finding. Raises what is of the
+    original, or a bug.
+    """
+    if not isinstance(looked, Exception):
+        found: Looked | None = looked
+        return found
+    if not isinstance(looked, ArtifactError if against is None else Stopped):
+        raise looked
+    from inspector.auditing.rule import Context
+    from inspector.auditing.rules import RULES
+    from inspector.auditing.session import sum_up
+
+    context = Context(wanted.path, wanted.policy, error=looked, limits=limits)
+    return sum_up(context, RULES, wanted.today)
+
+
+def look_task(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None = None) -> Task:
+    """The call that looks at an artifact. how: the rest of its arguments, by name."""
     from inspector.auditing.session import Looked
 
     arguments = {
@@ -354,13 +388,13 @@ def _look_at(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None) 
 
 @contextlib.contextmanager
 def _watching(
-    progress: Progress | None, paths: Sequence[str]
-) -> Iterator[Sequence[Progress | None]]:
-    """A progress for each of the paths, as far as anybody watches."""
+    progress: Progress | None, wanted: AllWanted
+) -> Iterator[Callable[[Wanted], Progress | None]]:
+    """What gives each artifact its progress, as far as anybody watches."""
     if progress is None or isinstance(progress, Silent):
-        yield [None] * len(paths)
-    elif len(paths) == 1:
-        yield [progress]
+        yield lambda _: None
+    elif len(wanted) == 1:
+        yield lambda _: progress
     else:
-        with together(progress, list(map(artifact_bytes, paths))) as parts:
-            yield parts
+        with together(progress, sum(map(artifact_bytes, wanted.paths))) as part:
+            yield lambda one: part(artifact_bytes(one.path))

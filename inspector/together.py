@@ -7,7 +7,7 @@ no more than they are, and the rest of them when it is done, whatever became of 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from inspector.examine import Progress
 
@@ -37,10 +37,12 @@ class Part:
 
 
 @contextlib.contextmanager
-def together(progress: Progress, sizes: list[int]) -> Iterator[list[Part]]:
-    """A progress for each artifact, to be closed when it is done. sizes: bytes of their files."""
-    progress.start(sum(sizes))
+def together(progress: Progress, nbytes: int) -> Iterator[Callable[[int], Part]]:
+    """What makes the progress of an artifact of the bytes of its files, to be closed when it is
+    done. nbytes: of all files of all of them.
+    """
+    progress.start(nbytes)
     try:
-        yield [Part(progress, nbytes) for nbytes in sizes]
+        yield lambda size: Part(progress, size)
     finally:
         progress.finish()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,18 +38,27 @@ class PolicyFile:
 
     def of(self, artifact: str) -> Policy:
         """The policy of the artifact at a path, with the overrides that are for it."""
+        return self.with_(self.overrides(artifact))
+
+    def overrides(self, artifact: str) -> tuple[int, ...]:
+        """Which of the overrides are for the artifact at a path, by their place."""
         if not self.path or not self.policy.overrides:
-            return self.policy
+            return ()
         folder = os.path.dirname(os.path.abspath(self.path))
         try:
             relative = os.path.relpath(os.path.abspath(artifact), folder)
         except ValueError:  # another drive
-            return self.policy
+            return ()
         inside = relative.replace(os.sep, "/")
-        return overridden(
-            self.policy,
-            (one for one in self.policy.overrides if any(within(inside, g) for g in one.paths)),
+        return tuple(
+            at
+            for at, one in enumerate(self.policy.overrides)
+            if any(within(inside, glob) for glob in one.paths)
         )
+
+    def with_(self, overrides: Iterable[int]) -> Policy:
+        """The policy with these of its overrides."""
+        return overridden(self.policy, (self.policy.overrides[at] for at in overrides))
 
 
 class Policies:

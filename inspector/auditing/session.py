@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -64,16 +65,36 @@ class Looked:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """An artifact to look at. policy: that of its path; today: what the allow-list is held against;
-    may_be_no_model: nobody said that it is one, its name neither.
+    may_be_no_model: nobody said that it is one, its name neither. number: its place among all.
     """
 
     path: str
     policy: Policy
     today: dt.date
     may_be_no_model: bool
+    number: int = 0
 
 
-Look = Callable[[Sequence[Wanted]], Iterator[Looked | None]]
+@dataclass(frozen=True, slots=True)
+class AllWanted:
+    """All artifacts to look at, each made when it is asked for: there may be many.
+
+    make: of a path and its place among all.
+    """
+
+    paths: Sequence[str]
+    make: Callable[[str, int], Wanted]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Wanted]:
+        return (self.make(path, number) for number, path in enumerate(self.paths))
+
+
+# What there is to say of each as it is done, in any order; None for a file that is no model.
+Answers = Iterator[tuple[Wanted, Looked | None]]
+Look = Callable[[AllWanted], Answers]
 
 
 def sum_up(context: Context, rules: Sequence[AuditRule], today: dt.date) -> Looked:
@@ -114,6 +135,7 @@ class Session:
         if asked.baseline is not None:
             self._baseline = read_baseline(asked.baseline, asked.limits)
         self._found: frozenset[str] = frozenset()
+        self._effective: dict[tuple[str, tuple[int, ...]], Policy] = {}
         self._so_far = _Gathered()
 
     def _read(self, policy: str | Policy | None) -> PolicyFile | None:
@@ -149,8 +171,15 @@ class Session:
         return self._given or self._policies.near(path)
 
     def policy_of(self, path: str) -> Policy:
-        """The policy that an artifact is held to."""
-        policy = self._policy_file(path).of(path)
+        """The policy that an artifact is held to: one object for all that are held to the same."""
+        file = self._policy_file(path)
+        overrides = file.overrides(path)
+        known = self._effective.get((file.path, overrides))
+        if known is None:
+            known = self._effective[file.path, overrides] = self._asked_of(file.with_(overrides))
+        return known
+
+    def _asked_of(self, policy: Policy) -> Policy:
         return replace(
             policy,
             select=self._asked.select or policy.select,
@@ -158,24 +187,36 @@ class Session:
             fail_on=self._asked.fail_on or policy.fail_on,
         )
 
-    def ask(self, paths: Iterable[str], look: Look) -> Iterator[ArtifactReport]:
-        """What `show` says of each artifact, once its rules were asked: `last` is of the same.
-
-        look: gives what there is to say of each in their order, and None for a file that is no
-        model, which is left out.
-        """
+    def wanted(self, paths: Sequence[str]) -> AllWanted:
+        """What is to be looked at of these paths."""
         today = self._asked.today or dt.datetime.now().astimezone().date()
-        wanted = [self._wanted(path, today) for path in paths]
-        for one, looked in zip(wanted, look(wanted), strict=True):
-            if looked is None:
-                self._so_far.no_models.append(one.path)
-                continue
-            self._take(one, looked)
-            yield looked.report
+        return AllWanted(paths, functools.partial(self._wanted, today))
 
-    def _wanted(self, path: str, today: dt.date) -> Wanted:
+    def ask(self, paths: Sequence[str], look: Look) -> Iterator[ArtifactReport]:
+        """What `show` says of each artifact, in their order, once its rules were asked: `last` is
+        of the same. A file that is no model is left out.
+        """
+        waiting: dict[int, tuple[Wanted, Looked | None]] = {}
+        following = 0
+        for wanted, looked in look(self.wanted(paths)):
+            waiting[wanted.number] = wanted, looked
+            while following in waiting:
+                one, found = waiting.pop(following)
+                following += 1
+                self.take(one, found)
+                if found is not None:
+                    yield found.report
+
+    def _wanted(self, today: dt.date, path: str, number: int) -> Wanted:
         may_be_no_model = path in self._found and not is_said_to_be_model(path)
-        return Wanted(path, self.policy_of(path), today, may_be_no_model)
+        return Wanted(path, self.policy_of(path), today, may_be_no_model, number)
+
+    def take(self, wanted: Wanted, looked: Looked | None) -> None:
+        """Let what there is to say of an artifact count. None for a file that is no model."""
+        if looked is None:
+            self._so_far.no_models.append(wanted.path)
+        else:
+            self._take(wanted, looked)
 
     def _take(self, wanted: Wanted, looked: Looked) -> None:
         so_far = self._so_far
