@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
 # What the files of a checkpoint are called behind its prefix, at which itself there is none.
 _OF_PREFIX = (".index", ".data-", ".meta")
+TEMPORARY = ".inspect-"  # what a file is called until it is whole
 
 
 def write_whole(path: str, parts: Iterable[str]) -> None:
@@ -20,18 +22,31 @@ def write_whole(path: str, parts: Iterable[str]) -> None:
         with open(path, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
             out.writelines(parts)
         return
+    with _replacing(path, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
+        out.writelines(parts)
+
+
+def write_bytes(path: str, data: bytes | memoryview) -> None:
+    """The same of a file that is no text, and is not there yet. Raises OSError."""
+    with _replacing(path, "wb") as out:
+        out.write(data)
+
+
+@contextlib.contextmanager
+def _replacing(path: str, mode: str, **text: Any) -> Iterator[IO[Any]]:
+    """A temporary file beside `path`, which takes its place once it is written, or goes."""
     # A link stays a link: what it points at is replaced.
     target = os.path.realpath(path)
     import tempfile
 
     try:
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".inspect-")
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=TEMPORARY)
     except OSError as wrong:
         wrong.filename = path  # rather than a name that nobody gave
         raise
     try:
-        with open(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as out:
-            out.writelines(parts)
+        with os.fdopen(handle, mode, **text) as out:
+            yield out
             out.flush()
             os.fsync(out.fileno())
         os.chmod(temporary, _mode(target))
