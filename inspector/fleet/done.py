@@ -98,7 +98,7 @@ class Done:
         at = int(highs.searchsorted(high))
         while at < len(rows) and int(highs[at]) == high:
             if int(rows["low"][at]) == low:
-                return Before(**{name: kind(rows[name][at]) for name, kind in _FOUND.items()})
+                return Before._make(kind(rows[name][at]) for name, kind in _FOUND.items())
             at += 1
         return None
 
