@@ -6,6 +6,11 @@ RUNTIME ?= .venv-runtime
 FUZZ ?= .venv-fuzz
 SCANNERS ?= .venv-scanners
 SAMPLE ?= sample_models/pruned.h5
+# $(call install,ENVIRONMENT,WHAT): by uv, where UV names it, since it takes a tenth of the time that
+# pip takes; else by pip, and also where uv cannot, since it knows nothing of how pip is set up.
+install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python $(2) ||) \
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+comma := ,
 # Samples that belong together, A:B.
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
@@ -125,34 +130,31 @@ clean:
 # is done again.
 $(VENV)/installed: pyproject.toml
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(call install,$(VENV),--editable .)
 	@touch $@
 
 $(VENV)/dev: pyproject.toml tests/constraints.txt $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint tests/constraints.txt --editable '.[dev]'
+	$(call install,$(VENV),--constraint tests/constraints.txt --editable '.[dev]')
 	@touch $@
 
 # TensorFlow stands apart: the tool must work, and be tested, without it.
 $(LIVE)/dev: pyproject.toml tests/constraints-live.txt
 	@test -x $(LIVE)/bin/python || $(PYTHON) -m venv $(LIVE)
-	$(LIVE)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint tests/constraints-live.txt --editable '.[live,test]'
+	$(call install,$(LIVE),--constraint tests/constraints-live.txt --editable '.[live$(comma)test]')
 	@touch $@
 
 $(RUNTIME)/installed: tests/requirements-runtime.txt
 	@test -x $(RUNTIME)/bin/python || $(PYTHON) -m venv $(RUNTIME)
-	$(RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(call install,$(RUNTIME),--requirement $<)
 	@touch $@
 
 # One environment for each: what they ask for does not go together.
 $(SCANNERS)/%/installed: tests/requirements-%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(call install,$(@D),--requirement $<)
 	@touch $@
 
 $(FUZZ)/installed: pyproject.toml tests/requirements-fuzz.txt
 	@test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
-	@$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--requirement tests/requirements-fuzz.txt --editable .
+	@$(call install,$(FUZZ),--requirement tests/requirements-fuzz.txt --editable .)
 	@touch $@
