@@ -14,6 +14,7 @@ from inspector import deadline
 from inspector import report as r
 from inspector.answer import sentences
 from inspector.answer_counts import Facts
+from inspector.assemble_digests import with_digests
 from inspector.bytes_once import bytes_once
 from inspector.errors import ArtifactError
 from inspector.layer_rows import keras_elements
@@ -35,6 +36,7 @@ from inspector.words import ROLE_LABELS
 if TYPE_CHECKING:
     from inspector.classify import Classified
     from inspector.count import Counted
+    from inspector.digests import Digests
     from inspector.layer_rows import LayerRow
 
 _PLACES = {role: place for place, role in enumerate(Role)}
@@ -47,11 +49,12 @@ def build_show(
     counted: Counted,
     measured: Mapping[str, Measurement] | None = None,
     problems: Iterable[Problem] = (),
+    digests: Digests | None = None,
 ) -> r.ArtifactReport:
     """The report of one artifact.
 
     measured: by tensor name, None when nothing was measured; problems: those found on the way,
-    beside the artifact's own and the steps'.
+    beside the artifact's own and the steps'; digests: where they are to be in it.
     """
     verdicts = classified.verdicts
     stored = bytes_once(artifact, verdicts)
@@ -111,6 +114,8 @@ def build_show(
         min_runtime_version=artifact.runtime,
         attached=dict(artifact.attached),
     )
+    if digests is not None:
+        result = with_digests(result, artifact, digests)
     return replace(result, answer=sentences(result, _facts(artifact, verdicts, stored)))
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from inspector import report as r
@@ -16,19 +16,32 @@ from inspector.model import Artifact, Layer
 
 
 def with_digests(shown: r.ArtifactReport, artifact: Artifact, found: Digests) -> r.ArtifactReport:
-    """The report with all digests in it."""
+    """The report with the digests of values and configs in it."""
     rows = {row.name for row in shown.layers}
     layers = {layer.path: layer for layer in _layers(artifact)}
     return replace(
         shown,
         tensors=tuple(replace(one, digest=found.tensors[one.name]) for one in shown.tensors),
-        files=tuple(replace(one, digest=found.files[one.path] or UNSET) for one in shown.files),
         layers=tuple(
             replace(row, config_digest=row_digest(layers.get(row.name), rows))
             for row in shown.layers
         ),
         content_digest=found.content,
     )
+
+
+def with_file_digests(shown: r.ArtifactReport) -> r.ArtifactReport:
+    """The report with the digests of its files in it, which are read from end to end."""
+    return replace(
+        shown, files=tuple(replace(one, digest=_file_digest(one.path)) for one in shown.files)
+    )
+
+
+def _file_digest(path: str) -> str | UnsetType:
+    try:
+        return file_digest(path)
+    except ArtifactError:
+        return UNSET
 
 
 def row_digest(layer: Layer | None, rows: set[str]) -> str | None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from inspector.changed import changed
 from inspector.classify import classify
 from inspector.errors import ArtifactError
-from inspector.examine import Known, Progress, conclude, not_measured, value_bytes
+from inspector.examine import Known, Progress, conclude
 from inspector.limits import Limits
 from inspector.measure import measure_all
+from inspector.measured import not_measured, value_bytes
 from inspector.model import Artifact, Measurement, Problem, Tensor
 from inspector.pairing import Agreement, Pair, Pairing, Side, Tolerance
 from inspector.pairing.beside import Beside, goes_beside, read_beside

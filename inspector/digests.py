@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inspector.errors import ArtifactError
 from inspector.keras.config import SHARED_ID
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Artifact, Layer, Role, Tensor, Verdict
-from inspector.payloads import FilledPayload, numpy_dtype
 from inspector.storage import LocalFile
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from inspector.values import Array
 
 _OF_GRAPHS = frozenset({Role.ACTIVATION, Role.CONSTANT})
 _STEP = 1 * MIB  # bytes of a file read at once
@@ -32,41 +25,23 @@ _STEP = 1 * MIB  # bytes of a file read at once
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Of one artifact: of its tensors by name, its files by path, and of all tensors together.
+    """Of one artifact: of its tensors by name, and of all of them together.
 
     None where there is nothing to make one of, or it could not be read.
     """
 
     tensors: Mapping[str, str | None]
-    files: Mapping[str, str | None]
     content: str | None
 
 
-def digests_of(
-    artifact: Artifact,
-    verdicts: Mapping[str, Verdict],
-    limits: Limits = DEFAULT,
-    advance: Callable[[Tensor], None] = lambda _: None,
-) -> tuple[Digests, dict[str, ArtifactError]]:
-    """All digests of an artifact, and by name what of its tensors could not be read.
-
-    advance: told of each tensor that is done.
-    """
-    tensors: dict[str, str | None] = {}
-    failed: dict[str, ArtifactError] = {}
-    for tensor in artifact.tensors:
-        try:
-            tensors[tensor.name] = tensor_digest(tensor, limits)
-        except ArtifactError as error:
-            tensors[tensor.name] = None
-            failed[tensor.name] = error
-        advance(tensor)
+def values_digests(
+    artifact: Artifact, verdicts: Mapping[str, Verdict], tensors: Mapping[str, str | None]
+) -> Digests:
+    """All digests of values. tensors: that of each, by name."""
     texts = {
         t.name: _stored(t) for t in artifact.tensors if t.dtype == "string" and t.payload is None
     }
-    content = content_digest(artifact, verdicts, {**tensors, **texts})
-    files = {entry.path: _or_none(entry.path) for entry in artifact.files}
-    return Digests(tensors, files, content), failed
+    return Digests(tensors, content_digest(artifact, verdicts, {**tensors, **texts}))
 
 
 def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
@@ -76,43 +51,15 @@ def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
     (8 bytes, little-endian), then its bytes. None without values, and for values that are nowhere
     in the file and would take more than limits.bomb_bytes. Raises ArtifactError.
     """
-    from inspector.values import native
+    from inspector.value_digest import ValueDigest, is_endless
 
     payload = tensor.payload
-    if payload is None:
+    if payload is None or is_endless(tensor, limits):
         return None
-    if isinstance(payload, FilledPayload):
-        nbytes = tensor.elements * numpy_dtype(payload.dtype).itemsize
-        if nbytes > limits.bomb_bytes:
-            return None
-    narrow = _narrow(tensor)
-    state = hashlib.sha256()
+    digest = ValueDigest(tensor)
     for block in payload.blocks(limits.slice_bytes):
-        if block.dtype.hasobject or block.dtype.kind in "SU":
-            for text in _texts(block):
-                state.update(len(text).to_bytes(8, "little"))
-                state.update(text)
-            continue
-        # Whoever packed them may have left anything in the upper bits.
-        values = native(block) if narrow is None else block.astype("i1").astype(narrow)
-        if sys.byteorder == "big":
-            values = values.byteswap()
-        state.update(values.view("u1").data)
-    return _spelled(state)
-
-
-def _narrow(tensor: Tensor) -> np.dtype[Any] | None:
-    """The dtype of integers of less than a byte; None for all others."""
-    from inspector.values import declared_dtype
-
-    dtype = declared_dtype(tensor)
-    small = dtype is not None and dtype.kind == "V" and "int" in dtype.name
-    return dtype if small else None
-
-
-def _texts(values: Array) -> Iterator[bytes]:
-    for one in values.reshape(-1).tolist():
-        yield one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogateescape")
+        digest.add(block)
+    return digest.spelled()
 
 
 def file_digest(path: str) -> str:
@@ -122,13 +69,6 @@ def file_digest(path: str) -> str:
         for start in range(0, file.size, _STEP):
             state.update(file.view(start, min(_STEP, file.size - start)))
     return _spelled(state)
-
-
-def _or_none(path: str) -> str | None:
-    try:
-        return file_digest(path)
-    except ArtifactError:
-        return None
 
 
 def _stored(tensor: Tensor) -> str | None:

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from inspector.errors import ArtifactError, ChecksumMismatch, UsageError
+from inspector.errors import ArtifactError, UsageError
 from inspector.limits import DEFAULT, Limits
+from inspector.measured import Measured, not_measured, read_values, unreadable, value_bytes
 from inspector.model import Artifact, Measurement, Problem, Role, Severity, Tensor, Verdict
-from inspector.payloads import numpy_dtype
 
 if TYPE_CHECKING:
     from inspector.classify import Classified
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inspector.ties import Tie
 
 _BARS = 20  # of a histogram at most
+NOTHING_YET = Measured()
 
 
 class Progress(Protocol):
@@ -45,13 +46,17 @@ class Silent:
 
 
 class Known(NamedTuple):
-    """All that the steps found out about an artifact. measured: None where no value was read."""
+    """All that the steps found out about an artifact.
+
+    measured: None where no value was measured; digests: where they were asked for.
+    """
 
     artifact: Artifact
     classified: Classified
     counted: Counted
     measured: dict[str, Measurement] | None
     problems: list[Problem]
+    digests: Digests | None = None
 
 
 def examine(
@@ -62,17 +67,38 @@ def examine(
     progress: Progress,
     *,
     thorough: bool = False,
+    digest: bool = False,
+    known: Measured = NOTHING_YET,
 ) -> Known:
-    """All that is known of an artifact, while it is open."""
+    """All that is known of an artifact, while it is open.
+
+    digest: take the digests of values, in the pass that measures them. known: what was measured of
+    some of its tensors already, as thoroughly; their values are not read again.
+    """
     from inspector.classify import classify
+    from inspector.digests import values_digests
 
     classified = classify(artifact)
-    if not measure:
+    if not (measure or digest):
         return conclude(artifact, classified, None, [], limits)
-    measured, problems = measure_tensors(
-        artifact.tensors, limits, threads, progress, thorough=thorough
+    seen = measure_tensors(
+        artifact.tensors,
+        limits,
+        threads,
+        progress,
+        measure=measure,
+        thorough=thorough,
+        digests=digest,
+        known=known,
     )
-    return conclude(artifact, classified, measured, problems, limits)
+    names = [tensor.name for tensor in artifact.tensors]
+    found = {name: seen.found[name] for name in names if name in seen.found}
+    problems = [seen.problems[name] for name in names if name in seen.problems]
+    concluded = conclude(artifact, classified, found if measure else None, problems, limits)
+    if not digest:
+        return concluded
+    digests = values_digests(artifact, classified.verdicts, seen.digests)
+    return concluded._replace(digests=digests)
 
 
 def conclude(
@@ -96,7 +122,7 @@ def conclude(
     try:
         ties = find_ties(artifact, classified.verdicts, measured, limits)
     except ArtifactError as error:
-        problems = [*problems, _unreadable("equal tensors were not looked for", error)]
+        problems = [*problems, unreadable("equal tensors were not looked for", error)]
     counted = count(artifact, classified.verdicts, measured, ties, classified.specs)
     return Known(artifact, classified, counted, measured, problems)
 
@@ -107,24 +133,29 @@ def measure_tensors(
     threads: int | None,
     progress: Progress,
     *,
+    measure: bool = True,
     thorough: bool = False,
-) -> tuple[dict[str, Measurement], list[Problem]]:
-    """The measures of all tensors that have values, by name, and why others have none."""
-    from inspector.measure import measure_all
-
-    progress.start(sum(value_bytes(tensor) for tensor in tensors))
+    digests: bool = False,
+    known: Measured = NOTHING_YET,
+) -> Measured:
+    """What is made of the values of all tensors. known: of some, whose values are not read."""
+    rest = [tensor for tensor in tensors if tensor.name not in known.names]
+    left, whole = sum(map(value_bytes, rest)), sum(map(value_bytes, tensors))
+    progress.start(whole)
     try:
-        measured, failed = measure_all(
-            tensors, limits, threads, progress.advance, thorough=thorough
+        progress.advance(whole - left)
+        seen = read_values(
+            rest,
+            limits,
+            threads,
+            progress.advance,
+            measure=measure,
+            thorough=thorough,
+            digests=digests,
         )
     finally:
         progress.finish()
-    return measured, [not_measured(name, error) for name, error in failed.items()]
-
-
-def not_measured(name: str, error: ArtifactError) -> Problem:
-    """Why a tensor has no measurement."""
-    return _unreadable(f"{name} was not measured", error)
+    return known.beside(seen)
 
 
 def confirm(
@@ -139,7 +170,7 @@ def confirm(
     only: names of the tensors to look at, None for all. Roles stay as they are; what the values
     say is added to the evidence, or is a Problem ("copy-differs", "mask-not-binary").
     """
-    from inspector.measure import compare
+    from inspector.measure import compare_known
 
     by_name = {tensor.name: tensor for tensor in artifact.tensors}
     verdicts = dict(classified.verdicts)
@@ -151,7 +182,7 @@ def confirm(
         original = by_name.get(verdict.alias_of or "")
         if verdict.role is Role.ALIAS and original is not None:
             try:
-                same = compare(tensor, original, limits)
+                same = compare_known(tensor, original, measured, limits)
             except ArtifactError as error:
                 problems.append(not_measured(tensor.name, error))
                 continue
@@ -172,22 +203,6 @@ def is_binary(found: Measurement) -> bool:
         return False
     ends = {found.minimum, found.maximum} - {None}
     return ends <= {0, 1} and found.distinct == len(ends)
-
-
-def take_digests(
-    artifact: Artifact, verdicts: Mapping[str, Verdict], limits: Limits, progress: Progress
-) -> tuple[Digests, list[Problem]]:
-    """The digests of files and values, and why some values have none."""
-    from inspector.digests import digests_of
-
-    progress.start(sum(map(value_bytes, artifact.tensors)))
-    try:
-        found, failed = digests_of(
-            artifact, verdicts, limits, lambda tensor: progress.advance(value_bytes(tensor))
-        )
-    finally:
-        progress.finish()
-    return found, [_unreadable(f"{name} has no digest", error) for name, error in failed.items()]
 
 
 def bars_of(tensor: Tensor, found: Measurement, limits: Limits) -> Histogram | None:
@@ -217,23 +232,6 @@ def mask_check(
             except (ArtifactError, UsageError):
                 return None
     return None
-
-
-def value_bytes(tensor: Tensor) -> int:
-    """Bytes of the values once decoded: what measuring counts its progress in."""
-    if tensor.payload is None:
-        return 0
-    try:
-        return tensor.elements * numpy_dtype(tensor.dtype).itemsize
-    except (AttributeError, SyntaxError, TypeError, ValueError):
-        return 0
-
-
-def _unreadable(what: str, error: ArtifactError) -> Problem:
-    message = f"{what}: {error.message}"
-    wrong = isinstance(error, ChecksumMismatch)
-    code = "checksum-mismatch" if wrong else "unreadable-values"
-    return Problem(code, Severity.ERROR, message, error.path, error.offset)
 
 
 def _differs(copy: Tensor, original: Tensor, path: str) -> Problem:

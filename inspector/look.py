@@ -14,6 +14,7 @@ from inspector.limits import MIB, Limits
 from inspector.model import Detail, Divisible, Measurement, Payload, Tensor, Watched
 from inspector.patterns import Bands, Search
 from inspector.payloads import FilledPayload
+from inspector.value_digest import ValueDigest, is_endless
 from inspector.values import (
     DISTINCT,
     Array,
@@ -52,6 +53,7 @@ class Look:
         *,
         outputs_first: bool = False,
         thorough: bool = False,
+        digest: bool = False,
     ) -> None:
         self.tensor, self.limits, self.on_bytes = tensor, limits, on_bytes
         dtype = declared_dtype(tensor)
@@ -59,6 +61,8 @@ class Look:
         self.itemsize = 1 if dtype is None else dtype.itemsize
         self.thorough = thorough
         self.closer = Closer(tensor) if thorough and self.is_number else None
+        hashed = digest and self.is_number and not is_endless(tensor, limits)
+        self.digest = ValueDigest(tensor) if hashed else None
         self.search = self._search(outputs_first or tensor.outputs_first)
         self.twice = tensor.centred is not None or (self.search is not None and self.search.wide)
         self.owed = 0  # bytes that were looked at once, and will be again
@@ -73,7 +77,9 @@ class Look:
     def parts(self) -> list[Part]:
         """Parts that can be looked at side by side."""
         payload, elements = self.tensor.payload, self.tensor.elements
-        alone = self.twice or self.thorough or self.tensor.check is not None
+        # A digest is made of the values in order.
+        in_order = self.thorough or self.digest is not None
+        alone = self.twice or in_order or self.tensor.check is not None
         if (
             alone
             or self.whole.nbytes <= PART_BYTES
@@ -110,7 +116,8 @@ class Look:
         if self.tensor.payload is None or not self.is_number:
             return None
         if not self.tallies:
-            return Measurement(0, None, None, 0, 0, 0, detail=Detail() if self.thorough else None)
+            detail = Detail() if self.thorough else None
+            return Measurement(0, None, None, 0, 0, 0, detail=detail, digest=self._digest())
         seen, *others = self.tallies
         for other in others:
             seen.merge(other)
@@ -127,7 +134,11 @@ class Look:
             distinct,
             () if self.search is None else self.search.results(zeros),
             None if self.closer is None else self.closer.detail(),
+            self._digest(),
         )
+
+    def _digest(self) -> str | None:
+        return None if self.digest is None else self.digest.spelled()
 
     def _search(self, outputs_first: bool) -> Search | None:
         """The patterns to look for; None where a fill value or too few sides leave none."""
@@ -161,6 +172,8 @@ class Look:
             family.add(values, filled, times)
             if self.closer is not None:
                 self.closer.add(values, flags, times)
+            if self.digest is not None:
+                self.digest.add(values, times)
             if bands is not None:
                 bands.add(flags if times == 1 else np.repeat(flags, times), times * filled)
             self._report(times * values.nbytes)

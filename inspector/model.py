@@ -554,7 +554,8 @@ class Measurement:
     """One pass over a tensor's values. Counts are elements; min and max leave NaN out.
 
     distinct: number of different values where it is at most 256, else None. detail: None unless it
-    was asked for.
+    was asked for; digest: of the values ("sha256:..."), likewise, and where they are not too many
+    that are nowhere in the file.
     """
 
     zeros: int
@@ -565,6 +566,7 @@ class Measurement:
     distinct: int | None = None
     patterns: tuple[Pattern, ...] = ()
     detail: Detail | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

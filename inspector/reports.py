@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inspector.examine import (
+    NOTHING_YET,
     Progress,
     Silent,
     bars_of,
@@ -12,7 +13,6 @@ from inspector.examine import (
     examine,
     mask_check,
     measure_tensors,
-    take_digests,
 )
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact, Tensor
@@ -38,17 +38,12 @@ def show_open(
     from inspector.assemble import build_show
 
     watcher = progress or Silent()
-    known = examine(artifact, measure, limits, threads, watcher)
-    digests = None
-    if digest:
-        digests, unread = take_digests(artifact, known.classified.verdicts, limits, watcher)
-        # What could not be measured has been told of.
-        known.problems.extend([] if measure else unread)
+    known = examine(artifact, measure, limits, threads, watcher, digest=digest)
     shown = build_show(*known)
-    if digests is not None:
-        from inspector.assemble_digests import with_digests
+    if digest:
+        from inspector.assemble_digests import with_file_digests
 
-        shown = with_digests(shown, artifact, digests)
+        shown = with_file_digests(shown)
     if pictures:
         from inspector.pictures import with_pictures
 
@@ -64,7 +59,8 @@ def explain_open(
     from inspector.classify import RULES, classify
 
     classified = classify(artifact)
-    measured, problems = measure_tensors((found,), limits, None, Silent()) if measure else ({}, [])
+    seen = measure_tensors((found,), limits, None, Silent()) if measure else NOTHING_YET
+    measured, problems = seen.found, [*seen.problems.values()]
     bars = None
     if found.name in measured:
         classified, more = confirm(

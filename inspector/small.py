@@ -19,6 +19,7 @@ from inspector.limits import Limits
 from inspector.model import Measurement, Pattern, Tensor
 from inspector.patterns import Search
 from inspector.payloads import RawPayload, numpy_dtype
+from inspector.value_digest import values_digest
 from inspector.values import DISTINCT, Array, Plain, family_of
 
 # The most bytes of a small tensor's values, and of a matrix of them.
@@ -59,7 +60,7 @@ def _most(dtype: str, stored: str, slice_bytes: int) -> int:
 
 
 def measure_small(
-    tensors: Iterable[Tensor], limits: Limits, *, thorough: bool = False
+    tensors: Iterable[Tensor], limits: Limits, *, thorough: bool = False, digests: bool = False
 ) -> dict[str, Measurement]:
     """By name what `measure` would say of those that are small.
 
@@ -68,7 +69,7 @@ def measure_small(
     found: dict[str, Measurement] = {}
     for same in by_size(tensors, limits):
         rows = read_rows(same)
-        measured = measure_rows(rows, limits, thorough=thorough)
+        measured = measure_rows(rows, limits, thorough=thorough, digests=digests)
         for tensor, one in zip(rows.tensors, measured, strict=True):
             if one is not None:
                 found[tensor.name] = one
@@ -104,7 +105,9 @@ def read_rows(tensors: Sequence[Tensor]) -> Rows:
     return Rows(read, np.frombuffer(b"".join(parts), dtype).reshape(len(read), elements))
 
 
-def measure_rows(rows: Rows, limits: Limits, *, thorough: bool = False) -> list[Measurement | None]:
+def measure_rows(
+    rows: Rows, limits: Limits, *, thorough: bool = False, digests: bool = False
+) -> list[Measurement | None]:
     """The measurement of each row; None of one that holds what is not finite."""
     tensors, values = rows
     if not tensors:
@@ -138,7 +141,8 @@ def measure_rows(rows: Rows, limits: Limits, *, thorough: bool = False) -> list[
             closer.add(values[at], flags[at], 1)
             detail = closer.detail()
         many = distinct[at] if distinct[at] <= DISTINCT else None
-        found.append(Measurement(zeros, least, greatest, 0, 0, many, patterns, detail))
+        digest = values_digest(values[at]) if digests else None
+        found.append(Measurement(zeros, least, greatest, 0, 0, many, patterns, detail, digest))
     return found
 
 

@@ -59,7 +59,7 @@ def _equal(
     measured: Mapping[str, Measurement] | None,
     limits: Limits,
 ) -> Iterator[Tie]:
-    from inspector.measure import compare
+    from inspector.measure import compare_known
 
     alike: dict[object, list[Tensor]] = {}
     for tensor in group:
@@ -68,7 +68,12 @@ def _equal(
             continue
         firsts = alike.setdefault(sign, [])
         first = next(
-            (one for one in firsts if measured is None or compare(one, tensor, limits)), None
+            (
+                one
+                for one in firsts
+                if measured is None or compare_known(one, tensor, measured, limits)
+            ),
+            None,
         )
         if first is None:
             firsts.append(tensor)

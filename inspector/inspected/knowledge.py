@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 from inspector.allowance import in_time
-from inspector.examine import Progress, value_bytes
+from inspector.examine import Progress
 from inspector.inspected.files import Files
 from inspector.limits import MIB, Limits
+from inspector.measured import value_bytes
 from inspector.model import Tensor
 from inspector.report import ArtifactReport, Explanation, MeasureReport, TensorReport
 from inspector.reports import explain_open, show_open

@@ -155,7 +155,7 @@ class InspectedTensor:
         )
 
     def _repr_html_(self) -> str:
-        from inspector.examine import value_bytes
+        from inspector.measured import value_bytes
         from inspector.render.card import card
 
         try:
