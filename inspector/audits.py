@@ -29,6 +29,7 @@ def audit(
     baseline: str | os.PathLike[str] | None = None,
     measure: bool = True,
     pictures: bool = False,
+    digest: bool = False,
     recursive: bool = False,
     fail_on: FailOn | None = None,
     today: dt.date | None = None,
@@ -43,11 +44,12 @@ def audit(
     or a policy itself; None for the one nearest above each artifact. select: codes of rules, or
     what they begin with, in place of the policy's; ignore: beside the policy's. against: what the
     one artifact was made from. baseline: a report saved from an earlier audit: only what is new is
-    found. measure: read the values; pictures: put in what pictures of each are drawn from, as for
-    `show`; fail_on: in place of the policy's. today: the day that the allow-list is held against.
-    isolate: read in processes of their own, so that what crashes the
-    HDF5 library, or hangs in it, is one finding too, and the rest go on; jobs: how many of them
-    there are at once, None for one a processor. The report is the same whatever there are.
+    found. measure: read the values; digest: take the digests of all values, in the same pass (no
+    file's: `show` has those); pictures: put in what pictures of each are drawn from, as for `show`;
+    fail_on: in place of the policy's. today: the day that the allow-list is held against. isolate:
+    read in processes of their own, so that what crashes the HDF5 library, or hangs in it, is one
+    finding too, and the rest go on; jobs: how many of them there are at once, None for one a
+    processor. The report is the same whatever there are.
 
     An artifact that cannot be read is a finding. Raises NotFound for a path where there is nothing,
     UsageError for a wrong policy, baseline or code, and ArtifactError where the original cannot be
@@ -73,7 +75,12 @@ def audit(
             raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
         origin = None if against is None else os.fspath(against)
         look_at = functools.partial(
-            looking, against=origin, measure=measure, pictures=pictures, progress=progress
+            looking,
+            against=origin,
+            measure=measure,
+            pictures=pictures,
+            digest=digest,
+            progress=progress,
         )
         return session.report(tuple(session.ask(discovered, look_at)))
 
@@ -117,6 +124,7 @@ class _Looking(Protocol):
         against: str | None,
         measure: bool,
         pictures: bool = False,
+        digest: bool = False,
         progress: Progress | None,
     ) -> Answers: ...
 
@@ -144,6 +152,7 @@ def _look_here(
     against: str | None,
     measure: bool,
     pictures: bool = False,
+    digest: bool = False,
     limits: Limits,
     progress: Progress | None,
 ) -> Answers:
@@ -160,6 +169,7 @@ def _look_here(
                 against=against,
                 measure=measure,
                 pictures=pictures,
+                digest=digest,
                 limits=limits,
                 progress=progress,
             ),

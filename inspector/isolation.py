@@ -319,6 +319,7 @@ class Looker:
         against: str | None,
         measure: bool,
         pictures: bool = False,
+        digest: bool = False,
         jobs: int | None,
         progress: Progress | None,
     ) -> Answers:
@@ -333,6 +334,7 @@ class Looker:
             "against": against,
             "measure": measure,
             "pictures": pictures,
+            "digest": digest,
             "threads": threads,
         }
         with _watching(progress, wanted) as watch:

@@ -36,18 +36,37 @@ from inspector.typed_json import decode, encode
 
 if TYPE_CHECKING:
     from inspector.auditing.session import Looked
+    from inspector.parts import MeasuredPart, Survey
 
 _TOLD_BYTES = 1 << 20  # progress is told in steps so large
 _LOOK_SECONDS = 0.005  # between two looks whether a worker has ended
 
 
-def _look(*, policy: dict[str, Any], today: str, **arguments: Any) -> Looked | None:
+def _look(
+    *, policy: dict[str, Any], today: str, measured: Sequence[Any] = (), **arguments: Any
+) -> Looked | None:
     from inspector.auditing.look import look
     from inspector.auditing.policy import Policy
+    from inspector.parts import MeasuredPart
 
     return look(
-        policy=msgspec.convert(policy, Policy), today=dt.date.fromisoformat(today), **arguments
+        policy=msgspec.convert(policy, Policy),
+        today=dt.date.fromisoformat(today),
+        measured=msgspec.convert(measured, tuple[MeasuredPart, ...]),
+        **arguments,
     )
+
+
+def _survey(**arguments: Any) -> Survey:
+    from inspector.parts import survey
+
+    return survey(**arguments)
+
+
+def _measure_part(**arguments: Any) -> MeasuredPart:
+    from inspector.parts import measure_part
+
+    return measure_part(**arguments)
 
 
 # What can be asked. Each takes `limits`; what it returns is of types that msgspec knows.
@@ -57,8 +76,10 @@ CALLS: Mapping[str, Callable[..., Any]] = {
     "reconcile": api.reconcile,
     "diff": api.diff,
     "look": _look,
+    "survey": _survey,
+    "measure_part": _measure_part,
 }
-_WITHOUT_PROGRESS = frozenset({"explain"})
+_WITHOUT_PROGRESS = frozenset({"explain", "survey"})
 
 
 class _Answers:

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from inspector.allowance import in_time
 from inspector.assemble import build_show
@@ -20,8 +20,11 @@ from inspector.errors import ArtifactError, Changed, LimitExceeded, UnknownForma
 from inspector.examine import Progress, Silent, examine
 from inspector.limits import DEFAULT, Limits
 from inspector.measure import WORTH_THREADS
+from inspector.measured import Measured
 from inspector.model import Artifact
+from inspector.parts import MeasuredPart, gathered
 from inspector.read import read
+from inspector.storage import noting
 from inspector.wire.once import parsed_once
 
 
@@ -34,59 +37,46 @@ def look(
     against: str | None = None,
     measure: bool = True,
     pictures: bool = False,
+    digest: bool = False,
+    measured: Sequence[MeasuredPart] = (),
     threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
 ) -> Looked | None:
     """What all rules that the policy selects say of one artifact; None for a file that is no model
-    and `may_be_no_model`. threads: how many measure a large one, None for as many as there are
+    and `may_be_no_model`. measured: parts of it that were measured before (`parts.measure_part`),
+    with digests if those are asked for: their values are read again only where tensors are held
+    against each other. threads: how many measure a large one, None for as many as there are
     processors. The rest as for `audit`, whose part for one artifact it is.
     """
+    seen = functools.partial(
+        audit_context, measure=measure, threads=threads, limits=limits, progress=progress
+    )
     try:
-        return _look(
-            path,
-            policy,
-            today,
-            may_be_no_model,
-            against,
-            measure,
-            pictures,
-            threads,
-            limits,
-            progress,
-        )
+        with contextlib.ExitStack() as stack:
+            original = None
+            if against is not None:
+                origin = stack.enter_context(seen(against))
+                if origin.error is not None:
+                    raise origin.error
+                original = origin.examined
+            context = stack.enter_context(
+                seen(
+                    path,
+                    policy,
+                    original=original,
+                    pictures=pictures,
+                    digest=digest,
+                    measured=measured,
+                )
+            )
+            if may_be_no_model and isinstance(context.error, UnknownFormat):
+                return None
+            return _asked(context, today)
     except Changed as error:
         # What was found in half of one file and half of another says nothing of either.
         held, _ = _contents(path, limits)
         return _asked(Context(path, policy, None, error, None, limits, held), today)
-
-
-def _look(
-    path: str,
-    policy: Policy,
-    today: dt.date,
-    may_be_no_model: bool,
-    against: str | None,
-    measure: bool,
-    pictures: bool,
-    threads: int | None,
-    limits: Limits,
-    progress: Progress | None,
-) -> Looked | None:
-    seen = functools.partial(
-        audit_context, measure=measure, threads=threads, limits=limits, progress=progress
-    )
-    with contextlib.ExitStack() as stack:
-        original = None
-        if against is not None:
-            origin = stack.enter_context(seen(against))
-            if origin.error is not None:
-                raise origin.error
-            original = origin.examined
-        context = stack.enter_context(seen(path, policy, original=original, pictures=pictures))
-        if may_be_no_model and isinstance(context.error, UnknownFormat):
-            return None
-        return _asked(context, today)
 
 
 def _asked(context: Context, today: dt.date) -> Looked:
@@ -107,6 +97,8 @@ def audit_context(
     original: Examined | None = None,
     measure: bool = True,
     pictures: bool = False,
+    digest: bool = False,
+    measured: Sequence[MeasuredPart] = (),
     threads: int | None = None,
     limits: Limits = DEFAULT,
     progress: Progress | None = None,
@@ -123,10 +115,18 @@ def audit_context(
         with parsed_once():
             try:
                 with in_time(limits, at):
-                    opened = stack.enter_context(read(at, limits))
-                    watcher = progress or Silent()
+                    with noting() as files:
+                        opened = stack.enter_context(read(at, limits))
+                    known = gathered(opened.artifact, measured, files)
                     examined = _examined(
-                        opened.artifact, measure, pictures, threads, limits, watcher
+                        opened.artifact,
+                        known,
+                        measure=measure,
+                        pictures=pictures,
+                        digest=digest,
+                        threads=threads,
+                        limits=limits,
+                        progress=progress or Silent(),
                     )
             except ArtifactError as error:
                 failed = error
@@ -147,15 +147,27 @@ def _contents(path: str, limits: Limits) -> tuple[Contents, LimitExceeded | None
 
 def _examined(
     artifact: Artifact,
+    measured: Measured,
+    *,
     measure: bool,
     pictures: bool,
+    digest: bool,
     threads: int | None,
     limits: Limits,
     progress: Progress,
 ) -> Examined:
     if sum(tensor.nbytes for tensor in artifact.tensors) < WORTH_THREADS:
         threads = None
-    known = examine(artifact, measure, limits, threads, progress, thorough=True)
+    known = examine(
+        artifact,
+        measure,
+        limits,
+        threads,
+        progress,
+        thorough=True,
+        digest=digest,
+        known=measured,
+    )
     shown = build_show(*known)
     if pictures:
         from inspector.pictures import with_pictures
