@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from inspector import deadline
+from inspector import deadline, filesystem
 from inspector.limits import Limits
 
 _ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
@@ -27,19 +27,23 @@ def artifact_bytes(path: str) -> int:
     """At most how many bytes it has: of a folder all in it, of an index the files named like it
     too, for shards lie beside it.
     """
-    if os.path.isdir(path):
-        return sum(_size(os.path.join(at, one)) for at, _, files in os.walk(path) for one in files)
+    if filesystem.isdir(path):
+        return sum(
+            _size(filesystem.join(at, one))
+            for at, _, files in filesystem.walk(path)
+            for one in files
+        )
     if path.endswith(_ALONE):
         return _size(path)
     folder, name = os.path.split(path)
     stem = name.partition(".")[0]
-    with contextlib.suppress(OSError), os.scandir(folder or os.curdir) as entries:
+    with contextlib.suppress(OSError), filesystem.scandir(folder or os.curdir) as entries:
         return sum(_size(one.path) for one in entries if one.name.startswith(stem))
     return _size(path)
 
 
 def _size(path: str) -> int:
     try:
-        return os.path.getsize(path)
+        return filesystem.getsize(path)
     except (OSError, ValueError):
         return 0

@@ -12,6 +12,7 @@ from inspector.allowance import in_time
 from inspector.audits import audit, each_path, suggest_policy
 from inspector.errors import ArtifactError, UsageError
 from inspector.examine import Progress, Silent, examine
+from inspector.filesystem import admit
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import Artifact
@@ -62,6 +63,10 @@ def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Inspected
     Raises NotFound, UnknownFormat, Truncated, Corrupt, Unsupported or LimitExceeded; Changed where
     it became another file meanwhile.
     """
+    return _opened(admit(path), limits)
+
+
+def _opened(path: str, limits: Limits) -> Inspected:
     from inspector.inspected import Inspected
 
     return Inspected(path, limits)
@@ -105,7 +110,7 @@ def show(
     artifacts: list[ArtifactReport] = []
     for path in each:
         try:
-            with in_time(limits, path), open(path, limits=limits) as opened:
+            with in_time(limits, path), _opened(path, limits) as opened:
                 artifact = opened.artifact
                 shown = show_open(
                     artifact,
@@ -147,13 +152,14 @@ def explain(
     """
     from inspector.report import Explanation
 
+    path = admit(path)
     if isolate:
         from inspector import isolation
 
-        at = os.fspath(path)
+        at = path
         asked = {"path": at, "tensor": tensor, "measure": measure}
         return isolation.one("explain", Explanation, (at,), asked, limits)
-    with in_time(limits, path), open(path, limits=limits) as opened:
+    with in_time(limits, path), _opened(path, limits) as opened:
         found = find(opened.artifact, tensor)
         return explain_open(opened.artifact, found, measure=measure, limits=limits)
 
@@ -185,19 +191,19 @@ def reconcile(
     from inspector.reconciliation import against
     from inspector.report import Report, report
 
-    paths = [path] if other is None else [path, other]
+    paths = [admit(one) for one in (path, other) if one is not None]
     if isolate:
         from inspector import isolation
 
         if live is not None:
             raise UsageError("live TensorFlow has a process of its own; it is not asked in another")
-        names = tuple(os.fspath(one) for one in paths)
+        names = tuple(paths)
         asked = {**dict(zip(("path", "other"), names, strict=False)), "measure": measure}
         asked |= {"gzip": gzip, "pictures": pictures}
         return isolation.one("reconcile", Report, names, asked, limits, progress)
     waiting = 0 if live is None else live.timeout
     with in_time(limits, *paths, more=waiting), contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(open(one, limits=limits)).artifact for one in paths]
+        opened = [stack.enter_context(_opened(one, limits)).artifact for one in paths]
         # First of all: what could run code is refused before anything is measured.
         said = () if live is None else _ask(paths, opened, live)
         watcher = progress or Silent()
@@ -215,7 +221,7 @@ def reconcile(
             found = build_between(a, b, limits, together)
         if live is not None:
             answers = [
-                (os.fspath(at), against(artifact, counted, counts))
+                (at, against(artifact, counted, counts))
                 for at, (artifact, _, counted, *_), counts in zip(paths, each, said, strict=True)
             ]
             found = with_live(found, answers)
@@ -257,10 +263,10 @@ def diff(
     from inspector.report import Report, report
     from inspector.two import open_two
 
+    a, b = names = admit(a), admit(b)
     if isolate:
         from inspector import isolation
 
-        names = os.fspath(a), os.fspath(b)
         asked = {
             "a": names[0],
             "b": names[1],
@@ -276,7 +282,7 @@ def diff(
     wanted = Wanted(Tolerance(rtol, atol), tuple(ignore), tuple(only), places)
     with in_time(limits, a, b), contextlib.ExitStack() as stack:
         two = open_two(
-            (os.fspath(a), os.fspath(b)),
+            names,
             stack,
             wanted.tolerance,
             limits,
@@ -294,12 +300,12 @@ def diff(
 
 
 def _ask(
-    paths: Sequence[str | os.PathLike[str]], artifacts: Sequence[Artifact], live: LiveOptions
+    paths: Sequence[str], artifacts: Sequence[Artifact], live: LiveOptions
 ) -> tuple[LiveCounts, ...]:
     from inspector.live.runner import run_live_many
 
     return run_live_many(
-        [(os.fspath(path), artifact) for path, artifact in zip(paths, artifacts, strict=True)],
+        list(zip(paths, artifacts, strict=True)),
         python=live.python,
         timeout=live.timeout,
         memory=live.memory,

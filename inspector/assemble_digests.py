@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from inspector import filesystem
 from inspector import report as r
 from inspector.digests import Digests, config_digest, file_digest, own_config
 from inspector.errors import ArtifactError
@@ -65,7 +65,7 @@ def with_file(failed: r.ArtifactReport) -> r.ArtifactReport:
     """The report of what could not be read, with the digest of its file where it is one."""
     try:
         digest = file_digest(failed.path)
-        entry = r.FileReport(failed.path, os.path.getsize(failed.path), digest)
+        entry = r.FileReport(failed.path, filesystem.getsize(failed.path), digest)
     except (ArtifactError, OSError):
         return failed
     return replace(failed, files=(entry,))

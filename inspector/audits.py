@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from inspector.errors import UsageError
 from inspector.examine import Progress
+from inspector.filesystem import admit
 from inspector.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def audit(
         discovered = session.discover(each_path(paths), recursive)
         if against is not None and len(discovered) != 1:
             raise UsageError(f"--against is for one artifact, not for {len(discovered):,}")
-        origin = None if against is None else os.fspath(against)
+        origin = None if against is None else admit(against)
         look_at = functools.partial(
             looking,
             against=origin,
@@ -177,7 +178,7 @@ def _look_here(
 
 
 def each_path(paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[str]:
-    """One path or several, as a list of them."""
+    """One path or several, as a list of them; of URLs what stands for them."""
     if isinstance(paths, (str, os.PathLike)):
-        return [os.fspath(paths)]
-    return [os.fspath(path) for path in paths]
+        return [admit(paths)]
+    return [admit(path) for path in paths]

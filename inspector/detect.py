@@ -10,10 +10,11 @@ import os
 import re
 from collections.abc import Callable
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, Unsupported
 from inspector.limits import DEFAULT
 from inspector.meant import did_you_mean_file
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource
 from inspector.wire.json_text import parse_json
 
 _HEAD = 4096
@@ -54,14 +55,14 @@ def detect(path: str) -> str:
     A checkpoint's path may be a prefix, where there is no file of that name. Raises NotFound,
     UnknownFormat (no model) or Unsupported (a model of a kind not read here).
     """
-    if os.path.isdir(path):
+    if filesystem.isdir(path):
         return _directory(path)
-    if not os.path.lexists(path) and _is_prefix(path):
+    if not filesystem.lexists(path) and _is_prefix(path):
         return "checkpoint"
-    if path == "-" and not os.path.lexists(path):
+    if path == "-" and not filesystem.lexists(path):
         raise UnknownFormat("a model is not read from stdin: give its file", path)
     try:
-        source = LocalFile(path)
+        source = filesystem.opened(path)
     except NotFound as error:
         raise NotFound(f"{error.message}{did_you_mean_file(path)}", path) from None
     with source:
@@ -70,20 +71,20 @@ def detect(path: str) -> str:
 
 def _is_prefix(path: str) -> bool:
     """Whether a checkpoint's files begin with this path: an index, or shards of version 1."""
-    if os.path.isfile(f"{path}.index"):
+    if filesystem.isfile(f"{path}.index"):
         return True
     folder, name = os.path.split(path)
     # TensorFlow spells the number of each shard so: "model.ckpt-?????-of-00002".
     shard = re.compile(re.escape(name).replace(re.escape("?"), r"\d") + r"(-\d{5}-of-\d{5})?")
     try:
-        return any(shard.fullmatch(one) for one in os.listdir(folder or os.curdir))
+        return any(shard.fullmatch(one) for one in filesystem.listdir(folder or os.curdir))
     except (OSError, ValueError):
         return False
 
 
 def _directory(path: str) -> str:
     try:
-        names = set(os.listdir(path))
+        names = set(filesystem.listdir(path))
     except OSError as error:
         raise ArtifactError(f"cannot be listed: {error.strerror}", path) from error
     if "config.json" in names and (
@@ -91,7 +92,7 @@ def _directory(path: str) -> str:
     ):
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
-        _refuse_stand_in(os.path.join(path, "saved_model.pb"))
+        _refuse_stand_in(filesystem.join(path, "saved_model.pb"))
         return "saved-model"
     if "saved_model.cpb" in names:
         raise Unsupported("a SavedModel in chunks (saved_model.cpb): save it as one file", path)
@@ -103,7 +104,7 @@ def _directory(path: str) -> str:
         raise UnknownFormat(f"a folder, not a model: name the files in it ({first})", path)
     if any(name.endswith(".index") for name in names):
         return "checkpoint"
-    if os.path.isfile(f"{path.rstrip(os.sep)}.index"):
+    if filesystem.isfile(f"{path.rstrip(os.sep)}.index"):
         return "checkpoint"
     raise UnknownFormat(_no_model(path, names), path)
 
@@ -112,12 +113,12 @@ def _no_model(path: str, names: set[str]) -> str:
     """What a folder is that is no model."""
     if not names:
         return "an empty folder"
-    variables = os.path.join(path, "variables")
-    if os.path.isfile(os.path.join(variables, "variables.index")):
+    variables = filesystem.join(path, "variables")
+    if filesystem.isfile(filesystem.join(variables, "variables.index")):
         return f"a SavedModel without its saved_model.pb: {variables} can be opened as a checkpoint"
-    inside = [name for name in sorted(names)[:_BESIDE] if _has_model(os.path.join(path, name))]
+    inside = [name for name in sorted(names)[:_BESIDE] if _has_model(filesystem.join(path, name))]
     if inside:
-        first = ", ".join(os.path.join(path, name) for name in inside[:3])
+        first = ", ".join(filesystem.join(path, name) for name in inside[:3])
         more = ", ..." if len(inside) > 3 else ""
         if len(inside) == 1:
             return f"a folder around a model: open {first}"
@@ -128,14 +129,14 @@ def _no_model(path: str, names: set[str]) -> str:
 
 def _refuse_stand_in(path: str) -> None:
     """Raise what stands in the file's place, if that is no model: a pointer, a web page."""
-    if os.path.isfile(path) and not os.path.islink(path):
-        with LocalFile(path) as source:
+    if filesystem.isfile(path) and not filesystem.islink(path):
+        with filesystem.opened(path) as source:
             _refuse(_STAND_INS, source, bytes(source.view(0, min(_HEAD, source.size))))
 
 
 def _has_model(path: str) -> bool:
     """Whether a folder holds a file that marks it as a model's."""
-    return any(os.path.isfile(os.path.join(path, name)) for name in _MARKS)
+    return any(filesystem.isfile(filesystem.join(path, name)) for name in _MARKS)
 
 
 def _file(source: ByteSource) -> str:
@@ -231,8 +232,8 @@ def _web_page(source: ByteSource, head: bytes) -> str | None:
 def _index_of_shard(path: str) -> str | None:
     """The index beside a data shard; None where the path is no shard's, or the index is missing."""
     found = _SHARD.fullmatch(os.path.basename(path))
-    index = os.path.join(os.path.dirname(path), f"{found[1]}.index") if found else ""
-    return index if os.path.isfile(index) else None
+    index = filesystem.join(os.path.dirname(path), f"{found[1]}.index") if found else ""
+    return index if filesystem.isfile(index) else None
 
 
 def _re_encoded(source: ByteSource, head: bytes) -> str | None:
@@ -252,7 +253,7 @@ def _re_encoded(source: ByteSource, head: bytes) -> str | None:
 
 def _fingerprint(source: ByteSource, head: bytes) -> str | None:
     folder, name = os.path.split(source.path)
-    beside = os.path.isfile(os.path.join(folder, "saved_model.pb"))
+    beside = filesystem.isfile(filesystem.join(folder, "saved_model.pb"))
     if name == "fingerprint.pb" and beside:
         return "the fingerprint.pb of a SavedModel: open the folder that it is in"
     return None

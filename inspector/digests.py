@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inspector import filesystem
 from inspector.errors import ArtifactError
 from inspector.keras.config import SHARED_ID
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Artifact, Layer, Role, Tensor, Verdict
-from inspector.storage import LocalFile
 
 _OF_GRAPHS = frozenset({Role.ACTIVATION, Role.CONSTANT})
 _STEP = 1 * MIB  # bytes of a file read at once
@@ -65,7 +65,7 @@ def tensor_digest(tensor: Tensor, limits: Limits = DEFAULT) -> str | None:
 def file_digest(path: str) -> str:
     """Of a file's bytes, read a part at a time. Raises NotFound, ArtifactError."""
     state = hashlib.sha256()
-    with LocalFile(path) as file:
+    with filesystem.opened(path) as file:
         for start in range(0, file.size, _STEP):
             state.update(file.view(start, min(_STEP, file.size - start)))
     return _spelled(state)
@@ -76,7 +76,7 @@ def _stored(tensor: Tensor) -> str | None:
     state = hashlib.sha256()
     try:
         for extent in tensor.extents:
-            with LocalFile(extent.file) as file:
+            with filesystem.opened(extent.file) as file:
                 for start in range(0, extent.length, _STEP):
                     size = min(_STEP, extent.length - start)
                     state.update(file.view(extent.offset + start, size))

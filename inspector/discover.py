@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from inspector import filesystem
 from inspector.detect import detect
 from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, UsageError
 from inspector.globs import compiled, has_magic
 from inspector.limits import DEFAULT, Limits
-from inspector.storage import LocalFile
 
 # A file with such a name is said to be a model: where it is none, that is worth a word.
 _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json", ".tflite", ".pb")
@@ -55,12 +55,12 @@ def discover(
     named: dict[str, None] = {}
     for path in given:
         for one in _expanded(path, walk):
-            if os.path.isdir(one) and not _is_model_folder(one, recursive):
+            if filesystem.isdir(one) and not _is_model_folder(one, recursive):
                 named.update(dict.fromkeys(walk.artifacts(one, recursive)))
             else:
                 _check(one)
                 named[one] = None
-    parts = _parts(one for one in named if not os.path.isdir(one))
+    parts = _parts(one for one in named if not filesystem.isdir(one))
     once: dict[str, str] = {}
     for path in named:
         if path not in parts:
@@ -100,7 +100,7 @@ def _is_model_folder(path: str, recursive: bool) -> bool:
 def _expanded(path: str, walk: _Walk) -> Iterator[str]:
     """The path, or what matches it where it is a glob."""
     # A checkpoint's path is that of no file, but what its files' names begin with.
-    if os.path.lexists(path) or os.path.isfile(f"{path}.index") or not has_magic(path):
+    if filesystem.lexists(path) or filesystem.isfile(f"{path}.index") or not has_magic(path):
         yield path
         return
     names = path.split("/")
@@ -109,7 +109,7 @@ def _expanded(path: str, walk: _Walk) -> Iterator[str]:
     wanted = compiled("/".join(names[fixed:]).rstrip("/"))
     deepest = None if "**" in names else len(names) - fixed
     nothing = True
-    if os.path.isdir(root or os.curdir):
+    if filesystem.isdir(root or os.curdir):
         for one in walk.entries(root or os.curdir, deepest):
             if wanted.fullmatch(one[len(root) :]):
                 nothing = False
@@ -133,7 +133,7 @@ class _Walk:
         recursive: and all below.
         """
         models: list[str] = []
-        base = os.path.join(os.path.realpath(root), "")
+        base = filesystem.join(filesystem.realpath(root), "")
 
         def is_plain(folder: str) -> bool:
             whole = _is_model_folder(folder, recursive)
@@ -141,7 +141,9 @@ class _Walk:
             return not whole
 
         everything = self.entries(root, None if recursive else 1, is_plain)
-        files = [one for one in everything if not os.path.isdir(one) and self._is_inside(one, base)]
+        files = [
+            one for one in everything if not filesystem.isdir(one) and self._is_inside(one, base)
+        ]
         parts = _parts(files)
         models += [_prefix(one) for one in files if one not in parts and _is_model(one)]
         if not models:
@@ -172,10 +174,10 @@ class _Walk:
                     inner.append((entry.path, depth + 1))
             waiting += reversed(inner)
 
-    def _listed(self, folder: str) -> list[os.DirEntry[str]]:
+    def _listed(self, folder: str) -> list[filesystem.Entry]:
         found = []
         try:
-            with os.scandir(folder) as entries:
+            with filesystem.scandir(folder) as entries:
                 for entry in entries:
                     self.seen += 1
                     if self.seen > self.limits.nodes:
@@ -188,13 +190,13 @@ class _Walk:
 
     def _is_inside(self, path: str, base: str) -> bool:
         """Whether it is a file of this tree, or a link to one."""
-        if os.path.islink(path):
-            outside = not os.path.realpath(path).startswith(base)
-            if outside or not os.path.exists(path):
+        if filesystem.islink(path):
+            outside = not filesystem.realpath(path).startswith(base)
+            if outside or not filesystem.exists(path):
                 what = "out of the folder, not followed" if outside else "to nothing"
                 self.notes.append(f"{path}: a link {what}")
                 return False
-        return os.path.isfile(path)
+        return filesystem.isfile(path)
 
 
 def _is_model(path: str) -> bool:
@@ -218,9 +220,9 @@ def _prefix(path: str) -> str:
 
 def _identity(path: str) -> str:
     """The same for all names of an artifact: of a checkpoint that of its prefix."""
-    real = os.path.realpath(path)
+    real = filesystem.realpath(path)
     shard = _SHARD.fullmatch(real)
-    if shard and os.path.isfile(f"{shard['prefix']}{_INDEX}"):
+    if shard and filesystem.isfile(f"{shard['prefix']}{_INDEX}"):
         return shard["prefix"]
     return _prefix(real)
 
@@ -233,11 +235,11 @@ def _parts(files: Iterable[str]) -> set[str]:
         folder, name = os.path.split(path)
         shard = _SHARD.fullmatch(path)
         if name.endswith(_INDEX):
-            parts.add(os.path.join(folder, _STATE))
+            parts.add(filesystem.join(folder, _STATE))
         elif shard and f"{shard['prefix']}{_INDEX}" in known:
             parts.add(path)
         elif name.endswith(".json"):
-            parts.update(os.path.join(folder, one) for one in _mapped(path))
+            parts.update(filesystem.join(folder, one) for one in _mapped(path))
         parts.add(f"{_prefix(path)}{_META}")
     return parts & known
 
@@ -247,7 +249,7 @@ def _mapped(path: str) -> set[str]:
     try:
         if detect(path) != "keras-shards":
             return set()
-        with LocalFile(path) as source:
+        with filesystem.opened(path) as source:
             content = json.loads(bytes(source.view(0, source.size)))
     except (ArtifactError, ValueError, RecursionError):
         return set()

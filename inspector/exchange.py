@@ -15,6 +15,7 @@ import msgspec
 from inspector import errors
 from inspector.errors import ArtifactError, InspectorError, LimitExceeded
 from inspector.limits import GIB, Limits
+from inspector.remote.doors import Door
 from inspector.render.printable import safe
 from inspector.typed_json import encode
 
@@ -26,7 +27,8 @@ class Job(msgspec.Struct, frozen=True):
     """What a worker is asked: a call of `worker.CALLS`.
 
     path: of the artifact, for errors; arguments, limits: by name. nbytes: of the artifacts;
-    seconds: that it gets; watched: whether to tell how far it is.
+    seconds: that it gets; watched: whether to tell how far it is; doors: what opens its URLs, with
+    their secrets, which go by this pipe alone.
     """
 
     call: str
@@ -36,6 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     nbytes: int
     seconds: float
     watched: bool
+    doors: tuple[Door, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
+from inspector import filesystem
 from inspector.allowance import artifact_bytes
 from inspector.asking import GOING_SECONDS, Task, Unreadable, Worker, decoded
 from inspector.errors import (
@@ -166,6 +167,7 @@ class Workers:
             nbytes,
             seconds,
             task.progress is not None,
+            filesystem.doors_of(task.paths),
         )
         worker.ask(job, self._limits.report_bytes, task.progress)
 

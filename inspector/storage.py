@@ -78,6 +78,7 @@ class MemorySource:
 
 
 def changed(what: str, path: str, offset: int | None = None) -> Changed:
+    """The error of a file that is not what it was when it was opened. offset: bytes into it."""
     return Changed(
         f"changed while it was read: {what}; read it again once nobody writes to it", path, offset
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from inspector import filesystem
 from inspector.assemble import build_show
 from inspector.both import Together, examine_both
 from inspector.difference.baseline import read_saved
@@ -64,7 +65,7 @@ def _side(path: str, stack: contextlib.ExitStack, limits: Limits) -> Artifact | 
 
 def is_empty(path: str) -> bool:
     """Whether it stands for a file that one of two versions has not, as git hands one over."""
-    return path == os.devnull or (os.path.isfile(path) and os.path.getsize(path) == 0)
+    return path == os.devnull or (filesystem.isfile(path) and filesystem.getsize(path) == 0)
 
 
 def _subject(known: Known) -> Subject:

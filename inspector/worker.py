@@ -29,6 +29,7 @@ from inspector import api, deadline
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
 from inspector.exchange import Job, Step, frame, told, too_large
+from inspector.filesystem import open_doors
 from inspector.limits import Limits
 from inspector.process import PATIENCE
 from inspector.template import BURY, ENDED, FORK, MESSAGE, STREAMS, message, number_of
@@ -223,6 +224,7 @@ def answered(job: Job, progress: Progress) -> tuple[bytes, bytes]:
     """The frame that answers a job."""
     limits = msgspec.convert(job.limits, Limits)
     try:
+        open_doors(job.doors)
         confine(job, limits)
         arguments = dict(job.arguments)
         if job.watched and job.call not in _WITHOUT_PROGRESS:
@@ -249,8 +251,8 @@ def confine(job: Job, limits: Limits) -> None:
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     threads = os.cpu_count() or 1
     _soft(resource.RLIMIT_CPU, int(used + job.seconds * threads) + 1)
-    # What is inflated goes to temporary files.
-    _soft(resource.RLIMIT_FSIZE, limits.inflated_bytes)
+    # What is inflated goes to temporary files, and copies are kept where somebody wants that.
+    _soft(resource.RLIMIT_FSIZE, max(limits.inflated_bytes, job.nbytes))
 
 
 def _soft(which: int, value: int) -> None:

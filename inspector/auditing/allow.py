@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from inspector import filesystem
 from inspector.auditing.policy import Allowed
 from inspector.auditing.rule import Context, matches
 from inspector.auditing.run import Audited
@@ -72,7 +73,7 @@ def artifact_digest(
     own SHA-256 in hex. A link in the folder has a line too, with what it leads to after the NUL.
     """
     try:
-        folder = list_folder(path, limits) if os.path.isdir(path) else None
+        folder = list_folder(path, limits) if filesystem.isdir(path) else None
         if files is None:
             files = [path] if folder is None else [folder.full(name) for name in folder.sizes]
         digests = {one: file_digest(one) for one in files}
@@ -82,7 +83,7 @@ def artifact_digest(
     if len(digests) == 1 and not links:
         return next(iter(digests.values()))
     home = path if folder is not None else os.path.dirname(path) or os.curdir
-    of = {os.path.relpath(one, home): digest for one, digest in digests.items()}
+    of = {filesystem.relpath(one, home): digest for one, digest in digests.items()}
     lines = [f"{name}\0{digest.removeprefix(_SHA256)}\n" for name, digest in of.items()]
     lines += [f"{name}\0-> {target}\n" for name, target in links.items()]
     whole = "".join(sorted(lines)).replace(os.sep, "/").encode("utf-8", "surrogateescape")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from inspector import deadline
+from inspector import deadline, filesystem
 from inspector.auditing.configs import is_too_large
 from inspector.auditing.contents import (
     Contents,
@@ -38,7 +38,7 @@ from inspector.auditing.sniff import HEAD, PICKLE_NAMES, ending, ends_in_zip, sn
 from inspector.errors import ArtifactError, LimitExceeded, Unsupported
 from inspector.limits import DEFAULT, Limits
 from inspector.read.folder import list_folder
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource
 from inspector.wire.archive import Archive, Member, read_archive
 
 _NESTED = 3  # containers in each other that are looked into
@@ -59,21 +59,23 @@ def contents(path: str, limits: Limits = DEFAULT) -> Contents:
     What could not be looked at is in `unread`. Values are not read, and no file stays open.
     """
     looking = _Looking(limits)
-    if os.path.isdir(path):
+    if filesystem.isdir(path):
         looking.kind = "folder"
         looking.attempt("", path, functools.partial(looking.folder, path))
     elif os.path.basename(path) in _SAVED_MODEL:
         looking.kind = "folder"
         folder = os.path.dirname(path) or os.curdir
         looking.attempt("", path, functools.partial(looking.folder, folder))
-    elif os.path.lexists(path):
+    elif filesystem.lexists(path):
         looking.attempt("", path, functools.partial(looking.file, path, ""))
     else:
         for one in sorted(glob.glob(f"{glob.escape(path)}.*"))[: limits.shards]:
-            if os.path.islink(one):
+            if filesystem.islink(one):
                 looking.link(one)
-            elif os.path.isfile(one):
-                looking.items.append(Item(os.path.basename(one), os.path.getsize(one), None, one))
+            elif filesystem.isfile(one):
+                looking.items.append(
+                    Item(os.path.basename(one), filesystem.getsize(one), None, one)
+                )
     return looking.contents()
 
 
@@ -153,7 +155,7 @@ class _Looking:
 
     def file(self, path: str, name: str) -> None:
         """A file of the disk: of the folder at `name`, or the artifact itself (name "")."""
-        with LocalFile(path) as source:
+        with filesystem.opened(path) as source:
             kind = sniff(bytes(source.view(0, min(HEAD, source.size))))
             known = name or os.path.basename(path)
             self._note(name, source.size, kind, path, lambda: source)
@@ -299,12 +301,12 @@ class _Looking:
         if self.kind or len(self.items) > 1:
             return  # the map is not the artifact itself, whose shards lie beside it
         for name in [*names, *strays(path, names)][: self.limits.shards]:
-            full = os.path.join(os.path.dirname(path), name)
+            full = filesystem.join(os.path.dirname(path), name)
             if os.path.basename(name) != name:
                 continue
-            if os.path.islink(full):
+            if filesystem.islink(full):
                 self.link(full)
-            elif os.path.isfile(full):
+            elif filesystem.isfile(full):
                 self.attempt(name, full, functools.partial(self.file, full, name))
 
     def npy(self, source: ByteSource, name: str, path: str, depth: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 
+from inspector import filesystem
 from inspector.auditing.rule import Found
 
 # Counts, sizes and shares change from build to build, and so do numbers in names (ckpt-1200).
@@ -34,13 +35,13 @@ def fingerprint(code: str, path: str, found: Found) -> str:
 
 
 def _name(path: str) -> str:
-    return os.path.basename(os.path.normpath(path))
+    return os.path.basename(filesystem.normpath(path))
 
 
 def _placeless(message: str, path: str) -> str:
     """The message without the folder of the artifact, where it names files of it."""
-    folder = os.path.dirname(os.path.normpath(path))
-    return message.replace(os.path.join(folder, ""), "") if folder.strip(os.sep) else message
+    folder = os.path.dirname(filesystem.normpath(path))
+    return message.replace(filesystem.join(folder, ""), "") if folder.strip(os.sep) else message
 
 
 def _countless(message: str) -> str:

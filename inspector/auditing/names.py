@@ -7,6 +7,8 @@ import posixpath
 import re
 from collections.abc import Container
 
+from inspector import filesystem
+
 
 def leads_out(name: str, target: str) -> bool:
     """Whether a link at `name` of a folder leads out of that, by the letter of it."""
@@ -21,5 +23,5 @@ def strays(path: str, named: Container[str]) -> list[str]:
     """Files beside a weight map that are called like its shards, and that it does not name."""
     folder, name = os.path.split(path)
     shard = re.compile(rf"{re.escape(name.removesuffix('.weights.json'))}_\d{{5}}\.weights\.h5")
-    found = sorted(os.listdir(folder or os.curdir))
+    found = sorted(filesystem.listdir(folder or os.curdir))
     return [one for one in found if shard.fullmatch(one) and one not in named]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import msgspec
 
+from inspector import filesystem
 from inspector import report as r
 from inspector.difference.nouns import Subject
 from inspector.difference.rebuilt import rebuilt, verdicts_of
 from inspector.errors import Corrupt, UsageError
 from inspector.limits import DEFAULT, Limits
 from inspector.saved_text import decoded, saved_text
-from inspector.storage import LocalFile
 from inspector.typed_json import decode
 
 _HEAD_BYTES = 512
@@ -38,9 +37,9 @@ def read_saved(path: str, limits: Limits = DEFAULT) -> Subject | None:
     newer schema), Corrupt for one that is broken, LimitExceeded (`report_bytes`,
     `report_values`, `depth`).
     """
-    if not os.path.isfile(path):
+    if not filesystem.isfile(path):
         return None
-    with LocalFile(path) as source:
+    with filesystem.opened(path) as source:
         if _HEAD.match(decoded(bytes(source.view(0, min(_HEAD_BYTES, source.size))))) is None:
             return None
         saved = _report(saved_text(source, limits), path)

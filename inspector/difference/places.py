@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inspector import filesystem
 from inspector.difference import layout
 from inspector.limits import DEFAULT, Limits
 from inspector.model import Artifact
 from inspector.pairing import Pair
 from inspector.payloads import RawPayload
 from inspector.report import DiffPlace
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def is_identical(
 def _is_one(
     a: str, b: str, known: Mapping[tuple[str, str], list[tuple[int, int]]], limits: Limits
 ) -> bool:
-    with LocalFile(a) as one, LocalFile(b) as other:
+    with filesystem.opened(a) as one, filesystem.opened(b) as other:
         if one.size != other.size:
             return False
         return next(_unlike(one, other, limits, sorted(known.get((a, b), ()))), None) is None
@@ -110,8 +111,8 @@ def _by_name(artifact: Artifact) -> dict[str, str]:
     paths = [entry.path for entry in artifact.files]
     if len(paths) == 1:
         return {"": paths[0]}
-    if artifact.format != "checkpoint" and os.path.isdir(artifact.path):
-        return {os.path.relpath(path, artifact.path): path for path in paths}
+    if artifact.format != "checkpoint" and filesystem.isdir(artifact.path):
+        return {filesystem.relpath(path, artifact.path): path for path in paths}
     # Shards begin with their prefix, which may be another in B; a folder's state file does not.
     shards = [path for path in paths if os.path.basename(path) != _STATE]
     prefix = os.path.commonprefix(shards)  # noqa: RUF071 - of names that go on, not of folders
@@ -126,7 +127,8 @@ def _of_files(
 ) -> Iterator[DiffPlace]:
     with contextlib.ExitStack() as stack:
         one, other = (
-            None if path is None else stack.enter_context(LocalFile(path)) for path in (a, b)
+            None if path is None else stack.enter_context(filesystem.opened(path))
+            for path in (a, b)
         )
         if one is None or other is None:
             only = one or other

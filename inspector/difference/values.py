@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from inspector import filesystem
 from inspector.changed import changed
 from inspector.difference.nouns import Subject
 from inspector.digests import tensor_digest
@@ -17,7 +18,6 @@ from inspector.limits import DEFAULT, Limits
 from inspector.model import Tensor
 from inspector.pairing import Agreement, Pair, Tolerance, agreement
 from inspector.report import MeasureReport
-from inspector.storage import LocalFile
 
 _MEASURED = ("zeros", "min", "max", "nan", "inf")
 # What words say of a pair of which only the digests were compared.
@@ -142,7 +142,7 @@ def _pieces(tensor: Tensor, limits: Limits) -> Iterator[bytes]:
     """The bytes of a tensor, in pieces that do not depend on where they lie."""
     rest = b""
     for extent in tensor.extents:
-        with LocalFile(extent.file) as source:
+        with filesystem.opened(extent.file) as source:
             for at in range(0, extent.length, limits.slice_bytes):
                 size = min(limits.slice_bytes, extent.length - at)
                 rest += bytes(source.view(extent.offset + at, size))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from inspector import deadline
+from inspector import deadline, filesystem
 from inspector.errors import ArtifactError
 from inspector.graph.names import Kind, Sense, senses, split
 from inspector.limits import Limits
@@ -32,7 +32,7 @@ from inspector.model import (
     Watched,
 )
 from inspector.payloads import RawPayload
-from inspector.storage import LocalFile, covered
+from inspector.storage import covered
 from inspector.wire.crc32c import extend, mask
 from inspector.wire.object_graph import OBJECT_GRAPH_KEY
 from inspector.wire.protobuf import Message
@@ -112,7 +112,7 @@ def open_bundle(prefix: str, held: contextlib.ExitStack, limits: Limits) -> Open
     Raises what `read_bundle` raises of an index that is missing or unsound; a shard that is
     missing is a problem.
     """
-    bundle = read_bundle(prefix, lambda path: held.enter_context(LocalFile(path)), limits)
+    bundle = read_bundle(prefix, lambda path: held.enter_context(filesystem.opened(path)), limits)
     shards = [FileEntry(one.path, one.size) for one in bundle.shards if one.size is not None]
     index = FileEntry(bundle.index.source.path, bundle.index.source.size)
     records: dict[str, tuple[BundleEntry, ...]] = {}

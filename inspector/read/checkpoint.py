@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, Corrupt
 from inspector.limits import Limits
 from inspector.model import (
@@ -35,7 +36,7 @@ from inspector.read.bundle_common import (
 from inspector.read.checkpoint_paths import NAMED, Place, find_checkpoint
 from inspector.read.formats import CHECKPOINT, Opened
 from inspector.read.keras_common import producer_of
-from inspector.storage import LocalFile, covered
+from inspector.storage import File, covered
 from inspector.wire.protobuf import Message, message
 from inspector.wire.saved_slices import SavedTensor, is_saved_slices, read_saved_slices
 from inspector.wire.sstable import read_table
@@ -85,13 +86,13 @@ def _artifact(path: str, place: Place, held: contextlib.ExitStack, limits: Limit
         artifact = _of_bundle(path, opened, graph)
     else:
         tables = place.tables or ((place.index,) if place.index is not None else ())
-        sources = [held.enter_context(LocalFile(one)) for one in tables]
+        sources = [held.enter_context(filesystem.opened(one)) for one in tables]
         artifact = _of_tables(path, place, sources, graph, limits)
     return _with_folder(artifact, place)
 
 
 def _is_version_1(path: str, limits: Limits) -> bool:
-    with LocalFile(path) as source:
+    with filesystem.opened(path) as source:
         return is_saved_slices(read_table(source, limits))
 
 
@@ -136,7 +137,7 @@ def _named(path: str, kind: str, found: Contents, graph: _Graph) -> Artifact:
 
 
 def _of_tables(
-    path: str, place: Place, sources: list[LocalFile], graph: _Graph, limits: Limits
+    path: str, place: Place, sources: list[File], graph: _Graph, limits: Limits
 ) -> Artifact:
     saved = read_saved_slices(sources, limits)
     stored = {one.name: (one.values or one.dtype, one.shape) for one in saved.tensors}
@@ -235,7 +236,7 @@ def _read_meta(path: str, held: contextlib.ExitStack, limits: Limits) -> _Graph:
     from inspector.wire.graph_def import read_graph
     from inspector.wire.saved_model import VARIABLE_COLLECTIONS, read_meta_graph
 
-    source = held.enter_context(LocalFile(path))
+    source = held.enter_context(filesystem.opened(path))
     files = (FileEntry(path, source.size),)
     try:
         meta = read_meta_graph(message(source, limits))
@@ -275,14 +276,14 @@ def _with_folder(artifact: Artifact, place: Place) -> Artifact:
     files, overhead, problems = artifact.files, dict(artifact.overhead), artifact.problems
     name = os.path.basename(place.prefix)
     if place.state is not None:
-        size = os.stat(place.state).st_size
+        size = filesystem.getsize(place.state)
         files = (*files, FileEntry(place.state, size))
         overhead["checkpoint state"] = size
         if place.remark is not None:
             message = f"the `checkpoint` file {place.remark}; {name} is read"
             problems += (Problem("checkpoint-state", Severity.WARNING, message, place.state),)
-    inside = os.path.dirname(os.path.dirname(os.path.abspath(place.prefix)))
-    if name == "variables" and os.path.isfile(os.path.join(inside, "saved_model.pb")):
+    inside = os.path.dirname(os.path.dirname(filesystem.abspath(place.prefix)))
+    if name == "variables" and filesystem.isfile(os.path.join(inside, "saved_model.pb")):
         message = "variables of a SavedModel: its own folder, one up, tells more of them"
         problems += (Problem("part-of-saved-model", Severity.INFO, message, artifact.path),)
     if place.others:

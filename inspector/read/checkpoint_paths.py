@@ -11,9 +11,9 @@ import os
 import re
 from dataclasses import dataclass
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, NotFound, UnknownFormat
 from inspector.limits import MIB
-from inspector.storage import LocalFile
 from inspector.words import some
 
 STATE = "checkpoint"
@@ -62,13 +62,13 @@ def find_checkpoint(path: str) -> Place:
     Opens none but the state file. Raises NotFound, and UnknownFormat for a folder that does not
     tell which of its checkpoints is meant.
     """
-    if os.path.isdir(path):
+    if filesystem.isdir(path):
         prefix = path.rstrip(os.sep)
         # A folder may be called what a checkpoint beside it is.
-        beside = _at(prefix) if os.path.isfile(f"{prefix}{_INDEX}") else None
+        beside = _at(prefix) if filesystem.isfile(f"{prefix}{_INDEX}") else None
         return beside if beside is not None and not _holds_any(path) else _in_folder(path)
     folder, name = os.path.split(path)
-    if name == STATE and os.path.isfile(path):
+    if name == STATE and filesystem.isfile(path):
         return _in_folder(folder or ".")
     shard = _SHARD.fullmatch(path)
     prefix = shard["prefix"] if shard else path.removesuffix(_INDEX)
@@ -83,30 +83,30 @@ def find_checkpoint(path: str) -> Place:
 
 def _at(prefix: str) -> Place | None:
     """The checkpoint of a prefix; None where there is none."""
-    if os.path.isfile(f"{prefix}{_INDEX}"):
+    if filesystem.isfile(f"{prefix}{_INDEX}"):
         return Place(prefix, f"{prefix}{_INDEX}", meta=_meta(prefix))
     sharded = _V1_SHARD.fullmatch(prefix)
     if sharded is not None:
         tables = _shards(sharded["prefix"], sharded["count"])
         return Place(prefix, None, tables, _meta(sharded["prefix"])) if tables else None
-    tables = (prefix,) if os.path.isfile(prefix) else _shards(prefix)
+    tables = (prefix,) if filesystem.isfile(prefix) else _shards(prefix)
     return Place(prefix, None, tables, _meta(prefix)) if tables else None
 
 
 def _shards(prefix: str, count: str = r"\d{5}") -> tuple[str, ...]:
     """The shards of a V1 checkpoint that are there."""
     folder, name = os.path.split(prefix)
-    if not os.path.isdir(folder or "."):
+    if not filesystem.isdir(folder or "."):
         return ()
     ending = re.compile(rf"{re.escape(name)}-\d{{5}}-of-{count}")
     return tuple(
-        os.path.join(folder, one) for one in _listed(folder or ".") if ending.fullmatch(one)
+        filesystem.join(folder, one) for one in _listed(folder or ".") if ending.fullmatch(one)
     )
 
 
 def _meta(prefix: str) -> str | None:
     path = f"{prefix}{_META}"
-    return path if os.path.isfile(path) else None
+    return path if filesystem.isfile(path) else None
 
 
 def _holds_any(folder: str) -> bool:
@@ -115,7 +115,7 @@ def _holds_any(folder: str) -> bool:
 
 def _listed(folder: str) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(filesystem.listdir(folder))
     except OSError as error:
         raise ArtifactError(f"cannot be listed: {error.strerror}", folder) from error
 
@@ -123,18 +123,18 @@ def _listed(folder: str) -> list[str]:
 def _in_folder(folder: str) -> Place:
     names = _listed(folder)
     held = [one.removesuffix(_INDEX) for one in names if one.endswith(_INDEX)]
-    state = os.path.join(folder, STATE)
+    state = filesystem.join(folder, STATE)
     latest, listed = _read_state(state) if STATE in names else (None, [])
-    found = _at(os.path.join(folder, latest)) if latest else None
+    found = _at(filesystem.join(folder, latest)) if latest else None
     remark = None
     if found is None and latest is not None:
         remark = f"names {latest} as the latest checkpoint, which is not in this folder"
     if found is None and len(held) == 1:
         latest = held[0]
-        found = _at(os.path.join(folder, latest))
+        found = _at(filesystem.join(folder, latest))
     if found is None or latest is None:
         raise _undecided(folder, held, remark)
-    others = dict.fromkeys((*held, *(one for one in listed if _at(os.path.join(folder, one)))))
+    others = dict.fromkeys((*held, *(one for one in listed if _at(filesystem.join(folder, one)))))
     others.pop(latest, None)
     return Place(
         found.prefix,
@@ -159,7 +159,7 @@ def _undecided(folder: str, held: list[str], remark: str | None) -> ArtifactErro
 
 def _read_state(path: str) -> tuple[str | None, list[str]]:
     """(the latest checkpoint, all that were kept), as names in the folder."""
-    with LocalFile(path) as source:
+    with filesystem.opened(path) as source:
         text = bytes(source.view(0, min(source.size, _STATE_BYTES)))
     latest, kept = None, []
     for line in _LINE.finditer(text):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, LimitExceeded
 from inspector.limits import Limits
 from inspector.model import Problem, Severity
@@ -27,7 +27,7 @@ class Folder:
 
     def full(self, name: str) -> str:
         """The path of one of its files, as the folder's own path begins."""
-        return os.path.join(self.path, *name.split("/"))
+        return filesystem.join(self.path, *name.split("/"))
 
 
 def list_folder(path: str, limits: Limits) -> Folder:
@@ -46,7 +46,7 @@ def list_folder(path: str, limits: Limits) -> Folder:
         depth = inside.count("/")
         if depth > limits.depth:
             raise LimitExceeded("depth", depth, limits.depth, path)
-        entries = _entries(os.path.join(path, inside))
+        entries = _entries(filesystem.join(path, inside))
         if inside and not entries:
             empty.append(inside.rstrip("/"))
         for entry in entries:
@@ -69,9 +69,9 @@ def list_folder(path: str, limits: Limits) -> Folder:
     return Folder(path, ordered, links, tuple(problems), tuple(sorted(empty)))
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> list[filesystem.Entry]:
     try:
-        with os.scandir(folder) as found:
+        with filesystem.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise ArtifactError(f"cannot be listed: {error.strerror}", folder) from error
@@ -79,6 +79,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 def _target(link: str) -> str:
     try:
-        return os.readlink(link)
+        return filesystem.readlink(link)
     except OSError:
         return "what cannot be told"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, Corrupt, Truncated
 from inspector.graph.flow import uses_of
 from inspector.limits import Limits
@@ -32,7 +33,7 @@ from inspector.read.graph_common import (
     read_constants,
     variables_of,
 )
-from inspector.storage import ByteSource, LocalFile, covered
+from inspector.storage import ByteSource, covered
 from inspector.wire.graph_def import Graph, Node, attr_shape, attr_shapes, attr_type, read_graph
 from inspector.wire.graph_kind import GraphKind, graph_kind
 from inspector.wire.protobuf import Message, message
@@ -60,7 +61,7 @@ def read(path: str, limits: Limits) -> Opened:
     Raises ArtifactError: Truncated and Corrupt with the offset, LimitExceeded.
     """
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(LocalFile(path))
+        source = stack.enter_context(filesystem.opened(path))
         try:
             artifact = _artifact(source, limits)
         except (Corrupt, Truncated) as error:
@@ -160,7 +161,7 @@ def _problems(graph: Graph, found: Constants, source: ByteSource) -> Iterator[Pr
     if variables:
         index = f"{os.path.splitext(source.path)[0]}.index"
         where = f"the checkpoint beside it, {os.path.basename(index)}"
-        if not os.path.isfile(index):
+        if not filesystem.isfile(index):
             where = "a checkpoint, not in this file"
         message = f"{count(len(variables), 'variable')} ({some(variables)}): values are in {where}"
         yield Problem("variables-elsewhere", Severity.INFO, message, source.path)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from inspector import filesystem
 from inspector.changed import changed
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded, UnknownFormat
 from inspector.limits import Limits
@@ -15,7 +16,7 @@ from inspector.model import Artifact, Extent, FileEntry, Layer, Problem, Severit
 from inspector.read.formats import KERAS_DIR, KERAS_ZIP, Opened
 from inspector.read.keras_common import CONFIG_LABELS, producer_of, read_config
 from inspector.read.keras_store import StoredObject, assign, objects_of, taken, tensors_of
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource
 from inspector.wire.archive import Archive, Member, read_archive
 from inspector.wire.json_text import parse_json
 
@@ -79,13 +80,15 @@ class _Weights:
 def read(path: str, limits: Limits) -> Opened:
     """Open a `.keras` zip or folder. Raises ArtifactError; UnknownFormat without a config."""
     with contextlib.ExitStack() as stack:
-        parts = _folder(path, stack, limits) if os.path.isdir(path) else _zip(path, stack, limits)
+        parts = (
+            _folder(path, stack, limits) if filesystem.isdir(path) else _zip(path, stack, limits)
+        )
         artifact = _artifact(parts, stack, limits)
         return Opened(artifact, stack.pop_all())
 
 
 def _zip(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
-    source = stack.enter_context(LocalFile(path))
+    source = stack.enter_context(filesystem.opened(path))
     archive = read_archive(source, limits)
     if archive.find(_CONFIG) is None:
         raise UnknownFormat(_no_config([m.name for m in archive.members]), path)
@@ -153,18 +156,20 @@ def _no_config(names: list[str]) -> str:
 def _folder(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
     found: dict[str, str] = {}
     problems: list[Problem] = []
-    for folder, inner, files in os.walk(path, followlinks=False):
+    for folder, inner, files in filesystem.walk(path):
         inner.sort()
         if len(found) + len(files) > limits.nodes:
             raise LimitExceeded("nodes", len(found) + len(files), limits.nodes, path)
-        for name in sorted(files + [one for one in inner if os.path.islink(f"{folder}/{one}")]):
-            full = os.path.join(folder, name)
-            short = os.path.relpath(full, path).replace(os.sep, "/")
-            if os.path.islink(full):
-                message = f"{short} is a symbolic link to {os.readlink(full)}; it is not followed"
+        for name in sorted(files + [one for one in inner if filesystem.islink(f"{folder}/{one}")]):
+            full = filesystem.join(folder, name)
+            short = filesystem.relpath(full, path).replace(os.sep, "/")
+            if filesystem.islink(full):
+                message = (
+                    f"{short} is a symbolic link to {filesystem.readlink(full)}; it is not followed"
+                )
                 problems.append(Problem("symbolic-link", Severity.ERROR, message, path))
                 continue
-            if not os.path.isfile(full):
+            if not filesystem.isfile(full):
                 message = f"{short} is a device, a pipe or a socket; it is not opened"
                 problems.append(Problem("odd-file", Severity.ERROR, message, path))
                 continue
@@ -173,10 +178,10 @@ def _folder(path: str, stack: contextlib.ExitStack, limits: Limits) -> _Parts:
 
     def file_source(name: str) -> ByteSource | None:
         if name in found and name not in opened:
-            opened[name] = stack.enter_context(LocalFile(found[name]))
+            opened[name] = stack.enter_context(filesystem.opened(found[name]))
         return opened.get(name)
 
-    sizes = {name: os.path.getsize(full) for name, full in found.items()}
+    sizes = {name: filesystem.getsize(full) for name, full in found.items()}
     return _Parts(
         path,
         tuple(found),
@@ -209,7 +214,7 @@ def _artifact(parts: _Parts, stack: contextlib.ExitStack, limits: Limits) -> Art
     assigned = assign(weights.objects, config)
     tensors = (*assigned.tensors, *weights.others)
     _charge_members(parts, held)
-    is_folder = os.path.isdir(parts.path)
+    is_folder = filesystem.isdir(parts.path)
     return Artifact(
         path=parts.path,
         format=KERAS_DIR.name if is_folder else KERAS_ZIP.name,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from inspector import filesystem
 from inspector.errors import LimitExceeded, UnknownFormat
 from inspector.keras.bind import Bound, Entry, bind_legacy, parts_of, variable_of
 from inspector.keras.order import legacy_order, stored_layers
@@ -43,7 +44,6 @@ from inspector.read.keras_store import (
     objects_of,
     taken,
 )
-from inspector.storage import LocalFile
 from inspector.wire.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read(path: str, limits: Limits) -> Opened:
     from inspector.wire.hdf5 import Hdf5File
 
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(LocalFile(path))
+        source = stack.enter_context(filesystem.opened(path))
         file = stack.enter_context(Hdf5File(source, limits))
         artifact = _artifact(file, path, limits)
         file.forget()

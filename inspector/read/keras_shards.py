@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inspector import filesystem
 from inspector.errors import ArtifactError, Corrupt, LimitExceeded
 from inspector.limits import Limits
 from inspector.model import Artifact, FileEntry, Problem, Severity, Store, Tensor
@@ -22,7 +23,6 @@ from inspector.read.keras_store import (
     taken,
     tensors_of,
 )
-from inspector.storage import LocalFile
 from inspector.wire.json_text import parse_json
 
 
@@ -31,7 +31,7 @@ def read(path: str, limits: Limits) -> Opened:
 
     Raises Corrupt where the map makes no sense; a shard that is missing or broken is a problem.
     """
-    with LocalFile(path) as source:
+    with filesystem.opened(path) as source:
         if source.size > limits.config_bytes:
             raise LimitExceeded("config_bytes", source.size, limits.config_bytes, path)
         raw = bytes(source.view(0, source.size))
@@ -106,9 +106,9 @@ def _read_shards(
 
     result = _Shards()
     for name, held in sorted(places.items()):
-        shard = os.path.join(os.path.dirname(path), name)
+        shard = filesystem.join(os.path.dirname(path), name)
         try:
-            source = stack.enter_context(LocalFile(shard))
+            source = stack.enter_context(filesystem.opened(shard))
             file = stack.enter_context(Hdf5File(source, limits))
         except ArtifactError as error:
             result.complete = False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from inspector import deadline
+from inspector import deadline, filesystem
 from inspector.errors import ArtifactError, Corrupt, NotFound, Unsupported
 from inspector.keras.objects import Placement, place
 from inspector.limits import Limits
@@ -52,7 +52,7 @@ from inspector.read.saved_model_graphs import (
     trained,
     untold_objects,
 )
-from inspector.storage import LocalFile, covered
+from inspector.storage import File, covered
 from inspector.wire.object_graph import (
     KerasNode,
     ObjectGraph,
@@ -106,13 +106,13 @@ def read(path: str, limits: Limits) -> Opened:
 def _find(path: str, limits: Limits) -> tuple[Folder, str]:
     """The folder, and the name of the file with its graphs."""
     named = None
-    if not os.path.isdir(path):
+    if not filesystem.isdir(path):
         path, named = os.path.dirname(path) or os.curdir, os.path.basename(path)
         if named not in {BINARY, TEXT}:
             raise Unsupported(
                 f"a SavedModel's protobuf under the name {named}: TensorFlow looks for {BINARY}"
                 " in a folder of its own",
-                os.path.join(path, named),
+                filesystem.join(path, named),
             )
     folder = list_folder(path, limits)
     # Of both, TensorFlow takes the binary one.
@@ -153,8 +153,8 @@ class _Reading:
         self.note(code, Severity.ERROR, message)
         self.complete = False
 
-    def open(self, name: str) -> LocalFile:
-        return self.stack.enter_context(LocalFile(self.folder.full(name)))
+    def open(self, name: str) -> File:
+        return self.stack.enter_context(filesystem.opened(self.folder.full(name)))
 
     def artifact(self) -> Artifact:
         saved, in_text = self._saved_model()
@@ -400,7 +400,7 @@ class _Reading:
         return lines
 
 
-def _lines(source: LocalFile) -> int:
+def _lines(source: File) -> int:
     """How many lines a text has; 0 where it is none."""
     try:
         text = str(source.view(0, source.size), "utf-8")

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from inspector import deadline
+from inspector import deadline, filesystem
 from inspector.errors import Unsupported
 from inspector.limits import Limits
 from inspector.model import (
@@ -25,7 +25,7 @@ from inspector.model import (
 from inspector.read.formats import TFLITE, Opened
 from inspector.read.tflite_parts import parts_of
 from inspector.read.tflite_tensors import MOST_ELEMENTS, Constants, shape_of, tensors_of
-from inspector.storage import ByteSource, LocalFile
+from inspector.storage import ByteSource
 from inspector.tflite.cost import cost_of, macs_of, output_bytes
 from inspector.tflite.faults import Fault, faults
 from inspector.tflite.flow import Flow
@@ -60,7 +60,7 @@ def read(path: str, limits: Limits) -> Opened:
     version 3, LimitExceeded.
     """
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(LocalFile(path))
+        source = stack.enter_context(filesystem.opened(path))
         return Opened(_artifact(source, limits), stack.pop_all())
 
 

@@ -1,0 +1,222 @@
+"""What lies where in a storage: a file's size and version, a folder's entries, each asked once.
+
+What is known is kept until a path is admitted anew, so that one call sees one state: whether a file
+is there, how large it is and what its bytes are.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from inspector.errors import ArtifactError, NotFound
+from inspector.remote import storages, urls
+
+_MOST = 200_000  # facts that are kept
+# What storages call that which is another one when the bytes are: the first that there is.
+_VERSIONS = (
+    "ETag", "etag", "Etag", "md5Hash", "content_md5", "Content-MD5", "Digest", "ukey", "crc32c",
+    "CRC",
+)  # fmt: skip
+_QUOTES = '"'
+_TIMES = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created")
+
+
+class Fact(NamedTuple):
+    """What is at a path. nbytes: None where the storage does not say; version: another one once
+    the bytes are, None where there is none.
+    """
+
+    path: str
+    is_folder: bool
+    nbytes: int | None = None
+    version: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+_known: dict[str, Fact | None] = {}
+_folders: dict[str, tuple[Fact, ...]] = {}
+
+
+def forget(path: str) -> None:
+    """Let it be asked for again, and what lies in its folder, and in it."""
+    below = path in _folders
+    for one in (path, urls.folder_of(path)):
+        _known.pop(one, None)
+        _folders.pop(one, None)
+    for one in [one for one in _folders if below and one.startswith(f"{path}/")]:
+        del _folders[one]
+
+
+def remember(facts: Iterable[Fact]) -> None:
+    """What somebody else was told of a storage."""
+    for fact in facts:
+        _remember(fact.path, fact)
+
+
+def _remember(path: str, fact: Fact | None) -> None:
+    if len(_known) >= _MOST:
+        _known.clear()
+        _folders.clear()
+    _known[path] = fact
+
+
+def fact_of(path: str, *, anew: bool = False) -> Fact | None:
+    """What is at a path; None for nothing. Raises ArtifactError where the storage does not say.
+
+    anew: ask, whatever is known.
+    """
+    if not anew:
+        known = _known.get(path)
+        if path in _known and (known is None or known.is_folder or known.nbytes is not None):
+            return known
+        if path in _folders:
+            return Fact(path, is_folder=True)
+        listed = _folders.get(urls.folder_of(path))
+        if listed is not None:
+            found = next((one for one in listed if one.path == path), None)
+            if found is None or found.is_folder or found.nbytes is not None:
+                return found
+    fs, inner = storages.storage(path)
+    try:
+        found = _fact(path, storages.ask(path, lambda: fs.info(inner, **_anew(fs))))
+    except NotFound:
+        found = None
+    _remember(path, found)
+    return found
+
+
+def _anew(fs: Any) -> dict[str, bool]:
+    return {"refresh": True} if "s3" in fs.protocol else {}
+
+
+def _fact(path: str, info: dict[str, Any]) -> Fact:
+    if info.get("type") == "directory":
+        return Fact(path, is_folder=True)
+    size = info.get("size")
+    return Fact(path, is_folder=False, nbytes=size, version=_version(info))
+
+
+def _version(info: dict[str, Any]) -> str | None:
+    """What stands for the bytes: the storage's own word, or its time with the size."""
+    for key in _VERSIONS:
+        if info.get(key):
+            return f"{key.lower()}:{str(info[key]).strip(_QUOTES)}"
+    for key in _TIMES:
+        if info.get(key):
+            return f"{key.lower()}:{_moment(info[key])}/{info.get('size')}"
+    return None
+
+
+def _moment(value: Any) -> Any:
+    """A time in one spelling: a listing may have seconds where a look has a date."""
+    return value.timestamp() if isinstance(value, dt.datetime) else value
+
+
+def is_same(before: Fact, now: Fact) -> bool:
+    """Whether the bytes are, as far as the storage tells: a listing may tell less than a look."""
+    if before.nbytes != now.nbytes:
+        return False
+    kinds = [(one.version or "").partition(":")[0] for one in (before, now)]
+    return kinds[0] != kinds[1] or before.version == now.version
+
+
+def entries_of(folder: str, prefix: str = "") -> tuple[Fact, ...]:
+    """What lies in a folder, by name. prefix: what all names of interest begin with.
+
+    Raises NotFound, ArtifactError.
+    """
+    known = _folders.get(folder)
+    if known is not None:
+        return tuple(one for one in known if one.name.startswith(prefix))
+    fs, inner = storages.storage(folder)
+
+    def listed() -> list[dict[str, Any]]:
+        if prefix and {"s3", "s3a", "gs", "gcs"} & {*_protocols(fs)}:
+            try:
+                found = fs.find(inner, maxdepth=1, withdirs=True, detail=True, prefix=prefix)
+                return list(found.values())
+            except (NotImplementedError, TypeError, ValueError):
+                pass
+        found = fs.ls(inner, detail=True)
+        return list(found)
+
+    infos = storages.ask(folder, listed)
+    facts = _below(folder, inner, infos)
+    if not prefix:
+        _folders[folder] = facts
+        remember(one for one in facts if not one.is_folder)
+    return tuple(one for one in facts if one.name.startswith(prefix))
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    protocol = fs.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _below(folder: str, inner: str, infos: Iterable[dict[str, Any]]) -> tuple[Fact, ...]:
+    """Facts of what a storage lists, one name deep, as paths below ours."""
+    facts: dict[str, Fact] = {}
+    for info in infos:
+        name = _name(str(info["name"]), inner)
+        if name:
+            path = f"{folder}/{name}"
+            facts.setdefault(path, _fact(path, info))
+    return tuple(facts[path] for path in sorted(facts))
+
+
+def _name(listed: str, inner: str) -> str:
+    """The name of what is listed in a folder; "" of the folder itself and of what is elsewhere."""
+    bare = listed.partition("?")[0].rstrip("/")
+    within = inner.partition("?")[0].strip("/")
+    path = bare.lstrip("/")
+    if within and not path.startswith(f"{within}/"):
+        return ""
+    name = path[len(within) :].strip("/")
+    return "" if "/" in name or name in {".", ".."} else name
+
+
+def all_below(root: str, most: int) -> Iterator[Fact]:
+    """All files below a folder, asked for in one go where the storage can; and every folder among
+    them is known from here on. most: how many are looked at. Raises NotFound, ArtifactError.
+    """
+    fs, inner = storages.storage(root)
+    found = storages.ask(root, lambda: fs.find(inner, withdirs=False, detail=True))
+    within = inner.partition("?")[0].strip("/")
+    folders: dict[str, dict[str, Fact]] = {root: {}}
+    for number, (listed, info) in enumerate(sorted(found.items())):
+        if number >= most:
+            raise ArtifactError(f"more than {most:,} files lie below it: name parts of it", root)
+        short = str(listed).partition("?")[0].strip("/")[len(within) :].strip("/")
+        if not short:
+            continue
+        path = f"{root}/{short}"
+        fact = _fact(path, info)
+        at = path
+        while at != root:
+            above = at.rpartition("/")[0]
+            folders.setdefault(above, {})[at] = fact if at == path else Fact(at, is_folder=True)
+            at = above
+        yield fact
+    for folder, entries in folders.items():
+        _folders[folder] = tuple(entries[one] for one in sorted(entries))
+
+
+def version_of(facts: Iterable[Fact]) -> str | None:
+    """One version for several files: of one its own; None where one of them has none."""
+    each = sorted((one.path, one.version, one.nbytes) for one in facts)
+    if any(version is None for _, version, _ in each) or not each:
+        return None
+    if len(each) == 1:
+        return each[0][1]
+    base = urls.folder_of(each[0][0])
+    text = "\n".join(
+        f"{path.removeprefix(base)}\0{version}\0{size}" for path, version, size in each
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,249 @@
+"""Storage asked through fsspec: again where it fails for the moment, and told in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from inspector import deadline
+from inspector.errors import ArtifactError, InspectorError, NotFound, UsageError
+from inspector.meant import did_you_mean
+from inspector.remote import doors, urls
+
+T = TypeVar("T")
+
+ATTEMPTS = 6  # of one request
+PATIENCE = 90.0  # seconds until no other one is begun
+FIRST_WAIT = 0.25  # seconds at most before the second; each time twice as long, and by chance
+LONGEST_WAIT = 15.0
+_SILENCE = 60.0  # seconds without a byte
+_CONNECT = 20.0
+_TOGETHER = 32  # requests at once
+# HTTP's: what another try may change.
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSING = frozenset({401, 403, 407})
+_GONE = frozenset({404, 410})
+_KINDS = {
+    "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
+    "http": "http", "https": "http",
+}  # fmt: skip
+_PERMANENT = (
+    FileNotFoundError, IsADirectoryError, NotADirectoryError, NotImplementedError, PermissionError,
+    TypeError, ValueError,
+)  # fmt: skip
+
+
+class _Asked:
+    """How often requests had to be made again, in this process. Threads share it."""
+
+    def __init__(self) -> None:
+        self.again = 0
+        self._lock = threading.Lock()
+
+    def count(self) -> None:
+        with self._lock:
+            self.again += 1
+
+
+asked = _Asked()
+
+
+class Short(Exception):
+    """A body that ended before all of it had come. It is asked for again."""
+
+
+def storage(path: str) -> tuple[Any, str]:
+    """Fsspec's file system for a path, and the path there.
+
+    Raises UsageError where nothing is known that speaks to it, or what does is not installed.
+    """
+    scheme = urls.scheme_of(path)
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise UsageError(f'{path}: for URLs run: pip install "tf-inspector[remote]"') from None
+    with _in_our_words(path):
+        fs, inner = url_to_fs(doors.full(path), **_options(scheme))
+    if hasattr(fs, "retries"):
+        fs.retries = 1  # s3fs: it is we who ask again
+    return fs, inner
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """Of each kind: no listing is kept (what lies there may change), nobody waits for ever."""
+    kind = _KINDS.get(scheme)
+    if kind == "http":
+        import aiohttp
+
+        waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+        return {scheme: {"use_listings_cache": False, "client_kwargs": {"timeout": waiting}}}
+    if kind == "s3":
+        config = {
+            "retries": {"total_max_attempts": 1},
+            "connect_timeout": _CONNECT,
+            "read_timeout": _SILENCE,
+            "max_pool_connections": _TOGETHER,
+        }
+        return {scheme: {"use_listings_cache": False, "config_kwargs": config}}
+    return {scheme: {"use_listings_cache": False}} if kind else {}
+
+
+def ask(path: str, question: Callable[[], T]) -> T:
+    """What the storage answers, asked again with growing pauses where it may do better.
+
+    Raises NotFound, ArtifactError where it refuses or goes on failing; LimitExceeded (`seconds`).
+    """
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        stop_after_delay,
+        wait_random_exponential,
+    )
+
+    tries = Retrying(
+        stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(PATIENCE),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        retry=retry_if_exception(_may_pass),
+        before_sleep=lambda _: asked.count(),
+        reraise=True,
+    )
+    with _in_our_words(path):
+        for attempt in tries:
+            with attempt:
+                deadline.check()
+                answer = question()
+    return answer
+
+
+def fetch(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Bytes of a file, of each (offset, length), in as many requests made at once.
+
+    Those that fail are made again, the others not. Raises as `ask`.
+    """
+    fs, inner = storage(path)
+    done: dict[int, bytes] = {}
+
+    def missing() -> None:
+        todo = [number for number in range(len(ranges)) if number not in done]
+        starts = [ranges[number][0] for number in todo]
+        ends = [sum(ranges[number]) for number in todo]
+        if len(todo) == 1:
+            answers = [fs.cat_file(inner, start=starts[0], end=ends[0])]
+        else:
+            answers = fs.cat_ranges(
+                [inner] * len(todo), starts, ends, on_error="return", **_batch(fs)
+            )
+        failures = []
+        for number, answer in zip(todo, answers, strict=True):
+            if isinstance(answer, BaseException):
+                failures.append(answer)
+            elif len(answer) != ranges[number][1]:
+                failures.append(Short(f"{len(answer):,} bytes of {ranges[number][1]:,} came"))
+            else:
+                done[number] = bytes(answer)
+        if failures:
+            raise next((one for one in failures if not _may_pass(one)), failures[0])
+
+    ask(path, missing)
+    return [done[number] for number in range(len(ranges))]
+
+
+def _batch(fs: Any) -> dict[str, int]:
+    return {"batch_size": _TOGETHER} if getattr(fs, "async_impl", False) else {}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came of: the innermost one says what happened."""
+    one: BaseException | None = error
+    seen = 0
+    while one is not None and seen < 10:
+        yield one
+        one, seen = one.__cause__ or one.__context__, seen + 1
+
+
+def _status(error: BaseException) -> int | None:
+    """HTTP's, wherever a library keeps it."""
+    for one in _causes(error):
+        answer = getattr(one, "response", None)
+        meta = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+        for status in (
+            getattr(one, "status", None),
+            getattr(one, "status_code", None),
+            getattr(one, "code", None),
+            meta.get("HTTPStatusCode"),
+        ):
+            with contextlib.suppress(TypeError, ValueError):
+                if status is not None and 400 <= int(status) < 600:
+                    return int(status)
+    return None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another try may go better."""
+    if isinstance(error, InspectorError) or not isinstance(error, Exception):
+        return False
+    status = _status(error)
+    if status is not None:
+        return status in _PASSING
+    if type(error).__name__ == "NoCredentialsError":
+        return False
+    # fsspec says of a web server that it cannot reach that there is no such file.
+    causes = list(_causes(error))
+    if isinstance(error, FileNotFoundError) and len(causes) > 1:
+        return not isinstance(causes[-1], _PERMANENT)
+    return not isinstance(error, _PERMANENT)
+
+
+@contextlib.contextmanager
+def _in_our_words(path: str) -> Iterator[None]:
+    """Errors of the libraries, as those of an artifact. They quote URLs, secrets and all."""
+    try:
+        yield
+    except InspectorError:
+        raise
+    except ImportError as error:
+        extra = 'pip install "tf-inspector[remote]"'
+        raise UsageError(f"{path}: {doors.scrubbed(str(error))}; run: {extra}") from None
+    except ValueError as error:
+        if "Protocol not known" not in str(error):
+            raise ArtifactError(_said(error), path) from None
+        from fsspec.registry import known_implementations
+
+        scheme = urls.scheme_of(path)
+        meant = did_you_mean(scheme, known_implementations)
+        raise UsageError(f"{path}: nothing speaks {scheme}:// here{meant}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a library of any storage raises
+        raise _error(error, path) from None
+
+
+def _error(error: Exception, path: str) -> ArtifactError:
+    status = _status(error)
+    gone = isinstance(error, FileNotFoundError) and not _may_pass(error)
+    if status in _GONE or (gone and status not in _REFUSING):
+        return NotFound("no such file", path)
+    if status in _REFUSING or isinstance(error, PermissionError):
+        return ArtifactError(
+            "access is denied: give credentials as fsspec takes them, from the environment or its"
+            f" own configuration ({_said(error)})",
+            path,
+        )
+    if type(error).__name__ == "NoCredentialsError":
+        return ArtifactError(
+            "there are no credentials for it: give them in the environment, or FSSPEC_S3_ANON=true"
+            " for what anybody may read",
+            path,
+        )
+    again = f", asked {ATTEMPTS} times at most" if _may_pass(error) else ""
+    return ArtifactError(f"the storage does not give it: {_said(error)}{again}", path)
+
+
+def _said(error: BaseException) -> str:
+    """The first line of the innermost error that has a message, without secrets."""
+    status = _status(error)
+    texts = [f"{type(one).__name__}: {one}" for one in _causes(error) if str(one)]
+    text = texts[-1] if texts else type(error).__name__
+    said = doors.scrubbed(text.splitlines()[0])[:300]
+    return said if status is None or str(status) in said else f"{said} (status {status})"
