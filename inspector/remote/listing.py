@@ -85,11 +85,27 @@ def fact_of(path: str, *, anew: bool = False) -> Fact | None:
                 return found
     fs, inner = storages.storage(path)
     try:
-        found = _fact(path, storages.ask(path, lambda: fs.info(inner, **_anew(fs))))
+        info = storages.ask(path, lambda: fs.info(inner, **_anew(fs)))
+        found = _fact(path, info)
+        if _may_be_index(info) and _has_links(path):
+            found = Fact(path, is_folder=True)
     except NotFound:
         found = None
     _remember(path, found)
     return found
+
+
+def _may_be_index(info: dict[str, Any]) -> bool:
+    """Whether it may be what a web server shows of a folder."""
+    return str(info.get("mimetype", "")).startswith("text/html")
+
+
+def _has_links(path: str) -> bool:
+    """Whether a web page has links to what lies below it."""
+    try:
+        return bool(entries_of(path))
+    except ArtifactError:
+        return False
 
 
 def _anew(fs: Any) -> dict[str, bool]:

@@ -132,19 +132,18 @@ class RemoteFile(File):
             self._streams.add(wanted)
 
     def _from_pages(self, offset: int, length: int) -> memoryview:
-        first, last = offset // PAGE, (offset + length - 1) // PAGE
+        numbers = range(offset // PAGE, (offset + length - 1) // PAGE + 1)
         with self._lock:
-            pages = [self._pages.get(number) for number in range(first, last + 1)]
-            if any(page is None for page in pages):
-                self._load([self._guessed(offset, length)])
-                pages = [self._pages.get(number) for number in range(first, last + 1)]
-            for number in range(first, last + 1):
+            held = [number for number in numbers if number in self._pages]
+            for number in held:
                 self._pages.move_to_end(number)
-            start = offset - first * PAGE
-            if len(pages) == 1 and pages[0] is not None:
-                return pages[0][start : start + length]
-            whole = b"".join(page for page in pages if page is not None)
-            return memoryview(whole)[start : start + length]
+            if len(held) < len(numbers):
+                self._load([self._guessed(offset, length)])
+            pages = [self._pages[number] for number in numbers]
+        start = offset - numbers.start * PAGE
+        if len(pages) == 1:
+            return pages[0][start : start + length]
+        return memoryview(b"".join(pages))[start : start + length]
 
     def _guessed(self, offset: int, length: int) -> Range:
         """What is fetched where a page is missing: more of what is read one after another."""
@@ -176,7 +175,8 @@ class RemoteFile(File):
             for (offset, _), data in zip(ranges, self._get(ranges), strict=True):
                 for start in range(0, len(data), PAGE):
                     self._pages[(offset + start) // PAGE] = data[start : start + PAGE]
-            spare = max(_PAGES, sum(length for _, length in ranges) // PAGE + 2)
+            # None of those that a view is made of: it takes no more than AHEAD.
+            spare = max(_PAGES, sum(length for _, length in ranges) // PAGE + AHEAD // PAGE)
             while len(self._pages) > spare:
                 self._pages.popitem(last=False)
 
