@@ -12,7 +12,7 @@ from inspector.allowance import in_time
 from inspector.audits import audit, each_path, suggest_policy
 from inspector.errors import ArtifactError, UsageError
 from inspector.examine import Progress, Silent, examine
-from inspector.filesystem import admit
+from inspector.filesystem import admit, is_far
 from inspector.limits import DEFAULT, Limits
 from inspector.lookup import find
 from inspector.model import Artifact
@@ -66,6 +66,15 @@ def open(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Inspected
     return _opened(admit(path), limits)
 
 
+def _each_of(path: str, limits: Limits) -> tuple[str, ...]:
+    """What a glob of a URL means: a shell knows nothing of those."""
+    if not is_far(path):
+        return (path,)
+    from inspector.discover import expanded
+
+    return expanded(path, limits)
+
+
 def _opened(path: str, limits: Limits) -> Inspected:
     from inspector.inspected import Inspected
 
@@ -95,7 +104,7 @@ def show(
     from inspector.assemble import build_unreadable
     from inspector.report import report
 
-    each = each_path(paths)
+    each = [one for path in each_path(paths) for one in _each_of(path, limits)]
     if isolate:
         from inspector import isolation
 

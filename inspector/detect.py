@@ -56,7 +56,7 @@ def detect(path: str) -> str:
     UnknownFormat (no model) or Unsupported (a model of a kind not read here).
     """
     if filesystem.isdir(path):
-        return _directory(path)
+        return detect_folder(path)
     if not filesystem.lexists(path) and _is_prefix(path):
         return "checkpoint"
     if path == "-" and not filesystem.lexists(path):
@@ -77,12 +77,14 @@ def _is_prefix(path: str) -> bool:
     # TensorFlow spells the number of each shard so: "model.ckpt-?????-of-00002".
     shard = re.compile(re.escape(name).replace(re.escape("?"), r"\d") + r"(-\d{5}-of-\d{5})?")
     try:
-        return any(shard.fullmatch(one) for one in filesystem.listdir(folder or os.curdir))
-    except (OSError, ValueError):
+        beside = filesystem.listdir(folder or os.curdir, name.partition("?")[0])
+        return any(shard.fullmatch(one) for one in beside)
+    except (OSError, ValueError, ArtifactError):
         return False
 
 
-def _directory(path: str) -> str:
+def detect_folder(path: str, *, by_names: bool = False) -> str:
+    """The same of a folder. by_names: no file in it is opened."""
     try:
         names = set(filesystem.listdir(path))
     except OSError as error:
@@ -92,7 +94,8 @@ def _directory(path: str) -> str:
     ):
         return "keras-dir"
     if {"saved_model.pb", "saved_model.pbtxt"} & names:
-        _refuse_stand_in(filesystem.join(path, "saved_model.pb"))
+        if not by_names:
+            _refuse_stand_in(filesystem.join(path, "saved_model.pb"))
         return "saved-model"
     if "saved_model.cpb" in names:
         raise Unsupported("a SavedModel in chunks (saved_model.cpb): save it as one file", path)

@@ -13,8 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from inspector import filesystem
-from inspector.detect import detect
-from inspector.errors import ArtifactError, LimitExceeded, NotFound, UnknownFormat, UsageError
+from inspector.detect import detect, detect_folder
+from inspector.errors import (
+    ArtifactError,
+    Corrupt,
+    LimitExceeded,
+    NotFound,
+    UnknownFormat,
+    Unsupported,
+    UsageError,
+)
 from inspector.globs import compiled, has_magic
 from inspector.limits import DEFAULT, Limits
 
@@ -25,6 +33,7 @@ _TEXT_NAMES = (".pbtxt", ".pb", ".prototxt")
 _STATE = "checkpoint"
 _META = ".meta"
 _INDEX = ".index"
+_MAP = ".weights.json"  # as Keras calls it, which reads no other
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}")
 _V1_SHARD = re.compile(r"(?P<prefix>.+)-\d{5}-of-\d{5}")
 
@@ -50,15 +59,20 @@ def discover(
     folders are left out, and links that lead out of the folder. Raises NotFound for a path that is
     not there, UsageError for a glob that matches nothing and where there is no artifact at all;
     LimitExceeded (`nodes`, `depth`).
+
+    Of what is in a storage nothing is opened here: its listing alone is asked for, and what a file
+    that was found is, whoever opens it will see.
     """
     walk = _Walk(limits)
     named: dict[str, None] = {}
     for path in given:
-        for one in _expanded(path, walk):
+        is_glob = _is_glob(path)
+        for one in _expanded(path, walk) if is_glob else (path,):
             if filesystem.isdir(one) and not _is_model_folder(one, recursive):
                 named.update(dict.fromkeys(walk.artifacts(one, recursive)))
             else:
-                _check(one)
+                if not (is_glob and filesystem.is_far(one)):
+                    _check(one)
                 named[one] = None
     parts = _parts(one for one in named if not filesystem.isdir(one))
     once: dict[str, str] = {}
@@ -70,6 +84,13 @@ def discover(
     return Discovered(tuple(once.values()), frozenset(walk.found), tuple(walk.notes))
 
 
+def expanded(path: str, limits: Limits = DEFAULT) -> tuple[str, ...]:
+    """What matches the path where it is a glob, and it else. Raises UsageError for nothing,
+    LimitExceeded (`nodes`, `depth`).
+    """
+    return tuple(_expanded(path, _Walk(limits))) if _is_glob(path) else (path,)
+
+
 def is_said_to_be_model(path: str) -> bool:
     """Whether a file's name says that it is a model."""
     return path.endswith(_MODEL_NAMES)
@@ -77,6 +98,8 @@ def is_said_to_be_model(path: str) -> bool:
 
 def _check(path: str) -> None:
     """Raise NotFound where there is nothing."""
+    if filesystem.is_far(path) and filesystem.lexists(path):
+        return
     try:
         detect(path)
     except NotFound:
@@ -90,19 +113,24 @@ def _is_model_folder(path: str, recursive: bool) -> bool:
     go on with, and where all are wanted it may hold several.
     """
     try:
-        return detect(path) != "checkpoint" or not recursive
+        by_names = filesystem.is_far(path)
+        return detect_folder(path, by_names=by_names) != "checkpoint" or not recursive
     except UnknownFormat:
         return False
     except ArtifactError:
         return True  # one that cannot be read
 
 
-def _expanded(path: str, walk: _Walk) -> Iterator[str]:
-    """The path, or what matches it where it is a glob."""
+def _is_glob(path: str) -> bool:
+    """Whether it is a glob, and not a file's name."""
+    if filesystem.is_far(path) or not has_magic(path):
+        return has_magic(path)
     # A checkpoint's path is that of no file, but what its files' names begin with.
-    if filesystem.lexists(path) or filesystem.isfile(f"{path}.index") or not has_magic(path):
-        yield path
-        return
+    return not filesystem.lexists(path) and not filesystem.isfile(f"{path}.index")
+
+
+def _expanded(path: str, walk: _Walk) -> Iterator[str]:
+    """What matches a glob."""
     names = path.split("/")
     fixed = next(number for number, name in enumerate(names) if has_magic(name))
     root = "".join(f"{name}/" for name in names[:fixed])
@@ -110,6 +138,8 @@ def _expanded(path: str, walk: _Walk) -> Iterator[str]:
     deepest = None if "**" in names else len(names) - fixed
     nothing = True
     if filesystem.isdir(root or os.curdir):
+        if deepest != 1:
+            filesystem.prime(root, walk.limits.nodes)
         for one in walk.entries(root or os.curdir, deepest):
             if wanted.fullmatch(one[len(root) :]):
                 nothing = False
@@ -140,6 +170,8 @@ class _Walk:
             models.extend([folder] if whole else [])
             return not whole
 
+        if recursive:
+            filesystem.prime(root, self.limits.nodes)
         everything = self.entries(root, None if recursive else 1, is_plain)
         files = [
             one for one in everything if not filesystem.isdir(one) and self._is_inside(one, base)
@@ -200,7 +232,11 @@ class _Walk:
 
 
 def _is_model(path: str) -> bool:
-    """Whether a file found in a folder is a model, or is said to be one by its name."""
+    """Whether a file found in a folder is a model, or is said to be one by its name; of what lies
+    in a storage whether it may be one.
+    """
+    if filesystem.is_far(path):
+        return True
     try:
         container = detect(path)
     except UnknownFormat:
@@ -208,6 +244,23 @@ def _is_model(path: str) -> bool:
     except ArtifactError:
         return True
     return container != "graph-text" or path.endswith(_TEXT_NAMES)
+
+
+def is_no_model(path: str, error: ArtifactError | None) -> bool:
+    """Whether a file that was found, and that nobody said is one, is none: by what became of
+    opening it.
+    """
+    if error is None:
+        return False
+    is_text = isinstance(error, (Corrupt, Unsupported)) and not path.endswith(_TEXT_NAMES)
+    return isinstance(error, UnknownFormat) or (is_text and _is_graph_text(path))
+
+
+def _is_graph_text(path: str) -> bool:
+    try:
+        return detect(path) == "graph-text"
+    except ArtifactError:
+        return False
 
 
 def _prefix(path: str) -> str:
@@ -238,7 +291,7 @@ def _parts(files: Iterable[str]) -> set[str]:
             parts.add(filesystem.join(folder, _STATE))
         elif shard and f"{shard['prefix']}{_INDEX}" in known:
             parts.add(path)
-        elif name.endswith(".json"):
+        elif name.endswith(_MAP if filesystem.is_far(path) else ".json"):
             parts.update(filesystem.join(folder, one) for one in _mapped(path))
         parts.add(f"{_prefix(path)}{_META}")
     return parts & known

@@ -16,6 +16,7 @@ from inspector import errors
 from inspector.errors import ArtifactError, InspectorError, LimitExceeded
 from inspector.limits import GIB, Limits
 from inspector.remote.doors import Door
+from inspector.remote.listing import Fact
 from inspector.render.printable import safe
 from inspector.typed_json import encode
 
@@ -28,7 +29,7 @@ class Job(msgspec.Struct, frozen=True):
 
     path: of the artifact, for errors; arguments, limits: by name. nbytes: of the artifacts;
     seconds: that it gets; watched: whether to tell how far it is; doors: what opens its URLs, with
-    their secrets, which go by this pipe alone.
+    their secrets, which go by this pipe alone; known: what storages said of them already.
     """
 
     call: str
@@ -39,6 +40,7 @@ class Job(msgspec.Struct, frozen=True):
     seconds: float
     watched: bool
     doors: tuple[Door, ...] = ()
+    known: tuple[Fact, ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True):

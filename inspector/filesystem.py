@@ -8,6 +8,7 @@ ArtifactError. Storages have no links, and a folder is what has files in it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import re
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from inspector.errors import ArtifactError
 from inspector.storage import File, LocalFile
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class _FarEntry:
         return False
 
     def stat(self, *, follow_symlinks: bool = True) -> Size:  # noqa: ARG002
-        return _FarSize(self._fact.nbytes or 0)
+        return _FarSize(getsize(self.path))
 
 
 def admit(path: str | os.PathLike[str]) -> str:
@@ -101,6 +103,13 @@ def is_far(path: str) -> bool:
     return doors.is_open(path)
 
 
+def keep_copies(folder: str | None) -> None:
+    """Keep copies of what is read from storages in a folder from now on; None: keep none."""
+    from inspector.remote import doors
+
+    doors.keep_copies(folder)
+
+
 def doors_of(paths: Sequence[str]) -> tuple[Door, ...]:
     """What another process needs to open the same."""
     far = [path for path in paths if is_far(path)]
@@ -111,8 +120,18 @@ def doors_of(paths: Sequence[str]) -> tuple[Door, ...]:
     return doors.doors_of(far)
 
 
-def open_doors(found: Sequence[Door]) -> None:
-    """Let be opened what could be in another process."""
+def known_of(paths: Sequence[str]) -> tuple[Fact, ...]:
+    """What listings said of them, for another process not to ask again."""
+    far = [path for path in paths if is_far(path)]
+    if not far:
+        return ()
+    from inspector.remote import listing
+
+    return tuple(fact for path in far for fact in listing.known_of(path))
+
+
+def open_doors(found: Sequence[Door], known: Sequence[Fact] = ()) -> None:
+    """Let be opened what could be in another process. known: of it, as of `known_of`."""
     if found:
         from inspector.remote import doors, listing, storages
 
@@ -120,6 +139,7 @@ def open_doors(found: Sequence[Door]) -> None:
             doors.open_door(door)
             listing.forget(door.shown)
             storages.storage(door.shown)  # its libraries are no part of what an artifact takes
+        listing.learn(known)
 
 
 def opened(path: str | os.PathLike[str]) -> File:
@@ -175,8 +195,10 @@ def getsize(path: str) -> int:
         return os.path.getsize(path)
     fact = _fact(path)
     if fact is None or fact.is_folder:
-        raise FileNotFoundError(path)
-    return fact.nbytes or 0
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if fact.nbytes is None:
+        raise ArtifactError("its size is not told by the storage", path)
+    return fact.nbytes
 
 
 def listdir(folder: str, prefix: str = "") -> list[str]:
@@ -262,13 +284,12 @@ def prime(folder: str, most: int) -> None:
     if is_far(folder):
         from inspector.remote import listing
 
-        for _ in listing.all_below(folder.rstrip("/"), most):
-            pass
+        listing.all_below(folder.rstrip("/"), most)
 
 
 def version_of(path: str, files: Sequence[str]) -> str | None:
     """What stands for the bytes of an artifact's files: the same as long as they are. None where
-    that cannot be said. path: of the artifact.
+    that cannot be said. path: of the artifact. Raises ArtifactError.
     """
     if is_far(path):
         from inspector.remote import listing

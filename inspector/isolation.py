@@ -168,6 +168,7 @@ class Workers:
             seconds,
             task.progress is not None,
             filesystem.doors_of(task.paths),
+            filesystem.known_of(task.paths),
         )
         worker.ask(job, self._limits.report_bytes, task.progress)
 

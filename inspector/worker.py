@@ -224,7 +224,7 @@ def answered(job: Job, progress: Progress) -> tuple[bytes, bytes]:
     """The frame that answers a job."""
     limits = msgspec.convert(job.limits, Limits)
     try:
-        open_doors(job.doors)
+        open_doors(job.doors, job.known)
         confine(job, limits)
         arguments = dict(job.arguments)
         if job.watched and job.call not in _WITHOUT_PROGRESS:

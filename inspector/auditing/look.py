@@ -16,7 +16,8 @@ from inspector.auditing.policy import Policy
 from inspector.auditing.rule import Context, Examined
 from inspector.auditing.rules import RULES
 from inspector.auditing.session import Looked, sum_up
-from inspector.errors import ArtifactError, Changed, LimitExceeded, UnknownFormat
+from inspector.discover import is_no_model
+from inspector.errors import ArtifactError, Changed, LimitExceeded
 from inspector.examine import Progress, Silent, examine
 from inspector.limits import DEFAULT, Limits
 from inspector.measure import WORTH_THREADS
@@ -70,7 +71,7 @@ def look(
                     measured=measured,
                 )
             )
-            if may_be_no_model and isinstance(context.error, UnknownFormat):
+            if may_be_no_model and is_no_model(path, context.error):
                 return None
             return _asked(context, today)
     except Changed as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from inspector import filesystem
 from inspector.auditing.policy import Policy, overridden
 from inspector.auditing.policy_check import Fault, faults
 from inspector.auditing.toml_places import Path, toml_places
@@ -46,7 +47,7 @@ class PolicyFile:
             return ()
         folder = os.path.dirname(os.path.abspath(self.path))
         try:
-            relative = os.path.relpath(os.path.abspath(artifact), folder)
+            relative = filesystem.relpath(filesystem.abspath(artifact), folder)
         except ValueError:  # another drive
             return ()
         inside = relative.replace(os.sep, "/")
@@ -83,8 +84,11 @@ class Policies:
         """The nearest policy above an artifact, the default one where there is none.
 
         It starts in the folder that the artifact lies in: what is inside of a model's own folder
-        says nothing about how it is judged. Raises UsageError.
+        says nothing about how it is judged. What is in a storage is judged as if it lay where the
+        user is. Raises UsageError.
         """
+        if filesystem.is_far(artifact):
+            return self._from(os.getcwd())
         return self._from(os.path.dirname(os.path.abspath(artifact)))
 
     def _from(self, folder: str) -> PolicyFile:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from inspector import filesystem
 from inspector.auditing.allow import artifact_digest
 from inspector.auditing.policy_file import NAME, Policies
 from inspector.errors import UsageError
@@ -42,8 +43,11 @@ def place(paths: Sequence[str], output: str | None, policies: Policies) -> str:
     That is the current folder, if all lie in it, else the nearest one that they all lie in. Raises
     UsageError where something is there, or another policy is nearer to one of them.
     """
-    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
     here = os.getcwd()
+    folders = [
+        here if filesystem.is_far(path) else os.path.dirname(os.path.abspath(path))
+        for path in paths
+    ]
     try:
         common = os.path.commonpath(folders)
         home = here if os.path.commonpath([here, common]) == here else common
@@ -199,7 +203,7 @@ def _override(report: ArtifactReport, home: str, own: Iterable[str]) -> Iterator
     """What is said of one artifact among several. own: lines of its runtime."""
     tables = [*_sparsity(report, "overrides.sparsity"), _table("overrides.runtime", own)]
     if any(tables):
-        path = os.path.relpath(os.path.abspath(report.path), home).replace(os.sep, "/")
+        path = filesystem.relpath(filesystem.abspath(report.path), home).replace(os.sep, "/")
         yield f"[[overrides]]\npaths = [{_glob(f'./{path}')}]\n"
         yield from tables
 

@@ -15,6 +15,7 @@ from inspector.cli.choice import Choice
 from inspector.cli.environment import NARROWEST, Environment
 from inspector.cli.limits import limits_of
 from inspector.errors import UsageError
+from inspector.filesystem import keep_copies
 from inspector.meant import did_you_mean
 from inspector.model import Role
 from inspector.render import AUDITS, EXPLANATIONS, PICTURED, REPORTS, RenderOptions, pieces, ready
@@ -165,7 +166,21 @@ def limiting(function: Function) -> Function:
     def gathered(*args: Any, limit: tuple[str, ...], **others: Any) -> Any:
         return function(*args, limits=limits_of(limit), **others)
 
-    return _decorate(gathered, (_LIMIT,))
+    return _decorate(gathered, (_LIMIT, _CACHE))
+
+
+def _keep_copies(ctx: click.Context, param: click.Parameter, folder: str | None) -> None:
+    keep_copies(folder)
+
+
+_CACHE = click.option(
+    "--cache",
+    metavar="DIR",
+    expose_value=False,
+    callback=_keep_copies,
+    type=click.Path(file_okay=False),
+    help="Keep copies of files that are read from URLs in DIR. Without it none is written.",
+)
 
 
 _LIMIT = click.option(

@@ -114,7 +114,7 @@ def is_open(path: str) -> bool:
 
 
 def _door(path: str) -> Door | None:
-    at = path
+    at = path.rstrip("/")
     while True:
         door = _house.doors.get(at)
         if door is not None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from inspector.errors import ArtifactError, NotFound
+from inspector.errors import ArtifactError, LimitExceeded, NotFound
 from inspector.remote import storages, urls
 
 _MOST = 200_000  # facts that are kept
@@ -52,12 +52,6 @@ def forget(path: str) -> None:
         _folders.pop(one, None)
     for one in [one for one in _folders if below and one.startswith(f"{path}/")]:
         del _folders[one]
-
-
-def remember(facts: Iterable[Fact]) -> None:
-    """What somebody else was told of a storage."""
-    for fact in facts:
-        _remember(fact.path, fact)
 
 
 def _remember(path: str, fact: Fact | None) -> None:
@@ -167,7 +161,9 @@ def entries_of(folder: str, prefix: str = "") -> tuple[Fact, ...]:
     facts = _below(folder, inner, infos)
     if not prefix:
         _folders[folder] = facts
-        remember(one for one in facts if not one.is_folder)
+        for one in facts:
+            if not one.is_folder:
+                _remember(one.path, one)
     return tuple(one for one in facts if one.name.startswith(prefix))
 
 
@@ -198,30 +194,59 @@ def _name(listed: str, inner: str) -> str:
     return "" if "/" in name or name in {".", ".."} else name
 
 
-def all_below(root: str, most: int) -> Iterator[Fact]:
-    """All files below a folder, asked for in one go where the storage can; and every folder among
-    them is known from here on. most: how many are looked at. Raises NotFound, ArtifactError.
+def all_below(root: str, most: int) -> None:
+    """Ask for all files below a folder in one go, where the storage can: every folder among them is
+    known from here on. most: how many there may be. Raises NotFound, LimitExceeded (`nodes`),
+    ArtifactError.
     """
     fs, inner = storages.storage(root)
     found = storages.ask(root, lambda: fs.find(inner, withdirs=False, detail=True))
+    if len(found) > most:
+        raise LimitExceeded("nodes", len(found), most, root)
     within = inner.partition("?")[0].strip("/")
+    below = ((_short(str(listed), within), info) for listed, info in sorted(found.items()))
+    _plant(root, [_fact(f"{root}/{short}", info) for short, info in below if short])
+
+
+def _short(listed: str, within: str) -> str:
+    """What is behind the folder in a name of the storage's."""
+    return listed.partition("?")[0].strip("/")[len(within) :].strip("/")
+
+
+def _plant(root: str, facts: Iterable[Fact]) -> None:
+    """Know a folder, and those in it, by all the files below it."""
     folders: dict[str, dict[str, Fact]] = {root: {}}
-    for number, (listed, info) in enumerate(sorted(found.items())):
-        if number >= most:
-            raise ArtifactError(f"more than {most:,} files lie below it: name parts of it", root)
-        short = str(listed).partition("?")[0].strip("/")[len(within) :].strip("/")
-        if not short:
-            continue
-        path = f"{root}/{short}"
-        fact = _fact(path, info)
-        at = path
+    for fact in facts:
+        at, entry = fact.path, fact
         while at != root:
             above = at.rpartition("/")[0]
-            folders.setdefault(above, {})[at] = fact if at == path else Fact(at, is_folder=True)
-            at = above
-        yield fact
+            folders.setdefault(above, {})[at] = entry
+            at, entry = above, Fact(above, is_folder=True)
+        _remember(fact.path, fact)
     for folder, entries in folders.items():
         _folders[folder] = tuple(entries[one] for one in sorted(entries))
+
+
+def known_of(path: str) -> tuple[Fact, ...]:
+    """All that is known of an artifact: itself, and what lies in it where it is a folder. Asks for
+    nothing.
+    """
+    if path in _folders:
+        inner = (one for entry in _folders[path] for one in known_of(entry.path))
+        return (Fact(path, is_folder=True), *inner)
+    fact = _known.get(path)
+    return () if fact is None or fact.is_folder else (fact,)
+
+
+def learn(facts: Iterable[Fact]) -> None:
+    """What `known_of` said in another process."""
+    each = list(facts)
+    for fact in each:
+        if fact.is_folder:
+            inside = [one for one in each if one.path.startswith(f"{fact.path}/")]
+            _plant(fact.path, [one for one in inside if not one.is_folder])
+        else:
+            _remember(fact.path, fact)
 
 
 def version_of(facts: Iterable[Fact]) -> str | None:

@@ -99,6 +99,9 @@ class RemoteFile(File):
             return [memoryview(data) for data in storages.fetch(self.path, ranges)]
         except NotFound:
             raise changed("it was removed", self.path) from None
+        except ArtifactError:
+            self._requests += 1  # whether it is what it was is worth another one
+            raise
 
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)

@@ -44,6 +44,7 @@ _LONGEST = 1_024
 
 # In a message "{0}" stands for an argument, and "[words](1)" for a link.
 _PLACEHOLDER = re.compile(r"\{(\d+)\}")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 _LINK = re.compile(r"\[(?=[^\]]*\]\()")
 
 Node = dict[str, Any]
@@ -186,7 +187,9 @@ def _plain(text: str) -> str:
 
 
 def _location(path: str, root: str) -> Node:
-    """A path under `root` relative to it; any other one whole, as a file's URI."""
+    """A path under `root` relative to it; any other one whole, as a file's URI, or its own."""
+    if _URL.match(path):
+        return {"uri": quote(path.encode("utf-8", "backslashreplace"), safe="/:?=&@!+,;~%")}
     full = os.path.normpath(os.path.join(root, path))
     near = os.path.relpath(full, root) if root and os.path.isabs(full) else full
     if os.path.isabs(near) or (near.split(os.sep)[0] == os.pardir and os.path.isabs(full)):
