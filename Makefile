@@ -34,9 +34,10 @@ audit-samples: $(VENV)/installed
 
 test: test-fast test-live
 
+# Files in their order: those of many tests first, as is usual, would leave long ones for the end.
 test-fast: $(VENV)/dev
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore tests/live \
-		--ignore tests/limits_long tests
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder \
+		--ignore tests/live --ignore tests/limits_long tests
 
 # What the worst file of each kind takes, just under the limits: a quarter of an hour, 1 GiB of disk.
 test-limits-long: $(VENV)/dev

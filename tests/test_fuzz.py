@@ -1,9 +1,10 @@
-"""Samples cut short, with a byte changed, or with a lie in them: none does any harm.
+"""Files cut short, with a byte changed, or with a lie in them: none does any harm.
 
 Each input ends in a report whose bytes add up, or is refused in a line, in bounds of time and
-memory. Each sample is tried in 200 cuts and 500 changes, and in some lies; `make fuzz-samples`
-has more lies, and does more with each input. Each group has a process of its own, since libhdf5
-may crash or hang where Python cannot reach.
+memory. Each sample is tried in 200 cuts and 500 changes (some large ones in a quarter), and in some
+lies, in the files of tests beside this one (`fuzz.harmless`); `make fuzz-samples` has more lies,
+and does more with each input. Each group has a process of its own, since libhdf5 may crash or hang
+where Python cannot reach.
 """
 
 import contextlib
@@ -17,20 +18,16 @@ import pytest
 from tests.builders.bundles import masked
 from tests.builders.hdf5 import DENSE_BIAS, whole_model
 from tests.builders.keras import keras_zip, members, npz_weights
-from tests.builders.samples import NAMES, path
+from tests.builders.samples import KERAS, NAMES, TENSORFLOW, TFLITE, path
 from tests.corrupt.hdf5 import content_of
 from tests.fuzz.batch import run
 from tests.fuzz.changes import Share, changes
 from tests.fuzz.copies import copied, files_of
+from tests.fuzz.harmless import SECONDS, assert_harmless, groups
 from tests.fuzz.lies import hdf5, lie, tables
 from tests.fuzz.lies.protobuf import scan
 
-SHARE = Share(cuts=200, bytes=500, lies=30)
-EVERY = 8  # such an input gets another job than `show`
 OF_HAND_MADE = Share(cuts=20, bytes=100, lies=150)
-GROUPS = 16
-SECONDS = 1800  # by the clock, which others may share; each input has its own deadline
-LARGEST = 300 << 10  # KiB, where 512 MiB would be allowed
 
 
 def filtered(group: h5py.Group, name: str) -> None:
@@ -55,16 +52,9 @@ HAND_MADE = {
 }
 
 
-def assert_harmless(paths, share):
-    outcome = run(paths, share, SECONDS, EVERY)
-    assert not outcome.faults, "\n".join(map(str, outcome.faults))
-    assert outcome.tried == sum(share) * len(paths)
-    assert 0 < outcome.peak < LARGEST
-
-
-@pytest.mark.parametrize("group", range(GROUPS))
-def test_a_changed_sample_is_read_soundly_or_refused(group):
-    assert_harmless([path(name) for name in NAMES[group::GROUPS]], SHARE)
+def test_every_sample_is_tried_once():
+    tried = [group for family in (KERAS, TENSORFLOW, TFLITE) for group in groups(family)]
+    assert sorted(name for group in tried for name in group.names) == NAMES
 
 
 def test_lies_about_what_no_sample_has_are_refused(tmp_path):
