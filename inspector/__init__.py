@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Unsupported,
         UsageError,
     )
+    from inspector.filesystem import keep_copies
     from inspector.inspected import Inspected, InspectedTensor, Tensors
     from inspector.limits import Limits
     from inspector.model import (
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "inspector.api": ("audit", "diff", "explain", "open", "reconcile", "show"),
+    "inspector.filesystem": ("keep_copies",),
     "inspector.errors": (
         "ArtifactError",
         "Changed",

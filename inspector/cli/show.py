@@ -23,6 +23,7 @@ bytes.
   inspect show pruned.h5 --tensors --role mask
   inspect show *.keras --no-measure --format json -o models.json
   inspect show model.keras --digest --format json -o baseline.json
+  inspect show 's3://models/2026/*.keras' --no-measure
   git config diff.inspect.textconv "inspect show --stable"
 """
 
