@@ -144,6 +144,7 @@ __all__ = [
     "audit",
     "diff",
     "explain",
+    "keep_copies",
     "open",
     "reconcile",
     "show",
