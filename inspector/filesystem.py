@@ -88,7 +88,10 @@ def admit(path: str | os.PathLike[str]) -> str:
     here = urls.of_this_machine(given)
     if here is not None:
         return here
-    shown = given.rstrip("/") if is_far(given) else doors.admit(given)
+    # What was admitted before may be given again, with a signature that is as secret as the first.
+    shown = (
+        given.rstrip("/") if is_far(given) and not urls.secrets_of(given) else doors.admit(given)
+    )
     listing.forget(shown)
     storages.storage(shown)  # that nothing speaks to it is said before anything is done
     return shown

@@ -113,6 +113,11 @@ def is_open(path: str) -> bool:
     return "://" in path and _door(path) is not None
 
 
+def is_named(path: str) -> bool:
+    """Whether somebody gave its URL, or that of the archive it lies in."""
+    return urls.outermost(path) in _house.outer
+
+
 def _door(path: str) -> Door | None:
     at = path.rstrip("/")
     while True:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from inspector.errors import ArtifactError, LimitExceeded, NotFound
-from inspector.remote import storages, urls
+from inspector.remote import doors, storages, urls
 
 _MOST = 200_000  # facts that are kept
 # What storages call that which is another one when the bytes are: the first that there is.
@@ -84,6 +84,11 @@ def fact_of(path: str, *, anew: bool = False) -> Fact | None:
         if _may_be_index(info) and _has_links(path):
             found = Fact(path, is_folder=True)
     except NotFound:
+        found = None
+    except storages.Denied:
+        # A signature lets in to one file. What would lie beside it is nothing to us.
+        if doors.is_named(path):
+            raise
         found = None
     _remember(path, found)
     return found
@@ -157,7 +162,12 @@ def entries_of(folder: str, prefix: str = "") -> tuple[Fact, ...]:
         found = fs.ls(inner, detail=True)
         return list(found)
 
-    infos = storages.ask(folder, listed)
+    try:
+        infos = storages.ask(folder, listed)
+    except storages.Denied:
+        if doors.is_named(folder):
+            raise
+        raise NotFound("no such folder", folder) from None
     facts = _below(folder, inner, infos)
     if not prefix:
         _folders[folder] = facts

@@ -8,6 +8,7 @@ close together in one request; of large ones, chunks are fetched as they are rea
 from __future__ import annotations
 
 import bisect
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -76,15 +77,15 @@ class RemoteFile(File):
             )
         self.size = fact.nbytes
         if urls.is_inside(self.path):
-            self._whole = self._all()
+            self._whole = self._all("within an archive, which")
         self._note()
 
-    def _all(self) -> MemorySource:
+    def _all(self, where: str) -> MemorySource:
         """The file in memory. Raises ArtifactError where it is too large."""
         if self.size > WHOLE:
             raise ArtifactError(
-                f"{self.size:,} bytes within an archive, which cannot be read in places; --cache"
-                " DIR keeps a copy of it",
+                f"{self.size:,} bytes {where} cannot be read in places; --cache DIR keeps a copy"
+                " of it",
                 self.path,
             )
         (data,) = self._get([(0, self.size)])
@@ -105,8 +106,14 @@ class RemoteFile(File):
 
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)
-        if self._whole is not None:
-            return self._whole.view(offset, length)
+        if self._whole is None:
+            try:
+                return self._in_places(offset, length)
+            except storages.NoRanges:
+                self._whole = self._all("in a storage that gives files only as a whole, which")
+        return self._whole.view(offset, length)
+
+    def _in_places(self, offset: int, length: int) -> memoryview:
         if not length:
             return memoryview(b"")
         held = self._streams.view(offset, length)
@@ -130,7 +137,8 @@ class RemoteFile(File):
             if offset >= 0 and length > 0 and offset + length <= self.size
         )
         if sum(length for _, length in wanted) <= AT_ONCE:
-            self._load(wanted)
+            with contextlib.suppress(storages.NoRanges):
+                self._load(wanted)
         else:
             self._streams.add(wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -54,6 +55,29 @@ class Short(Exception):
     """A body that ended before all of it had come. It is asked for again."""
 
 
+class Denied(ArtifactError):
+    """The storage does not let us in."""
+
+
+class NoRanges(ArtifactError):
+    """More than was asked for is sent: the whole file, with no regard to the range."""
+
+
+def _no_ranges(path: str) -> NoRanges:
+    return NoRanges("the storage gives files only as a whole; --cache DIR keeps a copy", path)
+
+
+async def _refuse_whole(answer: Any) -> None:
+    """Let a connection go when a range was asked for and all is sent: it may be gigabytes."""
+    asked_for = re.fullmatch(r"bytes=(\d+)-(\d+)", answer.request_info.headers.get("Range", ""))
+    if asked_for is None or answer.status != 200:
+        return
+    start, end = map(int, asked_for.groups())
+    if start or answer.content_length is None or answer.content_length > end + 1:
+        answer.close()
+        raise _no_ranges("")
+
+
 def storage(path: str) -> tuple[Any, str]:
     """Fsspec's file system for a path, and the path there.
 
@@ -78,7 +102,8 @@ def _options(scheme: str) -> dict[str, Any]:
         import aiohttp
 
         waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
-        return {scheme: {"use_listings_cache": False, "client_kwargs": {"timeout": waiting}}}
+        client = {"timeout": waiting, "raise_for_status": _refuse_whole}
+        return {scheme: {"use_listings_cache": False, "client_kwargs": client}}
     if kind == "s3":
         config = {
             "retries": {"total_max_attempts": 1},
@@ -96,6 +121,7 @@ def ask(path: str, question: Callable[[], T]) -> T:
     Raises NotFound, ArtifactError where it refuses or goes on failing; LimitExceeded (`seconds`).
     """
     from tenacity import (
+        RetryCallState,
         Retrying,
         retry_if_exception,
         stop_after_attempt,
@@ -103,9 +129,15 @@ def ask(path: str, question: Callable[[], T]) -> T:
         wait_random_exponential,
     )
 
+    by_chance = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+
+    def pause(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
+        return max(by_chance(state), 0.0 if error is None else _told_to_wait(error))
+
     tries = Retrying(
         stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(PATIENCE),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+        wait=pause,
         retry=retry_if_exception(_may_pass),
         before_sleep=lambda _: asked.count(),
         reraise=True,
@@ -140,7 +172,9 @@ def fetch(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         for number, answer in zip(todo, answers, strict=True):
             if isinstance(answer, BaseException):
                 failures.append(answer)
-            elif len(answer) != ranges[number][1]:
+            elif len(answer) > ranges[number][1]:
+                failures.append(_no_ranges(path))
+            elif len(answer) < ranges[number][1]:
                 failures.append(Short(f"{len(answer):,} bytes of {ranges[number][1]:,} came"))
             else:
                 done[number] = bytes(answer)
@@ -167,18 +201,35 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _status(error: BaseException) -> int | None:
     """HTTP's, wherever a library keeps it."""
     for one in _causes(error):
-        answer = getattr(one, "response", None)
-        meta = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
-        for status in (
-            getattr(one, "status", None),
-            getattr(one, "status_code", None),
-            getattr(one, "code", None),
-            meta.get("HTTPStatusCode"),
-        ):
-            with contextlib.suppress(TypeError, ValueError):
-                if status is not None and 400 <= int(status) < 600:
-                    return int(status)
+        if type(one).__module__ == "aiohttp.http_exceptions":
+            continue  # 400, says aiohttp itself, of a body that ended early
+        for name in ("status", "status_code", "code"):
+            status = getattr(one, name, None)
+            if status is not None:
+                break
+        else:
+            status = _meta(one).get("HTTPStatusCode")
+        with contextlib.suppress(TypeError, ValueError):
+            if status is not None and 400 <= int(status) < 600:
+                return int(status)
     return None
+
+
+def _meta(error: BaseException) -> dict[str, Any]:
+    """What botocore keeps of an answer."""
+    answer = getattr(error, "response", None)
+    return answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+
+
+def _told_to_wait(error: BaseException) -> float:
+    """Seconds of Retry-After, as far as we are patient; 0 where there is none."""
+    for one in _causes(error):
+        headers = getattr(one, "headers", None) or _meta(one).get("HTTPHeaders") or {}
+        with contextlib.suppress(AttributeError, TypeError, ValueError):
+            for name in ("Retry-After", "retry-after"):
+                if headers.get(name) is not None:
+                    return min(max(float(headers[name]), 0.0), LONGEST_WAIT)
+    return 0.0
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -225,7 +276,7 @@ def _error(error: Exception, path: str) -> ArtifactError:
     if status in _GONE or (gone and status not in _REFUSING):
         return NotFound("no such file", path)
     if status in _REFUSING or isinstance(error, PermissionError):
-        return ArtifactError(
+        return Denied(
             "access is denied: give credentials as fsspec takes them, from the environment or its"
             f" own configuration ({_said(error)})",
             path,
@@ -245,5 +296,5 @@ def _said(error: BaseException) -> str:
     status = _status(error)
     texts = [f"{type(one).__name__}: {one}" for one in _causes(error) if str(one)]
     text = texts[-1] if texts else type(error).__name__
-    said = doors.scrubbed(text.splitlines()[0])[:300]
+    said = doors.scrubbed(" ".join(text.split()))[:300]
     return said if status is None or str(status) in said else f"{said} (status {status})"

@@ -102,6 +102,11 @@ def _rooted(shown: str) -> tuple[str, str]:
     return shown[:end], shown[end:]
 
 
+def secrets_of(given: str) -> tuple[str, ...]:
+    """What of a URL, or of a chain of them, lets in."""
+    return without_secrets(given.rpartition("::")[2])[1]
+
+
 def without_secrets(url: str) -> tuple[str, tuple[str, ...]]:
     """A URL without user, password and whatever else lets in; and what was taken out."""
     root, rest = _rooted(url)
