@@ -129,7 +129,8 @@ class Loopback:
         self.log.append(request)
         fault = self.plan.fault(request.method, path)
         fault.before()
-        time.sleep(fault.wait)
+        if fault.wait:
+            time.sleep(fault.wait)
         if fault.status:
             drained(handler)
             answer = self.failure(fault.status, path)

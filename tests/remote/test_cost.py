@@ -1,0 +1,73 @@
+"""What reading costs: bytes and requests, counted by the servers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.builders import huge
+from tests.builders.far import inspect, serve
+
+MIB = 1 << 20
+LAYERS = 8  # 64 MiB: what is measured
+QUIETLY = ("--no-policy", "--no-isolate", "--fail-on", "never")
+
+# Requests that the structure of 1 GiB takes at most, and bytes of all answers: what was measured,
+# to be lowered with every request that is saved. A `.tflite` has a table before the data of each of
+# its 256 buffers, a frozen graph a header before that of each of its 256 constants.
+STRUCTURE = {
+    "h5": (204, 2 * MIB),
+    "pruned.h5": (183, 2 * MIB),
+    "keras": (234, 2 * MIB),
+    "saved_model": (16, MIB // 4),
+    "tflite": (358, 13 * MIB),
+    "pb": (423, 13 * MIB),
+}
+# The same of 64 MiB that are measured: structure, and a request for each 4 MiB of a tensor.
+MEASURED = {"h5": 92, "keras": 103, "saved_model": 82, "tflite": 110}
+
+
+def report(result):
+    assert (result.code, result.err) == (0, "")
+    return json.loads(result.out)["artifacts"][0]
+
+
+@pytest.mark.parametrize("name", STRUCTURE)
+def test_the_structure_of_a_gibibyte(server, huge_ones, name):
+    url = serve(server, f"structure/{huge_ones(name).name}", huge_ones(name))
+    found = report(inspect("show", url, "--no-measure", "--format", "json"))
+    # 64 pruned layers take as much as 128 others.
+    layers = 64 if name == "pruned.h5" else 128
+    assert found["roles"]["weight"]["elements"] == huge.parameters(layers)
+    assert found["nbytes"] > 1 << 30
+    requests, nbytes = STRUCTURE[name]
+    print(name, server.sent, len(server.log))
+    assert server.sent < nbytes
+    assert len(server.log) <= requests
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [*(("web", name) for name in MEASURED), ("s3", "h5")],
+    indirect=["server"],
+)
+def test_measuring_streams_once(server, tmp_path, name):
+    path = huge.MAKERS[name](tmp_path, LAYERS)
+    url = serve(server, f"measured/{name}", path)
+    found = report(inspect("show", url, "--format", "json"))
+    assert found["totals"]["nonzero"] == 0  # all of it was looked at
+    size = found["nbytes"]
+    print(name, server.sent / size, len(server.log))
+    assert 64 * MIB < size < 65 * MIB
+    assert size * 0.99 < server.sent <= size * 1.05
+    assert len(server.log) <= MEASURED[name]
+
+
+def test_an_audit_streams_once(web, tmp_path):
+    """All that rules ask besides, such as digests and odd bytes, is asked of the same stream."""
+    url = serve(web, "audited/a.h5", huge.MAKERS["h5"](tmp_path, LAYERS))
+    result = inspect("audit", url, "--format", "json", *QUIETLY)
+    assert result.code == 0, result.err
+    print("audit", web.sent, len(web.log))
+    assert 64 * MIB * 0.99 < web.sent <= 64 * MIB * 1.05

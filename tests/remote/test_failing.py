@@ -1,0 +1,173 @@
+"""Storage that fails: asked again, and in the end reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.builders import huge, samples
+from tests.builders.far import FAULTS, FEW, FOR_EVER, inspect, serve
+from tests.builders.servers import HttpServer, faults
+
+SAMPLE = "pruned.h5"
+
+
+@pytest.fixture
+def sound(server):
+    """A sample that can be had, and what the tool says of it when nothing goes wrong."""
+    url = serve(server, "failing/a.h5", samples.path(SAMPLE))
+    text = inspect("show", samples.path(SAMPLE)).out
+    return url, text.replace(samples.path(SAMPLE), url)
+
+
+def each_fault(test):
+    """All of the web server, some of S3: what differs is how a library tells of them."""
+    pairs = [("web", name) for name in FAULTS] + [("s3", name) for name in FEW]
+    return pytest.mark.parametrize(("server", "name"), pairs, indirect=["server"])(test)
+
+
+def error_line(result, url):
+    """The one line that says what cannot be read; there is nothing else."""
+    assert (result.code, result.out) == (2, "")
+    lines = result.err.splitlines()
+    assert "Traceback" not in result.err
+    assert url in result.err
+    assert len(lines) == 1, result.err
+    return lines[0]
+
+
+@each_fault
+def test_what_fails_twice_is_asked_again(server, sound, name):
+    url, text = sound
+    server.fail(FAULTS[name], "*a.h5", times=2)
+    result = inspect("show", url)
+    assert (result.code, result.err, result.out) == (0, "", text)
+    assert len(server.requests("GET")) >= 3
+
+
+@each_fault
+def test_what_fails_for_ever_is_one_error(server, sound, name):
+    url, _ = sound
+    server.fail(FAULTS[name], "*a.h5", **FOR_EVER)
+    error_line(inspect("show", url), url)
+    assert 2 <= len(server.requests("GET")) <= 12
+
+
+@pytest.mark.parametrize("name", ["503", "reset"])
+def test_what_fails_for_ever_is_one_finding(server, sound, name):
+    url, _ = sound
+    server.fail(FAULTS[name], "*a.h5", **FOR_EVER)
+    good = serve(server, "failing/good.h5", samples.path("stripped.h5"))
+    result = inspect("audit", url, good, "--no-policy", "--no-isolate", "--format", "json")
+    assert result.code == 1, result.err
+    errors = [one for one in json.loads(result.out)["findings"] if one["severity"] == "error"]
+    assert [(one["path"], one["code"]) for one in errors] == [(url, "integrity-unreadable")]
+
+
+def test_what_is_refused_is_asked_once(server, sound):
+    url, _ = sound
+    server.fail(faults.status(403), "*a.h5", method="*", **FOR_EVER)
+    assert "access is denied" in error_line(inspect("show", url), url)
+    assert len([one for one in server.log if one.path.endswith("a.h5")]) <= 2
+
+
+def test_what_is_not_there(server):
+    url = server.url("failing/none.h5")
+    assert "no such file" in error_line(inspect("show", url), url)
+
+
+def test_pauses_grow(server, sound, monkeypatch):
+    from inspector.remote import storages
+
+    url, text = sound
+    monkeypatch.setattr(storages, "FIRST_WAIT", 0.2)
+    slept = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)  # everybody's
+    server.fail(FAULTS["503"], "*a.h5", times=4)
+    assert inspect("show", url).out == text
+    assert len(slept) == 4
+    # By chance, so that a thousand workers do not come back at once; each at most twice the last.
+    assert all(0 <= one <= 0.2 * 2**at for at, one in enumerate(slept))
+    assert len(set(slept)) == 4
+
+
+def test_a_pause_that_is_asked_for_is_made(server, sound, monkeypatch):
+    url, text = sound
+    slept = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    server.fail(faults.status(503, retry_after=7), "*a.h5", times=2)
+    assert inspect("show", url).out == text
+    assert slept == [7, 7]
+
+
+def test_a_server_that_is_gone():
+    with HttpServer({"a.h5": b"a"}) as server:
+        url = server.url("a.h5")
+    error_line(inspect("show", url), url)
+
+
+def test_a_server_without_ranges(tmp_path):
+    """The whole of a file is taken where it is small enough to be held, and not piece by piece."""
+    path = huge.MAKERS["h5"](tmp_path, 1)
+    with HttpServer({"a.h5": path}, ranges=False) as server:
+        result = inspect("show", server.url("a.h5"))
+        assert (result.code, result.err) == (0, "")
+        whole = [one for one in server.requests("GET") if one.sent == os.path.getsize(path)]
+        assert len(whole) <= 3  # once each time that it is opened
+        # The rest are answers that were turned away.
+        assert server.sent - sum(one.sent for one in whole) < 5 << 20
+
+
+def test_a_large_file_without_ranges(huge_ones):
+    with HttpServer({"huge.h5": huge_ones("h5")}, ranges=False) as server:
+        line = error_line(inspect("show", server.url("huge.h5")), server.url("huge.h5"))
+        assert "--cache" in line
+        assert server.sent < 16 << 20
+
+
+def test_content_that_changes_while_it_is_read(server, tmp_path):
+    made = huge.MAKERS["h5"](tmp_path, 2)
+    url = serve(server, "failing/changing.h5", made)
+
+    def change():
+        (tmp_path / "other").mkdir()
+        serve(server, "failing/changing.h5", huge.MAKERS["pruned.h5"](tmp_path / "other", 2))
+
+    server.fail(faults.after(change), "*changing.h5", skip=2)
+    line = error_line(inspect("show", url), url)
+    assert "changed while it was read" in line
+
+
+def test_content_that_changes_and_keeps_its_size(server, tmp_path):
+    made = huge.MAKERS["h5"](tmp_path, 2)
+    url = serve(server, "failing/same.h5", made)
+
+    def change():
+        with open(made, "r+b") as file:
+            file.seek(1 << 20)
+            file.write(b"another value")
+        if hasattr(server, "lend"):
+            serve(server, "failing/same.h5", made)
+
+    server.fail(faults.after(change), "*same.h5", skip=2)
+    assert "changed while it was read" in error_line(inspect("show", url), url)
+
+
+def test_a_file_that_goes_while_it_is_read(server, tmp_path):
+    url = serve(server, "failing/going.h5", huge.MAKERS["h5"](tmp_path, 2))
+    server.fail(faults.status(404), "*going.h5", skip=2, **FOR_EVER)
+    server.fail(faults.status(404), "*going.h5", method="HEAD", skip=2, **FOR_EVER)
+    assert "removed" in error_line(inspect("show", url), url)
+
+
+def test_one_of_several_fails(server, sound, tmp_path):
+    url, _ = sound
+    copy = shutil.copyfile(samples.path("stripped.h5"), tmp_path / "here.h5")
+    server.fail(FAULTS["503"], "*a.h5", **FOR_EVER)
+    result = inspect("show", url, str(copy))
+    assert result.code == 2
+    assert "here.h5" in result.out
+    assert url in result.out + result.err

@@ -1,0 +1,124 @@
+"""Credentials let us in, and appear nowhere: no output, no log, no report."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.builders import samples
+from tests.builders.far import FOR_EVER, inspect, serve
+from tests.builders.servers import HttpServer, faults
+from tests.builders.storage.bucket import KEY, KEY_ID
+
+SECRET = "s3cr3t-Pa+ss/word"
+USER = "alice-of-example"
+FORMATS = ["text", "json", "markdown", "csv", "html"]
+AUDITS = ["text", "json", "sarif", "junit", "markdown", "html"]
+
+
+@pytest.fixture
+def guarded():
+    """A web server that wants to know who asks."""
+    with HttpServer(secret=SECRET) as server:
+        server.put("models/a.h5", samples.path("pruned.h5"))
+        server.put("models/b.h5", b"no model at all")
+        yield server
+
+
+@pytest.fixture
+def logged():
+    """Every record of our own loggers, from DEBUG on, as text."""
+    texts = []
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            texts.append(f"{record.getMessage()} {record.__dict__}")
+
+    logger, kept = logging.getLogger("inspector"), Kept(logging.DEBUG)
+    level = logger.level
+    logger.addHandler(kept)
+    logger.setLevel(logging.DEBUG)
+    yield texts
+    logger.removeHandler(kept)
+    logger.setLevel(level)
+
+
+def spellings(*secrets):
+    """Each as it is, and as URLs, JSON and HTML would have it."""
+    from html import escape
+    from urllib.parse import quote, quote_plus
+
+    for one in secrets:
+        yield from {one, quote(one), quote(one, safe=""), quote_plus(one), escape(one)}
+
+
+def assert_hidden(result, logged, *secrets):
+    text = "\n".join([result.out, result.err, *logged])
+    for one in spellings(*secrets):
+        assert one not in text, one
+
+
+def given(guarded, how, path):
+    from urllib.parse import quote
+
+    if how == "query":
+        return guarded.url(path, signed=True)
+    return guarded.url(path).replace("://", f"://{USER}:{quote(SECRET, safe='')}@")
+
+
+@pytest.mark.parametrize("how", ["userinfo", "query"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_reports_of_what_can_be_read(guarded, logged, how, kind):
+    result = inspect("show", given(guarded, how, "models/a.h5"), "--format", kind)
+    assert result.code == 0, result.err
+    assert "models/a.h5" in result.out
+    assert_hidden(result, logged, SECRET, USER)
+
+
+@pytest.mark.parametrize("how", ["userinfo", "query"])
+@pytest.mark.parametrize("path", ["models/b.h5", "models/none.h5"])
+def test_errors(guarded, logged, how, path):
+    result = inspect("show", given(guarded, how, path))
+    assert result.code == 2
+    assert path in result.err
+    assert_hidden(result, logged, SECRET, USER)
+
+
+@pytest.mark.parametrize("how", ["userinfo", "query"])
+@pytest.mark.parametrize("fault", [faults.status(503), faults.reset(), faults.status(403)])
+def test_errors_of_the_storage(guarded, logged, how, fault):
+    """The libraries' own messages quote the URL that they were given."""
+    guarded.fail(fault, "*", method="*", **FOR_EVER)
+    result = inspect("show", given(guarded, how, "models/a.h5"))
+    assert result.code == 2
+    assert_hidden(result, logged, SECRET, USER)
+
+
+@pytest.mark.parametrize("how", ["userinfo", "query"])
+@pytest.mark.parametrize("kind", AUDITS)
+def test_audits(guarded, logged, how, kind):
+    urls = [given(guarded, how, path) for path in ("models/a.h5", "models/b.h5")]
+    result = inspect("audit", *urls, "--no-policy", "--no-isolate", "--format", kind)
+    assert result.code == 1, result.err
+    assert "b.h5" in result.out
+    assert_hidden(result, logged, SECRET, USER)
+
+
+def test_wrong_usage(guarded, logged):
+    """What click says of an argument that it does not take."""
+    url = given(guarded, "query", "models/a.h5")
+    for words in (["diff", url], ["show", url, "--format", "nix"], ["explain", url, "nix"]):
+        result = inspect(*words)
+        assert result.code == 2
+        assert_hidden(result, logged, SECRET, USER)
+
+
+@pytest.mark.parametrize("fault", [None, faults.status(403), faults.status(503), faults.reset()])
+def test_keys_of_the_environment(s3, logged, fault):
+    url = serve(s3, "secrets/a.h5", samples.path("pruned.h5"))
+    if fault is not None:
+        s3.fail(fault, method="*", **FOR_EVER)
+    result = inspect("show", url, "--format", "json")
+    assert result.code == (0 if fault is None else 2)
+    assert_hidden(result, logged, KEY, KEY_ID)

@@ -1,0 +1,89 @@
+"""Any kind of URL is a path: the same is said of an artifact wherever it lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+
+import pytest
+
+from tests.builders import samples
+from tests.builders.far import inspect, serve
+
+KINDS = ["pruned.h5", "k3.keras", "saved_pruned", "lite_int8.tflite"]
+
+
+def said(result):
+    """The report without where the artifact lies."""
+    assert (result.code, result.err) == (0, "")
+    [found] = json.loads(result.out)["artifacts"]
+    names = ("roles", "totals", "bytes", "nbytes", "format", "layers", "tensors")
+    return {name: found[name] for name in names}
+
+
+@pytest.fixture(scope="module")
+def here():
+    """What is said of the samples on this machine."""
+    return {name: said(inspect("show", samples.path(name), "--format", "json")) for name in KINDS}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_servers(server, here, name):
+    url = serve(server, f"urls/{name}", samples.path(name))
+    assert said(inspect("show", url, "--format", "json")) == here[name]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_file(here, name):
+    url = f"file://{samples.path(name)}"
+    assert said(inspect("show", url, "--format", "json")) == here[name]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_memory(here, name):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.put(samples.path(name), f"/urls/{name}", recursive=True)
+    url = f"memory://urls/{name}"
+    assert said(inspect("show", url, "--format", "json")) == here[name]
+
+
+@pytest.mark.parametrize(
+    ("where", "name"), [("file", "k3.keras"), ("web", "pruned.h5"), ("s3", "saved_pruned")]
+)
+def test_zip(servers, here, tmp_path, name, where):
+    path = tmp_path / "packed.zip"
+    source = samples.path(name)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        if os.path.isdir(source):
+            for folder, _, names in os.walk(source):
+                for one in names:
+                    full = os.path.join(folder, one)
+                    archive.write(full, f"in/{name}/{os.path.relpath(full, source)}")
+        else:
+            archive.write(source, f"in/{name}")
+    outer = f"file://{path}" if where == "file" else serve(servers[where], f"{name}.zip", path)
+    url = f"zip://in/{name}::{outer}"
+    assert said(inspect("show", url, "--format", "json")) == here[name]
+
+
+def test_globs(server):
+    for name in ("pruned.h5", "stripped.h5", "k3.keras"):
+        serve(server, f"globs/deep/{name}", samples.path(name))
+    serve(server, "globs/saved", samples.path("saved_pruned"))
+    root = server.url("globs")
+    words = ("--no-policy", "--no-isolate", "--format", "json")
+    many = json.loads(inspect("audit", f"{root}/**/*.h5", *words).out)["artifacts"]
+    assert [one["path"] for one in many] == [f"{root}/deep/pruned.h5", f"{root}/deep/stripped.h5"]
+
+
+def test_a_folder_of_artifacts(server):
+    """They are found by content, and a SavedModel is one."""
+    serve(server, "folder/deep/oddly.named", samples.path("pruned.h5"))
+    serve(server, "folder/saved", samples.path("saved_pruned"))
+    words = ("--no-policy", "--no-isolate", "--format", "json", "--recursive")
+    found = json.loads(inspect("audit", server.url("folder"), *words).out)
+    paths = sorted(one["path"] for one in found["artifacts"])
+    assert paths == [server.url("folder/deep/oddly.named"), server.url("folder/saved")]
