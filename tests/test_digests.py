@@ -12,19 +12,25 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from inspector import api
+from inspector.auditing.policy import Policy
 from inspector.classify import classify
 from inspector.digests import config_digest, content_digest, file_digest, own_config, tensor_digest
 from inspector.errors import ArtifactError, NotFound
 from inspector.limits import DEFAULT, MIB, Limits
+from inspector.measure import measure_all
+from inspector.measured import read_values
 from inspector.model import Artifact, Layer, Role, Tensor, Verdict
 from inspector.payloads import FilledPayload, RawPayload
-from inspector.storage import MemorySource
+from inspector.storage import LocalFile, MemorySource
 from inspector.wire.tflite_values import Steps
+from tests.builders import samples
 from tests.builders.samples import path
 
 SMALL = Limits(slice_bytes=64)
+FEW = Limits(slice_bytes=1024)
 
 
 def sha(data):
@@ -371,3 +377,133 @@ def test_unreadable_values_raise_from_the_tensor_alone():
 
     with pytest.raises(ArtifactError):
         tensor_digest(Tensor("t", "float32", (2,), 8, payload=Broken()))
+
+
+# --- in the pass that measures -------------------------------------------------------------------
+
+
+class Filled(Blocks):
+    """Blocks that are one value over and over, as a chunk that was never written is."""
+
+    def __init__(self, value, size):
+        super().__init__(np.broadcast_to(value, (size,)), np.broadcast_to(value, (3,)))
+
+
+DTYPES = [
+    "float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "int8", "uint8", "int16",
+    "int64", "uint64", "bool", "complex64", "longdouble", "int4", "uint4", ">f4", ">i2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_digest_taken_while_measuring_is_that_of_the_bytes(dtype):
+    kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    random = np.random.default_rng(7)
+    tensors, arrays = [], {}
+    for shape in [(), (1,), (0,), (5,), (33, 65), (3, 4, 5, 6), (7, 999)]:
+        values = (random.standard_normal(shape) * 3).clip(0 if kind.kind in "ub" else -3, 3)
+        values = np.asarray(values).astype("i1" if "int4" in dtype else "f8").astype(kind)
+        if kind.kind == "f" and values.size > 100:
+            values.reshape(-1)[:3] = [np.nan, np.inf, -0.0]  # no small one, in another pass
+        one = tensor(values, str(shape))
+        if not kind.isnative:
+            swapped = RawPayload(MemorySource(values.tobytes(), "m"), 0, values.size, dtype)
+            one = dataclasses.replace(one, dtype=kind.newbyteorder("=").name, payload=swapped)
+        tensors.append(one)
+        arrays[one.name] = values.astype(kind.newbyteorder("<"))
+    for threads, thorough in ((1, False), (2, True)):
+        found, failed = measure_all(tensors, FEW, threads, thorough=thorough, digests=True)
+        assert not failed
+        assert {name: one.digest for name, one in found.items()} == {
+            name: of(values) for name, values in arrays.items()
+        }
+    assert all(one.digest is None for one in measure_all(tensors, FEW)[0].values())
+
+
+def test_the_digest_of_one_value_over_and_over_is_of_all_of_them():
+    block = Tensor("t", "float32", (4_000_003,), 0, payload=Filled(np.float32(1.5), 4_000_000))
+    fill = Tensor("f", "int64", (1000,), 0, payload=FilledPayload(1000, 7, "int64"))
+    many = Tensor("m", "float32", (1 << 40,), 0, payload=FilledPayload(1 << 40, 0.0, "float32"))
+    found = read_values([block, fill, many], DEFAULT, 1, lambda _: None, digests=True)
+    assert found.digests == {
+        "t": of(np.full(4_000_003, 1.5, "f4")),
+        "f": of(np.full(1000, 7, "i8")),
+        "m": None,
+    }
+    assert found.digests == {one.name: tensor_digest(one) for one in (block, fill, many)}
+
+
+def test_values_that_are_no_numbers_are_read_for_their_digest_alone():
+    texts = Tensor("s", "string", (2,), 2, payload=Blocks(np.array([b"a", b"bc"], object)))
+    void = Tensor("v", "float32", (2,), 2, payload=Blocks(np.array([b"a", b"b"], "S1")))
+    nothing = Tensor("n", "float32", (2,), 8)
+    found = read_values([texts, void, nothing], DEFAULT, 1, lambda _: None, digests=True)
+    assert found.found == {}
+    assert found.digests == {
+        "s": tensor_digest(texts), "v": tensor_digest(void), "n": None
+    }  # fmt: skip
+    assert None not in (found.digests["s"], found.digests["v"])
+
+
+def test_bytes_that_were_changed_have_a_digest_and_bytes_that_are_missing_have_none(tmp_path):
+    ckpt = tmp_path / "c"
+    for name in ("index", "data-00000-of-00001"):
+        shutil.copy(f"{path('ckpt_adam')}.{name}", f"{ckpt}.{name}")
+    data = f"{ckpt}.data-00000-of-00001"
+    with open(data, "r+b") as file:
+        file.write(b"\x01\x02\x03\x04")
+    damaged = shown(ckpt)
+    assert "checksum-mismatch" in [one.code for one in damaged.problems]
+    with api.open(str(ckpt)) as opened:
+        expected = {one.name: tensor_digest(one) for one in opened.artifact.tensors}
+    assert {one.name: one.digest for one in damaged.tensors} == expected
+    source = MemorySource(bytes(8), "m")
+    short = Tensor("t", "float32", (9,), 36, payload=RawPayload(source, 0, 9, "float32"))
+    found = read_values([short], DEFAULT, 1, lambda _: None, digests=True)
+    assert found.digests == {"t": None}
+    assert [one.message.partition(":")[0] for one in found.problems.values()] == [
+        "t was not measured"
+    ]
+
+
+@pytest.mark.parametrize("name", samples.NAMES)
+def test_an_audit_takes_the_digests_of_every_sample(name):
+    with api.open(path(name)) as opened:
+        expected = {one.name: tensor_digest(one) for one in opened.artifact.tensors}
+    (audited,) = api.audit(path(name), digest=True).artifacts
+    assert {one.name: one.digest for one in audited.tensors} == expected
+    assert all(one.digest is UNSET for one in audited.files)
+
+
+def counting(read, real):
+    def noted(self, offset, what):
+        read.append(what if isinstance(what, int) else what.nbytes)
+        return real(self, offset, what)
+
+    return noted
+
+
+def counted(monkeypatch):
+    """Counts bytes that are read of files."""
+    read = []
+    for name in ("_read", "readinto"):
+        monkeypatch.setattr(LocalFile, name, counting(read, getattr(LocalFile, name)))
+    return read
+
+
+def test_a_large_file_is_read_once_for_its_measures_and_digests(tmp_path, monkeypatch):
+    file = str(tmp_path / "a.weights.h5")
+    values = np.random.default_rng(1).standard_normal((8, 1 << 18)).astype("f4")
+    with h5py.File(file, "w") as out:
+        for at in range(3):  # the last two are equal: by their digests, not by reading them again
+            out.create_dataset(f"layers/dense_{at}/vars/0", data=values + (at > 0))
+    size = os.path.getsize(file)
+    read = counted(monkeypatch)
+    (audited,) = api.audit(file, digest=True, policy=Policy()).artifacts
+    assert [one.digest for one in audited.tensors] == [
+        of(values), of(values + 1), of(values + 1)
+    ]  # fmt: skip
+    assert size <= sum(read) < size + 2 * MIB
+    read.clear()
+    api.show(file, digest=True)  # and once more for the file's own
+    assert sum(read) < 2 * size + 2 * MIB
