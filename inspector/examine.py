@@ -77,6 +77,7 @@ def examine(
     """
     from inspector.classify import classify
     from inspector.digests import values_digests
+    from inspector.masked import masks_of
 
     classified = classify(artifact)
     if not (measure or digest):
@@ -89,6 +90,7 @@ def examine(
         measure=measure,
         thorough=thorough,
         digests=digest,
+        masks=masks_of(artifact.tensors, classified.verdicts) if thorough else None,
         known=known,
     )
     names = [tensor.name for tensor in artifact.tensors]
@@ -136,6 +138,7 @@ def measure_tensors(
     measure: bool = True,
     thorough: bool = False,
     digests: bool = False,
+    masks: Mapping[str, str] | None = None,
     known: Measured = NOTHING_YET,
 ) -> Measured:
     """What is made of the values of all tensors. known: of some, whose values are not read."""
@@ -152,6 +155,7 @@ def measure_tensors(
             measure=measure,
             thorough=thorough,
             digests=digests,
+            masks=masks,
         )
     finally:
         progress.finish()

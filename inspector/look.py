@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inspector.changed import changed
 from inspector.closer import Closer
 from inspector.errors import ChecksumMismatch
 from inspector.limits import MIB, Limits
+from inspector.masked import Kept, Leaks
 from inspector.model import Detail, Divisible, Measurement, Payload, Tensor, Watched
 from inspector.patterns import Bands, Search
 from inspector.payloads import FilledPayload
@@ -54,6 +56,7 @@ class Look:
         outputs_first: bool = False,
         thorough: bool = False,
         digest: bool = False,
+        beside: Kept | Leaks | None = None,
     ) -> None:
         self.tensor, self.limits, self.on_bytes = tensor, limits, on_bytes
         dtype = declared_dtype(tensor)
@@ -61,6 +64,7 @@ class Look:
         self.itemsize = 1 if dtype is None else dtype.itemsize
         self.thorough = thorough
         self.closer = Closer(tensor) if thorough and self.is_number else None
+        self.beside = beside
         hashed = digest and self.is_number and not is_endless(tensor, limits)
         self.digest = ValueDigest(tensor) if hashed else None
         self.search = self._search(outputs_first or tensor.outputs_first)
@@ -102,8 +106,12 @@ class Look:
             return
         watched = None if check is None else check.watch()
         # NaN is looked for: NumPy's warning about it would say nothing new.
-        with np.errstate(invalid="ignore"):
-            family = self._take(watched or payload, part.start)
+        try:
+            with np.errstate(invalid="ignore"):
+                family = self._take(watched or payload, part.start)
+        finally:
+            if self.beside is not None:
+                self.beside.end()
         if self.is_number:
             hold_to(self.tensor, watched)
         if family is not None:
@@ -133,9 +141,17 @@ class Look:
             seen.inf,
             distinct,
             () if self.search is None else self.search.results(zeros),
-            None if self.closer is None else self.closer.detail(),
+            self._detail(),
             self._digest(),
         )
+
+    def _detail(self) -> Detail | None:
+        if self.closer is None:
+            return None
+        detail = self.closer.detail()
+        if isinstance(self.beside, Leaks):
+            return changed(detail, leaked=self.beside.leaked)
+        return detail
 
     def _digest(self) -> str | None:
         return None if self.digest is None else self.digest.spelled()
@@ -174,6 +190,8 @@ class Look:
                 self.closer.add(values, flags, times)
             if self.digest is not None:
                 self.digest.add(values, times)
+            if self.beside is not None:
+                self.beside.add(flags, times)
             if bands is not None:
                 bands.add(flags if times == 1 else np.repeat(flags, times), times * filled)
             self._report(times * values.nbytes)

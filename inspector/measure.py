@@ -17,6 +17,7 @@ from inspector import deadline
 from inspector.errors import ArtifactError, LimitExceeded, UsageError
 from inspector.limits import DEFAULT, MIB, Limits
 from inspector.look import Look, Part
+from inspector.masked import Kept, Leaks
 from inspector.model import Measurement, Tensor
 from inspector.payloads import FilledPayload
 from inspector.small import measure_small
@@ -31,6 +32,7 @@ from inspector.values import (
 )
 
 NONE_YET = np.empty(0)
+NO_MASKS: Mapping[str, str] = {}
 # Less than this in all, bytes, is measured faster without threads.
 WORTH_THREADS = 8 * MIB
 # A thread takes so many small tensors at once.
@@ -81,13 +83,15 @@ def measure_all(
     *,
     thorough: bool = False,
     digests: bool = False,
+    masks: Mapping[str, str] = NO_MASKS,
 ) -> tuple[dict[str, Measurement], dict[str, ArtifactError]]:
     """Measure many tensors: measurements by name, and by name what could not be read.
 
     A tensor that has no measurement (no payload, no numbers) is in neither. threads: how many to
     use; by default one a processor, one alone where there is little to measure. on_bytes,
     thorough: as for `measure`; on_bytes is called by one thread at a time. digests: take them in
-    the same looks; each tensor is then looked at by one thread.
+    the same looks; each tensor is then looked at by one thread. masks: the name of the mask by that
+    of its weight, which are held against each other for its `detail` (see `masked.masks_of`).
     """
     lock = threading.Lock()
 
@@ -100,7 +104,11 @@ def measure_all(
     if small:
         report(sum(tensor.nbytes for tensor in tensors if tensor.name in small))
     whole, tensors = tensors, [tensor for tensor in tensors if tensor.name not in small]
-    looks = [Look(tensor, limits, report, thorough=thorough, digest=digests) for tensor in tensors]
+    units, beside = paired(tensors, masks if thorough else NO_MASKS)
+    looks = [
+        Look(tensor, limits, report, thorough=thorough, digest=digests, beside=beside.get(at))
+        for at, tensor in enumerate(tensors)
+    ]
     errors: list[tuple[int, int, ArtifactError]] = []
 
     def work(job: Job) -> None:
@@ -115,10 +123,10 @@ def measure_all(
     if threads is None:
         threads = 1 if sum(t.nbytes for t in tensors) < WORTH_THREADS else os.cpu_count() or 1
     if threads == 1:
-        work([(at, look.whole) for at, look in enumerate(looks)])
+        work([(at, looks[at].whole) for unit in units for at in unit])
     else:
         # The largest first: a large one last would keep one thread busy at the end.
-        run(work, sorted(jobs(looks), key=job_bytes, reverse=True), threads)
+        run(work, sorted(jobs(looks, units), key=job_bytes, reverse=True), threads)
     # Of several errors of a tensor the first in its bytes is told.
     failed = {at: error for at, _, error in sorted(errors, key=lambda one: one[:2], reverse=True)}
     problems = {tensors[at].name: failed[at] for at in sorted(failed)}
@@ -172,14 +180,35 @@ def run(work: Callable[[T], None], todo: Sequence[T], threads: int) -> None:
         raise raised[0]
 
 
-def jobs(looks: Sequence[Look]) -> Iterator[Job]:
-    """What threads do at a time: a part of a large tensor, or many small ones."""
+def paired(
+    tensors: Sequence[Tensor], masks: Mapping[str, str]
+) -> tuple[list[list[int]], dict[int, Kept | Leaks]]:
+    """Which tensors one thread looks at in turn, and what it keeps of a mask for its weight.
+
+    masks: the name of the mask by that of its weight; the others are units of their own.
+    """
+    places = {tensor.name: at for at, tensor in enumerate(tensors)}
+    after = {
+        places[weight]: places[mask]
+        for weight, mask in masks.items()
+        if weight in places and mask in places
+    }
+    kept = {mask: Kept(tensors[mask].elements) for mask in after.values()}
+    leaks = {weight: Leaks(kept[mask], tensors[weight].elements) for weight, mask in after.items()}
+    units = [[after[at], at] if at in after else [at] for at in places.values() if at not in kept]
+    return units, {**kept, **leaks}
+
+
+def jobs(looks: Sequence[Look], units: Sequence[Sequence[int]]) -> Iterator[Job]:
+    """What threads do at a time: a part of a large tensor, or many small ones; a unit in turn."""
     few: Job = []
     held = 0
-    for at, look in enumerate(looks):
-        for part in look.parts():
-            few.append((at, part))
-            held += part.nbytes
+    for unit in units:
+        alone = len(unit) == 1
+        parts = [(at, part) for at in unit for part in looks[at].parts()]
+        for some in [[one] for one in parts] if alone else [parts]:
+            few += some
+            held += job_bytes(some)
             if held >= JOB_BYTES:
                 yield few
                 few, held = [], 0

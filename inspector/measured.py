@@ -43,11 +43,12 @@ def read_values(
     measure: bool = True,
     thorough: bool = False,
     digests: bool = False,
+    masks: Mapping[str, str] | None = None,
 ) -> Measured:
     """What is made of the tensors' values, which are read once for all of it.
 
-    threads, on_bytes, thorough: as for `measure_all`. Raises LimitExceeded where there is no time
-    for the rest.
+    threads, on_bytes, thorough, masks: as for `measure_all`. Raises LimitExceeded where there is no
+    time for the rest.
     """
     from inspector.measure import measure_all
 
@@ -55,7 +56,13 @@ def read_values(
     failed: dict[str, ArtifactError] = {}
     if measure:
         found, failed = measure_all(
-            tensors, limits, threads, on_bytes, thorough=thorough, digests=digests
+            tensors,
+            limits,
+            threads,
+            on_bytes,
+            thorough=thorough,
+            digests=digests,
+            masks=masks or {},
         )
     problems = {name: not_measured(name, error) for name, error in failed.items()}
     taken: dict[str, str | None] = {}

@@ -540,13 +540,15 @@ class Detail:
     their dtype (of signed ones the least but one is an end, too: weights leave the least out); None
     of others. zero_slices: for each side, how many of its positions hold nothing but zeros; None
     for less than two sides, and where one is too long to look at. spans: the least and the greatest
-    integer of each position of the side that has a scale each; None where no side has.
+    integer of each position of the side that has a scale each; None where no side has. leaked: of a
+    weight, values that are not 0 where its mask is; None where that was not looked at in passing.
     """
 
     denormals: int | None = None
     ends: tuple[int, int] | None = None
     zero_slices: tuple[int, ...] | None = None
     spans: tuple[tuple[int, int], ...] | None = None
+    leaked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

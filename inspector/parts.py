@@ -22,6 +22,7 @@ from inspector.allowance import in_time
 from inspector.errors import Changed, Crashed, UsageError
 from inspector.examine import Progress, Silent, measure_tensors
 from inspector.limits import DEFAULT, MIB, Limits
+from inspector.masked import masks_of
 from inspector.measure import WORTH_THREADS
 from inspector.measured import Measured, value_bytes
 from inspector.model import Artifact, Detail, Measurement, Pattern, Problem, Tensor
@@ -116,37 +117,54 @@ def survey(
 ) -> Survey:
     """The parts that an artifact can be measured in, as its bytes lie; no value is read.
 
-    A part has at most `part_bytes` of values, but for a tensor that has more: it is a part alone.
-    What must be inflated to be read is one part, since each task would inflate it all. Raises
-    ArtifactError.
+    A part has at most `part_bytes` of values, but for a tensor that has more, or a weight and its
+    mask that have: they are a part alone. What must be inflated to be read is one part, since each
+    task would inflate it all. Raises ArtifactError.
     """
     if part_bytes < 1:
         raise UsageError(f"{part_bytes} bytes are no part")
+    from inspector.classify import classify
+
     with in_time(limits, path), noting() as files, read(os.fspath(path), limits) as opened:
         artifact = opened.artifact
-        return Survey(state_of(artifact, files), tuple(_portions(artifact.tensors, part_bytes)))
+        masks = masks_of(artifact.tensors, classify(artifact).verdicts)
+        parts = _portions(artifact.tensors, masks, part_bytes)
+        return Survey(state_of(artifact, files), tuple(parts))
 
 
-def _portions(tensors: Sequence[Tensor], most: int) -> Iterator[Portion]:
+def _portions(tensors: Sequence[Tensor], masks: Mapping[str, str], most: int) -> Iterator[Portion]:
     """The parts; those of small tensors go on past large ones."""
-    names: list[str] = []
-    held = 0
     inflated = [tensor for tensor in tensors if _is_inflated(tensor)]
     if inflated:
-        yield Portion(tuple(t.name for t in inflated), sum(map(_read_bytes, inflated)))
-    rest = (tensor for tensor in tensors if not _is_inflated(tensor))
-    for tensor in sorted(rest, key=_place):
-        nbytes = _read_bytes(tensor)
+        yield _portion(inflated)
+    some: list[Tensor] = []
+    held = 0
+    for unit in _units([tensor for tensor in tensors if not _is_inflated(tensor)], masks):
+        nbytes = sum(map(_read_bytes, unit))
         if nbytes > most:
-            yield Portion((tensor.name,), nbytes)
+            yield _portion(unit)
             continue
         if held + nbytes > most:
-            yield Portion(tuple(names), held)
-            names, held = [], 0
-        names.append(tensor.name)
+            yield _portion(some)
+            some, held = [], 0
+        some += unit
         held += nbytes
-    if names:
-        yield Portion(tuple(names), held)
+    if some:
+        yield _portion(some)
+
+
+def _units(tensors: Sequence[Tensor], masks: Mapping[str, str]) -> Iterator[list[Tensor]]:
+    """Tensors as their bytes lie, a weight with its mask."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    with_weights = {mask for weight, mask in masks.items() if weight in by_name}
+    for tensor in sorted(tensors, key=_place):
+        if tensor.name not in with_weights:
+            mask = by_name.get(masks.get(tensor.name, ""))
+            yield [tensor] if mask is None else [mask, tensor]
+
+
+def _portion(tensors: Sequence[Tensor]) -> Portion:
+    return Portion(tuple(tensor.name for tensor in tensors), sum(map(_read_bytes, tensors)))
 
 
 def _place(tensor: Tensor) -> tuple[str, int]:
@@ -179,6 +197,8 @@ def measure_part(
     processors. Raises ArtifactError where the artifact cannot be read, Changed where it has no such
     tensors; what cannot be read of their values is among the problems.
     """
+    from inspector.classify import classify
+
     with in_time(limits, path), noting() as files, read(os.fspath(path), limits) as opened:
         artifact = opened.artifact
         state = state_of(artifact, files)
@@ -189,7 +209,13 @@ def measure_part(
         if sum(tensor.nbytes for tensor in tensors) < WORTH_THREADS:
             threads = None
         seen = measure_tensors(
-            tensors, limits, threads, progress or Silent(), thorough=True, digests=digest
+            tensors,
+            limits,
+            threads,
+            progress or Silent(),
+            thorough=True,
+            digests=digest,
+            masks=masks_of(tensors, classify(artifact).verdicts),
         )
         return MeasuredPart(
             state,
@@ -247,7 +273,14 @@ def _fits(part: MeasuredPart, tensors: Mapping[str, Tensor]) -> bool:
 
 def _can_be(found: MeasuredTensor, tensor: Tensor) -> bool:
     elements, shape, detail = tensor.elements, tensor.shape or (), found.detail
-    counts = (found.zeros, found.nan, found.inf, found.distinct or 0, detail.denormals or 0)
+    counts = (
+        found.zeros,
+        found.nan,
+        found.inf,
+        found.distinct or 0,
+        detail.denormals or 0,
+        detail.leaked or 0,
+    )
     counted = all(0 <= one <= elements for one in (*counts, *(detail.ends or ())))
     zeros, spans = detail.zero_slices, detail.spans
     # Rules ask for a position by its number.

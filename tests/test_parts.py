@@ -67,7 +67,8 @@ def arrays(count=12, side=64, seed=0):
 @pytest.mark.parametrize("name", samples.NAMES)
 def test_every_sample_is_the_same_in_parts(name):
     path = samples.path(name)
-    parts = measured(path, 2000)
+    most = sum(part.nbytes for part in survey(path).parts) // 3
+    parts = measured(path, max(most, 1))
     whole, together = whole_and_parts(path, parts)
     assert whole == together
     assert sorted(name for part in parts for name in part.names) == sorted(
@@ -196,6 +197,15 @@ def test_what_is_no_model_has_no_parts(tmp_path):
     (tmp_path / "a.txt").write_text("nothing")
     with pytest.raises(UnknownFormat):
         survey(str(tmp_path / "a.txt"))
+
+
+def test_a_weight_goes_with_its_mask():
+    path = samples.path("pruned_convnet.h5")
+    (shown,) = api.show(path).artifacts
+    served = {one.name: one.about for one in shown.tensors if one.role == "mask"}
+    assert len(served) > 1
+    parts = [set(part.names) for part in survey(path, part_bytes=10).parts]
+    assert all(any({mask, weight} == part for part in parts) for mask, weight in served.items())
 
 
 # --- what is refused -----------------------------------------------------------------------------

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from inspector.auditing.looks import agree, looks, named, short
+from inspector.auditing.looks import Look, agree, looks, named, short
 from inspector.auditing.rule import AuditRule, Context, Examined, Found, Needs
 from inspector.examine import is_binary
 from inspector.keras.tfmot import is_tfmot, variants
-from inspector.model import Layer, Role, Severity
+from inspector.model import Layer, Role, Severity, Tensor
 from inspector.words import count, keyless, percent
+
+if TYPE_CHECKING:
+    from inspector.measure import MaskReport
 
 _MASKS = frozenset({Role.MASK})
 _WRAPPER = "PruneLowMagnitude"
@@ -25,19 +29,13 @@ _WITH_THRESHOLDS = frozenset(
 
 
 def _leak(context: Context) -> Iterator[Found]:
-    from inspector.errors import UsageError
-    from inspector.measure import mask_against_weight
-
     tensors = {one.name: one for one in context.seen.artifact.tensors}
     for look in looks(context, _MASKS):
         weight = tensors.get(look.verdict.about or "")
         if weight is None or look.verdict.rule == _APPLIED_LATER or not look.measured.zeros:
             continue
-        try:
-            held = mask_against_weight(look.tensor, weight, context.limits)
-        except UsageError:  # of another shape, or without values: nothing can be said
-            continue
-        if held.leaked:
+        held = _held(look, weight, context)
+        if held is not None and held.leaked:
             yield Found(
                 f"{held.leaked:,} of {count(held.mask_zeros, 'value')} of {named(weight)}"
                 f" {agree(held.leaked, 'is', 'are')} not 0 where the mask is",
@@ -47,6 +45,22 @@ def _leak(context: Context) -> Iterator[Found]:
                 tensor=weight.name,
                 layer=weight.layer,
             )
+
+
+def _held(look: Look, weight: Tensor, context: Context) -> MaskReport | None:
+    """How a mask and its weight agree; None where nothing can be said."""
+    from inspector.errors import UsageError
+    from inspector.measure import MaskReport, mask_against_weight
+
+    mask, found = look.measured, context.values.get(weight.name)
+    leaked = None if found is None or found.detail is None else found.detail.leaked
+    if found is not None and leaked is not None:  # they were held against each other already
+        kept_zeros = found.zeros - (mask.zeros - leaked)
+        return MaskReport(mask.zeros, found.zeros, kept_zeros, leaked, is_binary(mask))
+    try:
+        return mask_against_weight(look.tensor, weight, context.limits)
+    except UsageError:  # of another shape, or without values
+        return None
 
 
 def _values(context: Context) -> Iterator[Found]:
