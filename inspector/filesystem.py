@@ -81,8 +81,10 @@ def admit(path: str | os.PathLike[str]) -> str:
     here on. It has no user, password or signature. Raises UsageError.
     """
     given = os.fspath(path)
-    if not _URL.match(given) or os.path.lexists(given):
+    if not _URL.match(given):
         return given
+    if os.path.lexists(given):
+        return os.path.join(os.curdir, given)
     from inspector.remote import doors, listing, storages, urls
 
     here = urls.of_this_machine(given)

@@ -22,7 +22,7 @@ _INNER = re.compile(rf"!({'|'.join(CONTAINERS)})(?=/|$)")
 _WEB = ("http://", "https://")
 # Names of parameters that let whoever has them in: signed URLs of S3, Google, Azure and others.
 _SECRET = re.compile(
-    r"sig|token|key|secret|pass|cred|auth|session|^x-(amz|goog|ms)-|^(s[a-z]|sk[a-z]+|expires|policy)$",
+    r"sig|token|key|secret|pass|cred|auth|session|access|^x-(amz|goog|ms)-|^(s[a-z]|sk[a-z]+|expires|policy)$",
     re.IGNORECASE,
 )
 _LONG = re.compile(r"[\w+/=.~%-]{24,}")  # a value that nobody would have typed
