@@ -26,7 +26,7 @@ _SMALL = 1 << 20  # all frames but an answer
 class Task(NamedTuple):
     """A call of `worker.CALLS` by its name, which gives a `kind` that msgspec knows.
 
-    paths: the artifacts, the first of which is blamed.
+    paths: the artifacts, the first of which is blamed; nbytes: of all their files, None to look.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Task(NamedTuple):
     paths: tuple[str, ...]
     arguments: dict[str, Any]
     progress: Progress | None = None
+    nbytes: int | None = None
 
 
 class Unreadable(Exception):

@@ -15,7 +15,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -47,6 +47,7 @@ PROGRAM = (
 )
 _HDF5 = os.path.join("inspector", "wire", "hdf5")  # in the path of what calls libhdf5
 
+Key = TypeVar("Key")
 _AHEAD = 1000  # results that may wait for one that takes longer
 _NOTHING = object()  # what has come of a task that is not done
 
@@ -61,9 +62,9 @@ def available() -> bool:
 
 
 class _Doing(NamedTuple):
-    """What a worker does. number: of the task among all; seconds: that it gets."""
+    """What a worker does. key: what the task came with; seconds: that it gets."""
 
-    number: int
+    key: Any
     task: Task
     seconds: float
 
@@ -123,29 +124,31 @@ class Workers:
         def may_begin(begun: int) -> bool:
             return begun < given + _AHEAD
 
-        for number, found in self._done(tasks, jobs, may_begin):
+        for number, found in self._done(enumerate(tasks), jobs, may_begin):
             done[number] = found
             while given in done:
                 yield done.pop(given)
                 given += 1
 
-    def as_done(self, tasks: Iterable[Task], jobs: int = 1) -> Iterator[tuple[int, Any]]:
-        """The same as it is done: of which task it comes, counted from 0, and what."""
+    def as_done(
+        self, tasks: Iterable[tuple[Key, Task]], jobs: int = 1
+    ) -> Iterator[tuple[Key, Any]]:
+        """The same as it is done, in any order, with what its task came with."""
         return self._done(tasks, jobs, lambda _: True)
 
     def _done(
-        self, tasks: Iterable[Task], jobs: int, may_begin: Callable[[int], bool]
-    ) -> Iterator[tuple[int, Any]]:
+        self, tasks: Iterable[tuple[Key, Task]], jobs: int, may_begin: Callable[[int], bool]
+    ) -> Iterator[tuple[Key, Any]]:
         coming = iter(tasks)
         begun = 0
-        found: list[tuple[int, Any]] = []
+        found: list[tuple[Key, Any]] = []
         try:
             while True:
                 while len(self._busy) < jobs and may_begin(begun):
-                    task = next(coming, None)
-                    if task is None:
+                    following = next(coming, None)
+                    if following is None:
                         break
-                    self._begin(begun, task)
+                    self._begin(*following)
                     begun += 1
                 yield from found  # while those that were just begun are at work
                 if not self._busy and not found:
@@ -154,11 +157,11 @@ class Workers:
         finally:
             self._end(self._busy)
 
-    def _begin(self, number: int, task: Task) -> None:
-        nbytes = sum(map(artifact_bytes, task.paths))
+    def _begin(self, key: Any, task: Task) -> None:
+        nbytes = sum(map(artifact_bytes, task.paths)) if task.nbytes is None else task.nbytes
         seconds = self._limits.seconds_for(nbytes)
         worker = self._idle.pop() if self._idle else self._forked()
-        self._busy[worker] = _Doing(number, task, seconds)
+        self._busy[worker] = _Doing(key, task, seconds)
         job = Job(
             task.name,
             task.paths[0],
@@ -186,8 +189,8 @@ class Workers:
         self._template = self._stack.enter_context(started(PROGRAM))
         return Worker(self._template)
 
-    def _heard(self) -> Iterator[tuple[int, Any]]:
-        """What came of tasks, by their numbers, once something happens."""
+    def _heard(self) -> Iterator[tuple[Any, Any]]:
+        """What came of tasks, with their keys, once something happens."""
         ready = select.poll()
         for worker in self._busy:
             ready.register(worker.answers, select.POLLIN)
@@ -203,7 +206,7 @@ class Workers:
                 found = self._ended(worker, doing, failure)
             if found is not _NOTHING:
                 self._busy.pop(worker, None)
-                yield doing.number, found
+                yield doing.key, found
 
     def _answer(self, worker: Worker, task: Task, seen: Collection[int]) -> Any:
         """What the worker says, `_NOTHING` where it has not said it all. Raises Unreadable, _Late.
@@ -341,16 +344,13 @@ class Looker:
             "threads": threads,
         }
         with _watching(progress, wanted) as watch:
-            doing: dict[int, tuple[Wanted, Progress | None]] = {}
 
-            def tasks() -> Iterator[Task]:
-                for number, one in enumerate(wanted):
+            def tasks() -> Iterator[tuple[tuple[Wanted, Progress | None], Task]]:
+                for one in wanted:
                     at = watch(one)
-                    doing[number] = one, at
-                    yield look_task(one, how, at)
+                    yield (one, at), look_task(one, how, at)
 
-            for number, looked in self._workers.as_done(tasks(), jobs):
-                one, at = doing.pop(number)
+            for (one, at), looked in self._workers.as_done(tasks(), jobs):
                 if isinstance(at, Part):
                     at.close()
                 yield one, judged(one, looked, self._limits, against)
@@ -375,8 +375,15 @@ def judged(
     return sum_up(context, RULES, wanted.today)
 
 
-def look_task(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None = None) -> Task:
-    """The call that looks at an artifact. how: the rest of its arguments, by name."""
+def look_task(
+    wanted: Wanted,
+    how: Mapping[str, Any],
+    progress: Progress | None = None,
+    nbytes: int | None = None,
+) -> Task:
+    """The call that looks at an artifact. how: the rest of its arguments, by name; nbytes: of its
+    files, where that is known.
+    """
     from inspector.auditing.session import Looked
 
     arguments = {
@@ -388,7 +395,7 @@ def look_task(wanted: Wanted, how: Mapping[str, Any], progress: Progress | None 
     }
     against = how["against"]
     paths = (wanted.path,) if against is None else (wanted.path, against)
-    return Task("look", Looked | None, paths, arguments, progress)
+    return Task("look", Looked | None, paths, arguments, progress, nbytes)
 
 
 @contextlib.contextmanager

@@ -44,12 +44,20 @@ _LOOK_SECONDS = 0.005  # between two looks whether a worker has ended
 
 
 def _look(
-    *, policy: dict[str, Any], today: str, measured: Sequence[Any] = (), **arguments: Any
+    *,
+    policy: dict[str, Any],
+    today: str,
+    measured: Sequence[Any] = (),
+    folder: str | None = None,
+    **arguments: Any,
 ) -> Looked | None:
+    """folder: that the paths start in, where whoever asks is in another."""
     from inspector.auditing.look import look
     from inspector.auditing.policy import Policy
     from inspector.parts import MeasuredPart
 
+    if folder is not None:
+        os.chdir(folder)
     return look(
         policy=msgspec.convert(policy, Policy),
         today=dt.date.fromisoformat(today),
