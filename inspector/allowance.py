@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from inspector import deadline, filesystem
 from inspector.limits import Limits
 
-_ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
+ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def artifact_bytes(path: str) -> int:
             for at, _, files in filesystem.walk(path)
             for one in files
         )
-    if path.endswith(_ALONE):
+    if path.endswith(ALONE):
         return _size(path)
     folder, name = os.path.split(path)
     stem = name.partition(".")[0]
