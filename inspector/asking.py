@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -89,6 +90,11 @@ class Worker:
             code = self._template.bury(self._number, seconds)
             self.words.finish()
             return code
+
+    def kill(self) -> None:
+        """Let it come to an end, whatever it does, and be found so by whoever listens."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._number, signal.SIGKILL)
 
     def ask(self, job: Job, most: int, progress: Progress | None) -> None:
         """Begin a job. most: bytes of its answer."""

@@ -94,6 +94,11 @@ class Workers:
         with self._stack:
             self._end(self._idle)
 
+    def stop(self) -> None:
+        """End what is at work now, from another thread: each such task is an error then."""
+        for worker in tuple(self._busy):
+            worker.kill()
+
     def call(
         self,
         name: str,

@@ -27,6 +27,7 @@ from inspector.auditing.run import (
     shown,
     strictest,
 )
+from inspector.auditing.tally import Tally, few
 from inspector.discover import discover, is_said_to_be_model
 from inspector.errors import UsageError
 from inspector.limits import DEFAULT, Limits
@@ -107,23 +108,30 @@ def sum_up(context: Context, rules: Sequence[AuditRule], today: dt.date) -> Look
 
 @dataclass(slots=True)
 class _Gathered:
-    """What there is so far. policies: how many artifacts each was for, by its path; milder: which
-    rules of safety those take back that came along with artifacts.
+    """What there is so far. policies: how many artifacts each was for, by its path; no_models: how
+    many files are none, and the first of them; milder: which rules of safety those take back that
+    came along with artifacts.
     """
 
     audited: list[Audited] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
     policies: Counter[str] = field(default_factory=Counter)
-    fail_ons: list[FailOn] = field(default_factory=list)
+    fail_ons: set[FailOn] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    no_models: list[str] = field(default_factory=list)
+    no_models: int = 0
+    named: list[str] = field(default_factory=list)
     milder: dict[str, dict[str, None]] = field(default_factory=dict)
 
 
 class Session:
-    """Artifacts in, one report out. Raises UsageError for a wrong code, policy or baseline."""
+    """Artifacts in, one report out. Raises UsageError for a wrong code, policy or baseline.
 
-    def __init__(self, asked: Asked) -> None:
+    most: findings to keep, of those that fail, where all are written somewhere else.
+    """
+
+    def __init__(self, asked: Asked, most: int | None = None) -> None:
         self._asked = asked
+        self._most = most
         self._codes = tuple(rule.code for rule in asked.rules)
         for code in (*asked.select, *asked.ignore):
             fault = unknown_code(code, self._codes)
@@ -213,20 +221,53 @@ class Session:
 
     def take(self, wanted: Wanted, looked: Looked | None) -> None:
         """Let what there is to say of an artifact count. None for a file that is no model."""
-        if looked is None:
-            self._so_far.no_models.append(wanted.path)
-        else:
-            self._take(wanted, looked)
-
-    def _take(self, wanted: Wanted, looked: Looked) -> None:
         so_far = self._so_far
-        so_far.audited.append(looked.audited)
+        if looked is None:
+            self._no_model(wanted.path)
+            return
+        if self._most is None:
+            so_far.audited.append(looked.audited)
+        else:
+            so_far.audited = [few([*so_far.audited, looked.audited], self._most)]
+        so_far.tally.take(looked.audited)
+        self._held(wanted)
+
+    def take_before(self, wanted: Wanted, found: Tally | None) -> None:
+        """Let what an earlier run found of an artifact count. None for a file that is no model."""
+        if found is None:
+            self._no_model(wanted.path)
+            return
+        self._so_far.tally.add(found)
+        self._held(wanted)
+
+    @property
+    def tally(self) -> Tally:
+        """The numbers so far."""
+        return self._so_far.tally
+
+    @property
+    def no_models(self) -> int:
+        """How many files were no models so far."""
+        return self._so_far.no_models
+
+    def _no_model(self, path: str) -> None:
+        so_far = self._so_far
+        so_far.no_models += 1
+        if len(so_far.named) < _NAMED:
+            so_far.named.append(path)
+
+    def _held(self, wanted: Wanted) -> None:
+        """An artifact was held to its policy."""
+        so_far = self._so_far
         file = self._policy_file(wanted.path)
-        so_far.policies[shown(file.path)] += 1
-        if self._given is None and came_along(file.path):
+        at = shown(file.path)
+        so_far.policies[at] += 1
+        if self._given is None and at not in so_far.milder and came_along(file.path):
+            so_far.milder[at] = {}
+        if at in so_far.milder:
             milder = milder_on_safety(file.of(wanted.path), self._asked.rules)
-            so_far.milder.setdefault(shown(file.path), {}).update(dict.fromkeys(milder))
-        so_far.fail_ons.append(wanted.policy.fail_on)
+            so_far.milder[at].update(dict.fromkeys(milder))
+        so_far.fail_ons.add(wanted.policy.fail_on)
 
     def report(self, artifacts: tuple[ArtifactReport, ...]) -> Report:
         """The report of all of them. artifacts: what `show` says of each. Raises UsageError where
@@ -235,10 +276,9 @@ class Session:
         so_far = self._so_far
         audited, notes = so_far.audited, [*so_far.notes]
         if so_far.no_models:
-            named = ", ".join(so_far.no_models[:_NAMED])
-            more = ", ..." if len(so_far.no_models) > _NAMED else ""
-            said = f"{count(len(so_far.no_models), 'file')} no model: {named}{more}"
-            if not audited:
+            more = ", ..." if so_far.no_models > _NAMED else ""
+            said = f"{count(so_far.no_models, 'file')} no model: {', '.join(so_far.named)}{more}"
+            if not so_far.tally.artifacts:
                 raise UsageError(said)
             notes.append(said)
         for at, codes in so_far.milder.items():
@@ -257,4 +297,6 @@ class Session:
             rules=self._asked.rules,
             notes=notes,
         )
+        if self._most is not None:
+            summary = so_far.tally.over(summary)
         return report("audit", artifacts, findings=findings, audit=summary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,8 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
   inspect audit model.h5 --format json -o known.json
   inspect audit model.h5 --baseline known.json
   inspect audit models/*.keras --also sarif=audit.sarif --also junit=audit.xml
+  inspect audit exports --recursive --results found --jobs 8
+  inspect audit exports --recursive --results found --cluster tcp://scheduler:8786
 
 PATH is an artifact, a glob, or a folder: the models in it, and with --recursive those below it,
 are found by content.
@@ -35,6 +37,11 @@ are found by content.
 The policy is the inspector.toml, or the [tool.inspector] of a pyproject.toml, nearest above each
 artifact. --init writes one that the artifacts pass today. "inspect rules" lists the rules. Models
 of somebody else may come with a policy of their own: name yours with --policy.
+
+--results writes all that is found of very many models to a folder as it comes, skips what an
+earlier run has done, and reports numbers and the first findings; --cluster reads them on the
+workers of a Dask cluster, which is trusted as your own code is. Progress goes to stderr: a bar on
+a terminal, a line every half a minute in a log. After Ctrl-C the same command goes on.
 
 Exits with 1 on a finding at or above --fail-on, an artifact that cannot be read among them; with 2
 where there is nothing at a path, or the policy is wrong.
@@ -95,6 +102,18 @@ where there is nothing at a path, or the policy is wrong.
     metavar="N",
     help="Read so many artifacts side by side. Default: one a processor.",
 )
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Read on a Dask cluster: tcp://HOST:PORT or tls://HOST:PORT of its scheduler, or local"
+    " for one of --jobs processes here.",
+)
+@click.option(
+    "--results",
+    metavar="DIR",
+    shell_complete=completing.files,
+    help="Write what is found to DIR as it comes (Parquet), and skip what is done there.",
+)
 @options.limiting
 @options.measuring
 @options.audit_output
@@ -114,6 +133,8 @@ def command(
     init: bool,
     isolate: bool,
     jobs: int | None,
+    cluster: str | None,
+    results: str | None,
     limits: Limits,
     measure: bool,
     out: options.Output,
@@ -121,13 +142,18 @@ def command(
     """Audit the artifacts; 1 where they fail."""
     from inspector import api
     from inspector.auditing.policy import Policy
-    from inspector.cli.progress import progress
+    from inspector.cli.progress import fleet_progress, progress
+    from inspector.render.printable import safe
 
     if policy is not None and no_policy:
         raise UsageError("--policy and --no-policy exclude each other")
     out.prepare(paths)
     if jobs is not None and jobs > 1 and not isolate:
         raise UsageError("--jobs needs processes of their own, which --no-isolate does without")
+    is_fleet = cluster is not None or results is not None
+    if is_fleet and (init or not isolate):
+        what = "--cluster" if results is None else "--results"
+        raise UsageError(f"{what} and {'--init' if init else '--no-isolate'} exclude each other")
     isolate = options.isolated(env, isolate)
     jobs = jobs if isolate else None
     if init:
@@ -144,20 +170,28 @@ def command(
         env.write(text, at)
         env.write(f"{at}: written; read it, and keep what is meant.\n")
         return ExitCode.CLEAN
-    report = api.audit(
-        paths,
-        policy=Policy() if no_policy else policy,
-        select=select,
-        ignore=ignore,
-        against=against,
-        baseline=baseline,
-        measure=measure,
-        recursive=recursive,
-        fail_on=fail_on,
-        isolate=isolate,
-        jobs=jobs,
-        limits=limits,
-        progress=progress(env, out.quiet),
-    )
+    common: dict[str, Any] = {
+        "policy": Policy() if no_policy else policy,
+        "select": select,
+        "ignore": ignore,
+        "against": against,
+        "baseline": baseline,
+        "measure": measure,
+        "recursive": recursive,
+        "fail_on": fail_on,
+        "jobs": jobs,
+        "limits": limits,
+    }
+    if is_fleet:
+        from inspector.fleet.run import Interrupted, audit
+
+        watch = fleet_progress(env, out.quiet)
+        try:
+            report = audit(paths, cluster=cluster, results=results, watch=watch, **common)
+        except Interrupted as error:
+            env.complain(f"inspect: {safe(str(error))}")
+            return ExitCode.INTERRUPTED
+    else:
+        report = api.audit(paths, isolate=isolate, progress=progress(env, out.quiet), **common)
     out.write(env, report)
     return ExitCode.FINDING if report.audit and report.audit.failed else ExitCode.CLEAN

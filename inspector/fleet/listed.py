@@ -1,4 +1,4 @@
-"""The files of an artifact as they are now: how many bytes, and what changes when one of them does."""
+"""The files of an artifact as they are now: how many bytes, and what stands for their content."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def _files(path: str) -> Iterator[str]:
     else:
         folder, name = os.path.split(path)
         stem = name.partition(".")[0]
-        names = _names(folder or os.curdir)
-        for one in names[bisect.bisect_left(names, stem) :]:
+        beside = _names(folder or os.curdir)
+        for one in beside[bisect.bisect_left(beside, stem) :]:
             if not one.startswith(stem):
                 break
             yield os.path.join(folder, one)

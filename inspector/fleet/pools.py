@@ -37,11 +37,9 @@ def mine(run: str, limits: Limits) -> Iterator[Workers]:
     key = run, threading.get_ident()
     with _lock:
         pool = _pools.get(key)
-    if pool is None:
-        pool = _Pool(Workers(limits).__enter__())
-        with _lock:
-            _pools[key] = pool
-    pool.is_busy = True
+        if pool is None:
+            pool = _pools[key] = _Pool(Workers(limits).__enter__())
+        pool.is_busy = True
     try:
         yield pool.workers
     except BaseException:
@@ -57,11 +55,13 @@ def mine(run: str, limits: Limits) -> Iterator[Workers]:
 
 
 def close(run: str) -> None:
-    """End those of a run: what is at work now comes to its end first."""
+    """End those of a run, and what is at work in them now."""
     with _lock:
         ours = [key for key in _pools if key[0] == run]
-        for key in ours:
-            _pools[key].is_closing = True
+        busy = [_pools[key] for key in ours if _pools[key].is_busy]
         idle = [_pools.pop(key) for key in ours if not _pools[key].is_busy]
+        for pool in busy:
+            pool.is_closing = True  # by the thread that is at work in it
+            pool.workers.stop()
     for pool in idle:
         pool.close()

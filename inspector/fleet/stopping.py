@@ -44,7 +44,7 @@ class Stop:
         finally:
             self._is_waiting = False
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _ask(self, *_: int | FrameType | None) -> None:
         again, self.asked = self.asked, True
         if again or self._is_waiting:
             raise KeyboardInterrupt

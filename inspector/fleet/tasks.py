@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from inspector._version import __version__
+from inspector.asking import Task
 from inspector.errors import UsageError
 from inspector.exchange import told
 from inspector.fleet import pools
 from inspector.fleet.listed import listed
 from inspector.fleet.secret import Secret
-from inspector.isolation import Task
 from inspector.limits import Limits
 from inspector.process import processors
 from inspector.template import NotIsolated
@@ -96,7 +96,7 @@ def _looked(look: Look) -> bytes:
 
 
 def mismatch(ours: str, theirs: dict[str, str | None]) -> str:
-    """What is said of workers that have another version. theirs: by address, None for no inspect."""
+    """What is said of workers that have another version. theirs: by address, None without one."""
     some = [f"{at} has {found or 'none'}" for at, found in sorted(theirs.items())]
     more = f", and {len(some) - 3} more" if len(some) > 3 else ""
     return (

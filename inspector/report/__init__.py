@@ -60,6 +60,7 @@ from inspector.report.explanation import (
     RuleReport,
     Schedule,
 )
+from inspector.report.fleet import FleetReport
 from inspector.report.numbers import Bar, Extreme
 from inspector.report.pictures import (
     AreaReport,
@@ -109,6 +110,7 @@ __all__ = [
     "Extreme",
     "FileReport",
     "Finding",
+    "FleetReport",
     "GoneReport",
     "HeatReport",
     "HistogramReport",
@@ -172,6 +174,7 @@ class Report(Struct, Displayed, frozen=True):
     diff: Diff | UnsetType = UNSET
     findings: tuple[Finding, ...] | UnsetType = UNSET
     audit: AuditReport | UnsetType = UNSET
+    fleet: FleetReport | UnsetType = UNSET
 
     def to_frame(self, table: str | None = None) -> pd.DataFrame:
         """A table of it as a pandas DataFrame.
