@@ -1,4 +1,4 @@
-"""The progress of long work, on stderr: a bar when that is a terminal, lines for logs of a fleet."""
+"""The progress of long work, on stderr: a bar on a terminal, lines for the log of a fleet."""
 
 from __future__ import annotations
 

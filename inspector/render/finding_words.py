@@ -83,16 +83,23 @@ def _tally(times: Counter[str]) -> str:
 def summary(report: Report, audit: AuditReport) -> str:
     """The verdict in one line, whatever was found."""
     times = Counter(error=audit.errors, warning=audit.warnings, info=audit.infos)
-    groups = [one for one in by_artifact(report) if one.findings]
     parts = [
         f"Audit {'failed' if audit.failed else 'passed'}: {_tally(times)} in "
-        f"{_share(len(groups), audit.artifacts)}",
-        count(audit.rules, "rule"),
+        f"{_artifacts(report, audit)}",
+        count(audit.rules, "rule") if audit.rules else "",
         _not_shown(audit),
         "never fails" if audit.fail_on == "never" else f"fails at {audit.fail_on}",
         f"policy: {safe(audit.policy)}" if audit.policy else "",
     ]
     return "; ".join(filter(None, parts))
+
+
+def _artifacts(report: Report, audit: AuditReport) -> str:
+    """In how many artifacts something was found. Where not all findings are here, how many fail."""
+    if report.fleet and report.fleet.results is not None:
+        return f"{count(audit.artifacts, 'artifact')}, of which {report.fleet.failed:,} fail"
+    groups = [one for one in by_artifact(report) if one.findings]
+    return _share(len(groups), audit.artifacts)
 
 
 def _share(part: int, whole: int) -> str:

@@ -17,6 +17,7 @@ from inspector.render.finding_words import (
     summary,
     tally,
 )
+from inspector.render.fleet_words import fleet_line
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe, shorten
 from inspector.render.rows import Table
@@ -43,7 +44,8 @@ def text(report: Report, options: RenderOptions, style: Style) -> str:
     for group in by_artifact(report):
         if group.findings:
             lines += [*_group(group, width, style), ""]
-    for told in (clean(report), *(f"note: {shown(note)}" for note in audit.notes)):
+    notes = (f"note: {shown(note)}" for note in audit.notes)
+    for told in (clean(report), *notes, fleet_line(report)):
         lines += [style.dim(line) for line in wrap(told, width, "  ")]
     verdict = wrap(summary(report, audit), width, "  ")
     lines += [style.severity("error", at) if audit.failed else style.bold(at) for at in verdict]

@@ -11,6 +11,7 @@ from inspector.render.blocks import header
 from inspector.render.calls import calls
 from inspector.render.explanation import bars, facts
 from inspector.render.finding_words import Group, by_artifact, in_full, shown, summary
+from inspector.render.fleet_words import fleet_line
 from inspector.render.options import RenderOptions
 from inspector.render.printable import safe
 from inspector.render.rows import Table, layer_table, tensor_table
@@ -157,6 +158,7 @@ def _findings(report: Report, audit: AuditReport) -> str:
     groups = [group for group in by_artifact(report) if group.findings]
     blocks = [
         f"**{prose(summary(report, audit))}**",
+        prose(fleet_line(report)),
         _table(table) if table.rows else "",
         prose(table.note),
         *map(_details, groups[:_FINDINGS]),

@@ -15,6 +15,7 @@ from inspector.render.finding_words import (
     tally,
     where,
 )
+from inspector.render.fleet_words import fleet_line
 from inspector.render.html.page import Page
 from inspector.render.html.verdict import Count, Verdict
 from inspector.render.options import RenderOptions
@@ -68,6 +69,7 @@ def page(report: Report, _options: RenderOptions) -> Page:
     values = {
         "verdict": _verdict(audit),
         "summary": summary(report, audit),
+        "fleet": fleet_line(report),
         "counts": _counts(audit),
         "sections": sections,
         "clean": clean[:_PATHS],
