@@ -36,8 +36,9 @@ FILES = {
     "exports/model.h5": "stripped.h5",
     "models/model.keras": "stripped.keras",
 }
-# TensorFlow is not here, and nobody sits at the terminal: such examples are only parsed.
-NOT_RUN = re.compile(r"--live|^inspect browse")
+# TensorFlow is not here, no cluster either, and nobody sits at the terminal: such examples are only
+# parsed.
+NOT_RUN = re.compile(r"--live|--cluster tcp|^inspect browse")
 
 
 def helped(command, **variables):

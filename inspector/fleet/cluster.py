@@ -19,6 +19,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+from inspector import filesystem
 from inspector._version import __version__
 from inspector.auditing.session import Looked
 from inspector.errors import Crashed, NotFound, UsageError
@@ -165,7 +166,7 @@ class Cluster:
         future = self._client.submit(
             tasks.look_at,
             encode(look),
-            Secret(None),
+            Secret(filesystem.doors_of(task.paths)),
             key=(self._name, item.wanted.number, tries),
             pure=False,
         )

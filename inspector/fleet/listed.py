@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from inspector import filesystem
 from inspector.allowance import ALONE
+from inspector.errors import ArtifactError
 
 _FOLDERS = 8  # whose names are kept
 
@@ -17,7 +19,7 @@ _FOLDERS = 8  # whose names are kept
 @dataclass(frozen=True, slots=True)
 class Listed:
     """nbytes: of all files. version: the same as long as none of them was written, made or taken
-    away; None where nothing is there.
+    away; None where nothing is there, or nobody says.
     """
 
     nbytes: int
@@ -25,48 +27,60 @@ class Listed:
 
 
 def listed(path: str) -> Listed:
-    """The files of the artifact at a local path: the file, all in the folder, or all whose names
-    begin as a checkpoint's does. Reads none of them.
+    """The files of the artifact at a path: the file, all in the folder, or all whose names begin as
+    a checkpoint's does. Reads none of them.
     """
-    states = sorted(_states(path))
+    try:
+        files = list(_files(path))
+        if filesystem.is_far(path):
+            nbytes = sum(map(filesystem.getsize, files))
+            return Listed(nbytes, _short(filesystem.version_of(path, files)))
+        states = sorted((os.path.relpath(one, path), _state(path, one)) for one in files)
+    except (OSError, ValueError, ArtifactError):
+        return Listed(0, None)
     if not states:
         return Listed(0, None)
-    nbytes = sum(size for _, size, _, _ in states)
-    told = "\n".join(f"{name!r} {size} {time} {inode}" for name, size, time, inode in states)
-    return Listed(nbytes, f"stat:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}")
+    told = "\n".join(f"{name!r} {state}" for name, state in states)
+    return Listed(sum(state[0] for _, state in states), _short(f"stat:{told}"))
 
 
-def _states(path: str) -> Iterator[tuple[str, int, int, int]]:
-    """Name, size, time in nanoseconds and inode of each file."""
-    for name in _files(path):
-        try:
-            state = os.stat(name, follow_symlinks=name == path)
-        except (OSError, ValueError):
-            continue
-        yield os.path.relpath(name, path), state.st_size, state.st_mtime_ns, state.st_ino
+def _state(path: str, name: str) -> tuple[int, ...]:
+    """What is another when a file is, whatever its makers set its time to: those that make the same
+    file twice set it to one date, so that time alone says nothing.
+    """
+    found = os.stat(name, follow_symlinks=name == path)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _short(version: str | None) -> str | None:
+    if version is None or len(version) <= 64:
+        return version
+    kind = version.partition(":")[0]
+    return f"{kind}:{hashlib.blake2b(version.encode(), digest_size=16).hexdigest()}"
 
 
 def _files(path: str) -> Iterator[str]:
-    if os.path.isdir(path):
-        for at, _, names in os.walk(path):
-            yield from (os.path.join(at, name) for name in names)
+    if filesystem.isdir(path):
+        for at, _, names in filesystem.walk(path):
+            yield from (filesystem.join(at, name) for name in names)
     elif path.endswith(ALONE):
         yield path
     else:
         folder, name = os.path.split(path)
         stem = name.partition(".")[0]
-        beside = _names(folder or os.curdir)
+        beside = _far_names(folder, stem) if filesystem.is_far(path) else _names(folder)
         for one in beside[bisect.bisect_left(beside, stem) :]:
             if not one.startswith(stem):
                 break
-            yield os.path.join(folder, one)
+            yield filesystem.join(folder, one)
+
+
+def _far_names(folder: str, stem: str) -> tuple[str, ...]:
+    return tuple(sorted(filesystem.listdir(folder, stem)))
 
 
 @functools.lru_cache(_FOLDERS)
 def _names(folder: str) -> tuple[str, ...]:
     """What lies in a folder, by name: there may be thousands of checkpoints in one."""
-    try:
-        with os.scandir(folder) as entries:
-            return tuple(sorted(one.name for one in entries if not one.is_dir()))
-    except OSError:
-        return ()
+    with os.scandir(folder or os.curdir) as entries:
+        return tuple(sorted(one.name for one in entries if not one.is_dir()))

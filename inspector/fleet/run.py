@@ -17,6 +17,7 @@ from inspector.auditing.session import AllWanted, Answers, Asked, Session, Wante
 from inspector.auditing.tally import Tally
 from inspector.audits import each_path
 from inspector.errors import UsageError
+from inspector.filesystem import admit
 from inspector.fleet.listed import listed
 from inspector.fleet.progress import Unwatched, Watch
 from inspector.fleet.stopping import Stop
@@ -78,7 +79,7 @@ def audit(
         limits=limits,
     )
     session = Session(asked, most=None if results is None else FINDINGS)
-    origin = None if against is None else os.fspath(against)
+    origin = None if against is None else admit(against)
     how = How({"against": origin, "measure": measure, "pictures": False}, limits)
     watching = watch or Unwatched()
     with contextlib.ExitStack() as stack:

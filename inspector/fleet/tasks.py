@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from inspector import filesystem
 from inspector._version import __version__
 from inspector.asking import Task
 from inspector.errors import UsageError
@@ -61,11 +62,12 @@ def version() -> str:
 
 
 def look_at(asked: bytes, secrets: Secret) -> tuple[str, bytes, float, str]:
-    """What the rules say of an artifact, as an Answer. asked: a Look as JSON; secrets: what storage
-    wants to know of those who read it. Raises nothing: an error is an answer, too.
+    """What the rules say of an artifact, as an Answer. asked: a Look as JSON; secrets: the doors to
+    its URLs (`filesystem.doors_of`). Raises nothing: an error is an answer, too.
     """
     start = time.monotonic()
     try:
+        filesystem.open_doors(secrets.value)
         kind, body = "looked", _looked(decode(asked, Look))
     except _Unseen as error:
         kind, body = "unseen", str(error).encode("utf-8", "surrogateescape")
@@ -82,7 +84,7 @@ def _looked(look: Look) -> bytes:
     from inspector.auditing.session import Looked
 
     for path in look.paths:
-        if "://" not in path and listed(os.path.join(look.folder, path)).version is None:
+        if not filesystem.is_far(path) and listed(os.path.join(look.folder, path)).version is None:
             raise _Unseen(path)
     arguments = {**look.arguments, "folder": look.folder, "threads": _threads()}
     task = Task("look", Looked | None, look.paths, arguments, nbytes=look.nbytes)

@@ -14,7 +14,8 @@ from inspector.fleet.listed import Listed
 from inspector.limits import Limits
 
 _AHEAD = 1000  # artifacts that are looked through for the largest
-_PASSING = frozenset({"not-found", "changed"})  # what may be otherwise when it is read again
+# What may be otherwise when it is read again: so is what a disk or a storage does not give.
+_PASSING = frozenset({"not-found", "changed", "artifact-error"})
 
 
 class ClusterLost(InspectorError):

@@ -22,7 +22,7 @@ _COMMON = {
 
 @dataclass
 class Cluster:
-    """address: of the scheduler. scheduler, workers: its processes, of a nanny where there is one."""
+    """address: of the scheduler. scheduler, workers: its processes; of a worker its nanny's."""
 
     address: str
     folder: str
