@@ -85,6 +85,13 @@ def _says(*parts: bytes, then: Callable[[], None] = _hangs) -> Callable[[], None
     return deed
 
 
+def _ends_the_cluster_s_worker() -> None:
+    """Whoever started what this process was forked from."""
+    with open(f"/proc/{os.getppid()}/stat", encoding="ascii") as file:
+        os.kill(int(file.read().rpartition(")")[2].split()[1]), signal.SIGKILL)
+    _hangs()
+
+
 def _leaves_a_child() -> None:
     subprocess.Popen([sys.executable, "-c", SLEEPER])
     time.sleep(0.2)
@@ -168,4 +175,5 @@ DEEDS: dict[str, Callable[[], None]] = {
     "bug": _is_a_bug,
     "unguarded": _unguarded,
     "in hdf5": _dies_in_hdf5,
+    "cluster": _ends_the_cluster_s_worker,
 }

@@ -11,8 +11,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.builders import samples
+
 _START_SECONDS = 60.0
 _COMMON = {
+    "PYTHONPATH": samples.ROOT,
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",  # a worker may die of one twice
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__SCHEDULER__IDLE_TIMEOUT": "120s",
@@ -48,6 +52,7 @@ def _dask(arguments: list[str], folder: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments],
             env={**os.environ, **_COMMON},
+            cwd=samples.ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

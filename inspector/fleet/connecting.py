@@ -1,0 +1,93 @@
+"""A client of a Dask cluster, or a cluster of this machine, gone in the end; Dask kept silent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing.resource_tracker
+import signal
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from inspector.errors import UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LOCAL = "local"
+_LOGGERS = ("distributed", "tornado", "asyncio")
+_CONNECT_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def connected(address: str, jobs: int) -> Iterator[Client]:
+    """A client of the cluster, which is closed in the end. Raises UsageError."""
+    from distributed import Client
+
+    with contextlib.ExitStack() as stack:
+        where = stack.enter_context(_local(jobs)) if address == LOCAL else address
+        try:
+            client = Client(where, timeout=_CONNECT_SECONDS, set_as_default=False, name="inspect")
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            raise UsageError(f"--cluster {address}: {_first_line(error)}") from None
+        stack.enter_context(client)
+        if address == LOCAL:
+            client.wait_for_workers(jobs)
+        yield client
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _local(jobs: int) -> Iterator[Any]:
+    """A cluster of so many processes, that nobody else can reach but who is on this machine."""
+    from distributed import LocalCluster
+
+    # Ctrl-C is for this process: others of the terminal's group would each say what they think of
+    # it. Threads that are started while it is blocked never take it, nor does what they start.
+    multiprocessing.resource_tracker.ensure_running()  # unblocks it, otherwise
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inspect-"))
+            cluster = LocalCluster(
+                n_workers=0,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                local_directory=folder,
+                memory_limit=0,  # what reads has limits of its own
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(cluster)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        cluster.scale(jobs)
+        yield cluster
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Let what Dask logs here not come between our lines: what matters of it is said by us.
+
+    Raises UsageError where it is not installed.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            'distributed is not installed: pip install "tf-inspector[cluster]"'
+        ) from None
+    known = [name for name in logging.root.manager.loggerDict if name.startswith(_LOGGERS)]
+    before = {name: logging.getLogger(name).level for name in known}
+    for name in known:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

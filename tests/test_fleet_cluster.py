@@ -1,0 +1,261 @@
+"""Fleets on a real Dask cluster of this machine: lost workers, poisoned files, Ctrl-C."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from inspector import api
+from inspector._version import __version__
+from inspector.auditing.policy import Policy
+from inspector.errors import UsageError
+from inspector.exchange import Raised
+from inspector.fleet import connecting, tasks
+from inspector.fleet.progress import Unwatched
+from inspector.fleet.run import audit
+from inspector.fleet.secret import Secret
+from inspector.fleet.work import ClusterLost
+from inspector.limits import DEFAULT, MIB
+from inspector.typed_json import decode, encode
+from tests.builders import samples
+from tests.builders.cluster import cluster
+
+pytest.importorskip("distributed")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+
+BROKEN = ("--preload", "tests.builders.cluster_broken")
+QUICK = replace(DEFAULT, seconds=2, gib_seconds=0, worker_bytes=512 * MIB)
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    """A scheduler and two workers, whose nannies start them again, and that read with
+    `broken_worker`.
+    """
+    with cluster(str(tmp_path_factory.mktemp("dask")), 2, *BROKEN) as found:
+        yield found
+
+
+def numbers(address):
+    """Of the processes of the workers that are there."""
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        return set(client.run(os.getpid).values())
+
+
+def copies(folder, names, of="lite_batched.tflite"):
+    paths = [os.path.join(folder, name) for name in names]
+    for path in paths:
+        shutil.copyfile(samples.path(of), path)
+    return paths
+
+
+class Deed(Unwatched):
+    """Does something once so many are done, and remembers what it was told."""
+
+    def __init__(self, after, deed):
+        self.after, self.deed, self.count, self.said = after, deed, 0, []
+
+    def done(self, nbytes, failed):
+        self.count += 1
+        if self.count == self.after:
+            self.deed()
+
+    def say(self, text):
+        self.said.append(text)
+
+
+# --- the same as here ---------------------------------------------------------------------------
+
+
+def test_a_cluster_finds_what_this_machine_finds(dask, monkeypatch):
+    names = ("pruned.h5", "k3.keras", "ckpt_adam", "lite_float.tflite", "frozen_tiny.pb", "k3_dir")
+    monkeypatch.chdir(samples.SAMPLES)  # paths are shown as they were given
+    found = audit(names, cluster=dask.address, policy=Policy())
+    here = api.audit(names, policy=Policy())
+    assert (found.artifacts, found.findings, found.audit) == (
+        here.artifacts,
+        here.findings,
+        here.audit,
+    )
+    assert (found.fleet.artifacts, found.fleet.audited, found.fleet.workers) == (6, 6, 2)
+
+
+def test_an_original_is_held_against(dask):
+    path, original = samples.path("stripped.h5"), samples.path("pruned.h5")
+    found = audit(path, cluster=dask.address, against=original, policy=Policy())
+    assert found.findings == api.audit(path, against=original, policy=Policy()).findings
+
+
+# --- lost workers -------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(dask, tmp_path):
+    names = [f"m-{at:02}.tflite" for at in range(60)]
+    paths = copies(tmp_path, names)
+    victim = min(numbers(dask.address))
+    watch = Deed(10, lambda: os.kill(victim, signal.SIGKILL))
+    found = audit(paths, cluster=dask.address, policy=Policy(), watch=watch)
+    assert [one.path for one in found.artifacts] == paths
+    assert all(one.readable for one in found.artifacts)
+    assert found.fleet.retried
+    assert any("begun again" in said for said in watch.said)
+
+
+def test_a_worker_that_nobody_starts_again_and_then_the_scheduler(tmp_path):
+    paths = copies(tmp_path, [f"m-{at:02}.tflite" for at in range(60)])
+    (tmp_path / "dask").mkdir()
+    with cluster(str(tmp_path / "dask"), 2, nanny=False) as found:
+        watch = Deed(10, found.workers[0].kill)
+        report = audit(paths, cluster=found.address, policy=Policy(), watch=watch)
+        assert [one.path for one in report.artifacts] == paths
+        assert report.fleet.retried
+
+        results = str(tmp_path / "results")
+        watch = Deed(20, found.scheduler.kill)
+        with pytest.raises(ClusterLost) as raised:
+            audit(paths, cluster=found.address, results=results, policy=Policy(), watch=watch)
+        assert str(raised.value).startswith(f"{found.address}: the scheduler is gone: ")
+        assert str(raised.value).endswith("the same command goes on")
+    again = audit(paths, results=results, jobs=1, policy=Policy())
+    assert again.fleet.skipped == watch.count
+    assert again.fleet.skipped + again.fleet.audited == again.audit.artifacts == 60
+
+
+# --- poisoned files -----------------------------------------------------------------------------
+
+
+def test_what_ends_its_process_is_one_finding_and_the_worker_lives_on(dask, tmp_path):
+    names = [f"m-{at}.h5" for at in range(9)]
+    names[1], names[4], names[7] = "segv-1.h5", "hangs-4.h5", "grows-7.h5"
+    paths = copies(tmp_path, names, "stripped.h5")
+    before = numbers(dask.address)
+    found = audit(paths, cluster=dask.address, policy=Policy(), limits=QUICK)
+    codes = [(one.code, one.path) for one in found.findings if one.code.startswith("integrity-")]
+    assert sorted(codes) == [
+        ("integrity-crash", paths[1]),
+        ("integrity-memory", paths[7]),
+        ("integrity-timeout", paths[4]),
+    ]
+    assert [one.readable for one in found.artifacts] == [at not in (1, 4, 7) for at in range(9)]
+    assert numbers(dask.address) == before
+
+
+def test_what_ends_the_worker_itself_each_time_is_one_finding_too(dask, tmp_path):
+    paths = copies(tmp_path, ["a-1.h5", "cluster-2.h5", "b-3.h5"], "stripped.h5")
+    results = str(tmp_path / "results")
+    found = audit(paths, cluster=dask.address, policy=Policy(), results=results)
+    (finding,) = [one for one in found.findings if one.code.startswith("integrity-")]
+    assert (finding.path, finding.message) == (
+        paths[1],
+        "it ended 2 workers of the cluster in turn",
+    )
+    assert found.audit.artifacts == 3
+    # It may have been the machine: another run looks at that one again.
+    again = audit(paths, jobs=1, policy=Policy(), results=results)
+    assert (again.fleet.skipped, again.fleet.audited, again.fleet.unreadable) == (2, 1, 0)
+
+
+# --- who is there at all ------------------------------------------------------------------------
+
+
+def test_a_worker_with_another_version_is_said_before_anything_runs(tmp_path):
+    older = ("--preload", "tests.builders.cluster_older")
+    said = r"tcp://127\.0\.0\.1:\d+ has 0\.0\.1: all must have"
+    with (
+        cluster(str(tmp_path), 1, *older, nanny=False) as found,
+        pytest.raises(UsageError, match=said),
+    ):
+        audit(samples.path("pruned.h5"), cluster=found.address, policy=Policy())
+
+
+def look(**other):
+    how = {"run": "r", "tool": __version__, "folder": "/", "paths": (samples.path("k3.h5"),)}
+    asked = {**how, "arguments": {}, "limits": {}, "nbytes": 1, **other}
+    return tasks.Answer._make(tasks.look_at(encode(tasks.Look(**asked)), Secret(())))
+
+
+def test_one_that_came_later_says_so_in_its_first_task():
+    answer = look(tool="0.0.1")
+    raised = decode(answer.body, Raised)
+    assert (answer.kind, raised.kind) == ("raised", "UsageError")
+    assert f"has {__version__}" in raised.message
+
+
+def test_a_file_that_a_worker_does_not_see_is_told_from_one_that_is_gone():
+    assert look(paths=("/nix/nix.h5",)).kind == "unseen"
+
+
+def test_where_nobody_listens_is_one_line(monkeypatch):
+    monkeypatch.setattr(connecting, "_CONNECT_SECONDS", 0.3)
+    for address in ("tcp://127.0.0.1:9", "nix"):
+        with pytest.raises(UsageError, match=f"--cluster {address}: ") as raised:
+            audit(samples.path("pruned.h5"), cluster=address)
+        assert "\n" not in str(raised.value)
+
+
+def test_secrets_do_not_print():
+    secret = Secret(("s3://key:word@bucket",))
+    assert repr((secret, {"a": secret})) == "(***, {'a': ***})"
+    assert str(secret) == f"{secret}" == "***"
+
+
+# --- a cluster of this machine ------------------------------------------------------------------
+
+
+def ours(group):
+    """Processes of a session that still run, and workers of ours, wherever they belong."""
+    said = subprocess.run(
+        ["ps", "-A", "-o", "sess=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        line
+        for line in said.splitlines()
+        if "<defunct>" not in line  # dead, and nobody's but the system's to bury
+        if line.split()[0] == str(group) or ("broken worker" in line and "ps -A" not in line)
+    ]
+
+
+def test_control_c_ends_a_cluster_of_its_own_within_five_seconds(tmp_path):
+    names = ["marks-0.h5", *(f"m-{at}.h5" for at in range(1, 8))]
+    paths = copies(tmp_path, names, "stripped.h5")  # the first hangs in C once it is read
+    results, mark = str(tmp_path / "results"), tmp_path / "mark"
+    how = ["--no-policy", "--cluster", "local", "--jobs", "2", "--results", results]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inspector", "audit", *how, *paths],
+        cwd=samples.ROOT,
+        env={
+            **os.environ,
+            "BROKEN_WORKER_MARK": str(mark),
+            "DASK_DISTRIBUTED__WORKER__PRELOAD": "['tests.builders.cluster_broken']",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not mark.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(2)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
+        start = time.monotonic()
+        out, err = process.communicate(timeout=30)
+        assert time.monotonic() - start < 5
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err == (
+        f"inspect: interrupted: 7 of 8 artifacts are done, and kept in {results}: the same command"
+        " goes on\n"
+    )
+    assert ours(process.pid) == []
