@@ -1,6 +1,7 @@
 """Fleets on a real Dask cluster of this machine: lost workers, poisoned files, Ctrl-C."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from inspector._version import __version__
 from inspector.auditing.policy import Policy
 from inspector.errors import UsageError
 from inspector.exchange import Raised
+from inspector.fleet import cluster as fleet_cluster
 from inspector.fleet import connecting, tasks
 from inspector.fleet.progress import Unwatched
 from inspector.fleet.run import audit
@@ -165,14 +167,12 @@ def test_what_ends_the_worker_itself_each_time_is_one_finding_too(dask, tmp_path
 # --- who is there at all ------------------------------------------------------------------------
 
 
-def test_a_worker_with_another_version_is_said_before_anything_runs(tmp_path):
-    older = ("--preload", "tests.builders.cluster_older")
-    said = r"tcp://127\.0\.0\.1:\d+ has 0\.0\.1: all must have"
-    with (
-        cluster(str(tmp_path), 1, *older, nanny=False) as found,
-        pytest.raises(UsageError, match=said),
-    ):
-        audit(samples.path("pruned.h5"), cluster=found.address, policy=Policy())
+def test_workers_with_another_version_are_said_before_anything_runs(dask, monkeypatch):
+    monkeypatch.setattr(fleet_cluster, "__version__", "99.0")
+    some = rf"tcp://127\.0\.0\.1:\d+ has {re.escape(__version__)}"
+    said = f"this is inspect 99.0, and of the cluster's workers {some}, {some}: all must have"
+    with pytest.raises(UsageError, match=said):
+        audit(samples.path("pruned.h5"), cluster=dask.address, policy=Policy())
 
 
 def look(**other):
@@ -254,8 +254,7 @@ def test_control_c_ends_a_cluster_of_its_own_within_five_seconds(tmp_path):
         process.kill()
         process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert err == (
-        f"inspect: interrupted: 7 of 8 artifacts are done, and kept in {results}: the same command"
-        " goes on\n"
-    )
+    # One may have waited behind the first.
+    done = "inspect: interrupted: [67] of 8 artifacts are done, and kept in "
+    assert re.fullmatch(f"{done}{re.escape(results)}: the same command goes on\n", err)
     assert ours(process.pid) == []

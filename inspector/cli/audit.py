@@ -28,8 +28,8 @@ numbers, budgets, what could run code, broken files. Nothing in them is run.
   inspect audit model.h5 --format json -o known.json
   inspect audit model.h5 --baseline known.json
   inspect audit models/*.keras --also sarif=audit.sarif --also junit=audit.xml
-  inspect audit exports --recursive --results found --jobs 8
-  inspect audit exports --recursive --results found --cluster tcp://scheduler:8786
+  inspect audit exports -r --results found --jobs 8
+  inspect audit exports -r --results found --cluster tcp://scheduler:8786
 
 PATH is an artifact, a glob, or a folder: the models in it, and with --recursive those below it,
 are found by content.
