@@ -82,7 +82,8 @@ class Done:
     """
 
     def __init__(self, where: str) -> None:
-        self._rows = _newest(place(where)) if is_marked(place(where), where) else _rows([])
+        at = place(where)
+        self._rows = _newest(at) if is_marked(at) else _rows([])
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -175,7 +176,7 @@ def _read(at: Place, name: str) -> Iterator[list[tuple[int, ...]]]:
                 yield [_row(*cells) for cells in zip(*columns, strict=True)]
     except (pa.ArrowException, OSError) as error:
         raise UsageError(
-            f"{at.url}/{name} cannot be read: {error!s:.200}; without it, what it has is looked"
+            f"{at.shown}/{name} cannot be read: {error!s:.200}; without it, what it has is looked"
             " at again"
         ) from error
 

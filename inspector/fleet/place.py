@@ -25,6 +25,7 @@ class Place(Protocol):
     """A folder with folders of files in it. Names are relative to it, with "/". Raises OSError."""
 
     url: str  # as readers of Parquet are to be given it
+    shown: str  # as a person knows it, without credentials
 
     def entries(self, folder: str = "") -> list[Entry]:
         """What lies in it, or in a folder of it, by name; nothing where it is not there."""
@@ -49,6 +50,7 @@ class Local:
         if os.path.lexists(path) and not os.path.isdir(path):
             raise UsageError(f"{path} is a file: results are a folder")
         self.url = os.path.abspath(path)
+        self.shown = path
 
     def entries(self, folder: str = "") -> list[Entry]:
         """See Place."""
@@ -98,7 +100,7 @@ class Remote:
             ) from None
         self.filesystem, self._root = fsspec.core.url_to_fs(url)
         self._root = self._root.rstrip("/")
-        self.url = self.filesystem.unstrip_protocol(self._root)
+        self.url = self.shown = self.filesystem.unstrip_protocol(self._root)
 
     def entries(self, folder: str = "") -> list[Entry]:
         """See Place."""

@@ -99,7 +99,7 @@ class Results:
     def __init__(self, where: str) -> None:
         needs_pyarrow()
         self._place = place(where)
-        if not is_marked(self._place, where):
+        if not is_marked(self._place):
             self._place.write(MARK, json.dumps(_mark(), indent=1).encode() + b"\n")
         _tidy(self._place)
         now = dt.datetime.now(dt.UTC)
@@ -174,8 +174,10 @@ def needs_pyarrow() -> None:
 def known_place(where: str) -> Place:
     """The data set that is there. Raises UsageError where there is none."""
     found = place(where)
-    if not is_marked(found, where):
-        raise UsageError(f"{where}: no results are there; `inspect audit --results` writes some")
+    if not is_marked(found):
+        raise UsageError(
+            f"{found.shown}: no results are there; `inspect audit --results` writes some"
+        )
     return found
 
 
@@ -189,7 +191,7 @@ def _mark() -> dict[str, Any]:
     return {"what": "results of inspect", "schema_version": VERSION, "tool": tool}
 
 
-def is_marked(at: Place, where: str) -> bool:
+def is_marked(at: Place) -> bool:
     """Whether a data set is there already; False of an empty folder, and where there is none.
 
     Raises UsageError where it is another's.
@@ -199,7 +201,7 @@ def is_marked(at: Place, where: str) -> bool:
         return False
     if MARK not in names:
         raise UsageError(
-            f"{where} is not empty, and holds no results of inspect: name a folder that is new or"
+            f"{at.shown} is not empty, and holds no results of inspect: name a folder that is new or"
             f" empty, or one with a {MARK}"
         )
     try:
@@ -207,11 +209,11 @@ def is_marked(at: Place, where: str) -> bool:
         kind = int(version.partition(".")[0])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
-            f"{where}/{MARK} is not what inspect writes: take another folder"
+            f"{at.shown}/{MARK} is not what inspect writes: take another folder"
         ) from None
     if kind != int(VERSION.partition(".")[0]):
         raise UsageError(
-            f"{where} has results of schema {version!s:.20}, of another inspect; this one"
+            f"{at.shown} has results of schema {version!s:.20}, of another inspect; this one"
             f" ({__version__}) writes {VERSION}: take another folder, or that version"
         )
     return True

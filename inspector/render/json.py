@@ -31,9 +31,14 @@ def render(report: Report, options: RenderOptions) -> str:
 
 def pieces(report: Report, _options: RenderOptions) -> Iterator[str]:
     """The same, a piece at a time: the text of a large report is several times the report."""
+    yield from spelled(report)
+
+
+def spelled(value: object) -> Iterator[str]:
+    """Any value that JSON and msgspec know, as JSON text, a piece at a time."""
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2, default=_plain)
     bits: list[str] = []
-    for bit in encoder.iterencode(report):
+    for bit in encoder.iterencode(value):
         bits.append(bit)
         if len(bits) == _PIECE:
             yield _escaped(bits)

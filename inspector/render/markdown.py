@@ -105,7 +105,7 @@ def _artifact(artifact: ArtifactReport, options: RenderOptions) -> str:
     blocks = [
         f"### {prose(header(artifact))}",
         "\n".join(prose(line) for line in artifact.answer),
-        _table(table) if table.rows else "",
+        grid(table) if table.rows else "",
         prose(table.note),
         prose(filtered(artifact, options)),
         prose(f"bytes: {byte_line(artifact)}"),
@@ -123,7 +123,7 @@ def _reconciliation(report: Report, found: Reconciliation) -> str:
     blocks = [
         *(f"### {prose(header(artifact))}" for artifact in report.artifacts),
         "\n".join(prose(line) for line in reconciliation.sentences(found)),
-        *map(_table, reconciliation.tables(found)),
+        *map(grid, reconciliation.tables(found)),
         f"**{prose(reconciliation.balance(found))}**",
         "\n".join(f"- {prose(line)}" for line in reconciliation.oddities(found)),
         prose(reconciliation.size_line(found)),
@@ -142,7 +142,7 @@ def _difference(report: Report, diff: Diff, options: RenderOptions) -> str:
         "\n".join(prose(line) for line in difference.sentences(diff)),
     ]
     for section in difference.sections(report, diff, options.all):
-        tables = [block for one in section.tables for block in (_table(one), prose(one.note))]
+        tables = [block for one in section.tables for block in (grid(one), prose(one.note))]
         rows = sum(len(one.rows) for one in section.tables)
         title = prose(section.title.rstrip(":")) or count(rows, "change")
         if section.quiet or rows > _LONG:
@@ -159,7 +159,7 @@ def _findings(report: Report, audit: AuditReport) -> str:
     blocks = [
         f"**{prose(summary(report, audit))}**",
         prose(fleet_line(report)),
-        _table(table) if table.rows else "",
+        grid(table) if table.rows else "",
         prose(table.note),
         *map(_details, groups[:_FINDINGS]),
         prose(findings.clean(report)),
@@ -188,7 +188,8 @@ def _item(finding: Finding) -> str:
     return f"- {'<br>'.join((head, *others))}"
 
 
-def _table(table: Table) -> str:
+def grid(table: Table) -> str:
+    """A table; names in it are code, and numbers stand to the right."""
     names = [column.least > 0 and not column.said for column in table.columns]
     words = [column.words for column in table.columns]
     lines = [
