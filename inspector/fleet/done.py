@@ -83,7 +83,9 @@ class Done:
 
     def __init__(self, where: str) -> None:
         at = place(where)
-        self._rows = _newest(at) if is_marked(at) else _rows([])
+        rows = _newest(at) if is_marked(at) else _rows([])
+        # One after the other, to be searched where they lie.
+        self._high, self._rows = rows["high"].copy(), rows[["low", *_FOUND]]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -92,14 +94,16 @@ class Done:
         """What was found of it, where this very content was looked at just so; None where it must
         be looked at. What has no version never is known.
         """
+        import numpy as np
+
         if version is None:
             return None
         high, low = _halves(_hashed(key).digest_of(path, version))
-        rows, highs = self._rows, self._rows["high"]
-        at = int(highs.searchsorted(high))
-        while at < len(rows) and int(highs[at]) == high:
-            if int(rows["low"][at]) == low:
-                return Before._make(kind(rows[name][at]) for name, kind in _FOUND.items())
+        at = int(self._high.searchsorted(np.uint64(high)))
+        while at < len(self._high) and int(self._high[at]) == high:
+            found = self._rows[at]
+            if int(found["low"]) == low:
+                return Before._make(kind(found[name]) for name, kind in _FOUND.items())
             at += 1
         return None
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 PATH, WORD, TEXT, SAID = "path", "word", "text", "said"
 COUNT, SHARE, SIDES = "count", "share", "sides"
 OF, SAVED = "of", "saved"
-LEAST = 1_024  # elements of a tensor that is worth sharing between models
+LEAST = 256  # elements of a tensor that is worth sharing between models
 
 
 class Column(NamedTuple):
@@ -91,7 +91,7 @@ FROM one""",
     (
         Column("what", "", WORD),
         Column("total", "total", COUNT),
-        Column("artifacts", "artifacts", COUNT),
+        Column("artifacts", "of artifacts", COUNT),
     ),
 )
 
@@ -345,7 +345,9 @@ artifacts AS (
   SELECT * FROM {artifacts}
   WHERE is_model AND (run, number) IN (
     SELECT (run, number) FROM {artifacts}
-    QUALIFY row_number() OVER (PARTITION BY path ORDER BY audited_at DESC, run DESC, number DESC) = 1
+    QUALIFY 1 = row_number() OVER (
+      PARTITION BY path ORDER BY audited_at DESC, run DESC, number DESC
+    )
   )
 )""",
     "tensors": """\

@@ -145,7 +145,7 @@ def _notes(answer: Answer) -> Iterator[str]:
     if not answer.rows:
         yield "None."
     if len(answer.rows) < answer.of:
-        yield f"{number(len(answer.rows))} of {number(answer.of)}; --top says how many."
+        yield f"{number(len(answer.rows))} of {number(answer.of)} rows; --top N shows more."
     if answer.rows and query.note:
         yield query.note.format(of=number(answer.of), saved=optional(answer.saved))
     if answer.basis is not None and answer.basis[0] < answer.basis[1]:

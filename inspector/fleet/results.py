@@ -201,8 +201,8 @@ def is_marked(at: Place) -> bool:
         return False
     if MARK not in names:
         raise UsageError(
-            f"{at.shown} is not empty, and holds no results of inspect: name a folder that is new or"
-            f" empty, or one with a {MARK}"
+            f"{at.shown} is not empty, and holds no results of inspect: name a folder that is new"
+            f" or empty, or one with a {MARK}"
         )
     try:
         version = json.loads(at.read(MARK))["schema_version"]

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inspector.fleet.schema import COUNT, SIDES, SIZES, TABLES, TEXT, WORD
+from inspector.keras.tfmot import CLASSES
 from inspector.model import Severity
 from inspector.render.rows import row_around
 
 if TYPE_CHECKING:
     from inspector.auditing.session import Looked
     from inspector.fleet.done import Key
-    from inspector.report import ArtifactReport, Finding, TensorReport
+    from inspector.report import ArtifactReport, Finding, LayerReport, TensorReport
 
 Row = Mapping[str, Any]  # a cell by the name of its column; one that is not there is null
 _MOST = 1 << 63
+_WRAPPERS = CLASSES | {"TimeDistributed", "Bidirectional"}
 
 
 class Look(NamedTuple):
@@ -125,8 +127,16 @@ def _finding(found: Finding, why: str | None) -> Row:
 
 
 def _classes(report: ArtifactReport) -> dict[str, str | None]:
-    """Path of a layer -> its class as a person means it: of what a wrapper wraps."""
-    return {one.name: one.wraps or one.class_name or None for one in report.layers}
+    """Path of a layer -> its class as a person means it: of what wrappers wrap, however deep; None
+    where nothing tells.
+    """
+    return {one.name: _class(one) for one in report.layers}
+
+
+def _class(layer: LayerReport) -> str | None:
+    if layer.wraps:  # "TimeDistributed(Dense)"
+        return layer.wraps.rpartition("(")[2].rstrip(")")
+    return None if layer.class_name in _WRAPPERS else layer.class_name or None
 
 
 def _tensor(found: TensorReport, classes: Mapping[str, str | None]) -> Row:

@@ -115,7 +115,10 @@ def _database(at: Place) -> Iterator[duckdb.DuckDBPyConnection]:
     except ImportError:
         raise UsageError('duckdb is not installed: pip install "tf-inspector[results]"') from None
     needs_pyarrow()
-    alone = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    alone: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
     with (
         tempfile.TemporaryDirectory(prefix="inspect-") as spare,
         duckdb.connect(":memory:", config=alone) as database,
