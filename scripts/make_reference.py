@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from make_readme import update  # noqa: E402
-from reference import around, commands, python_api, report_json, rules  # noqa: E402
+from reference import around, commands, python_api, report_json, results, rules  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 PAGES = {
@@ -22,6 +22,7 @@ PAGES = {
     "rules.md": rules.render,
     "audit-rules.md": rules.render_audit,
     "json.md": report_json.render,
+    "results.md": results.render,
     "python.md": python_api.render,
     "formats.md": around.render_formats,
     "limits.md": around.render_limits,

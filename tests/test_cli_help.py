@@ -15,6 +15,7 @@ import click
 import pytest
 
 from inspector.cli.main import COMMANDS, group
+from tests.builders import fleets
 from tests.builders.terminal import call
 
 ROOT = os.path.dirname(os.path.dirname(__file__))
@@ -57,6 +58,7 @@ def folder(tmp_path_factory):
     for name, sample in FILES.items():
         (here / name).parent.mkdir(exist_ok=True)
         shutil.copy(os.path.join(SAMPLES, sample), here / name)
+    fleets.write(str(here / "results"), [PRUNED])
     return here
 
 

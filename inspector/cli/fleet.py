@@ -23,8 +23,11 @@ by layer class, findings by rule.
 \b
   inspect fleet summary results
   inspect fleet summary results --table overhead --top 50
-  inspect fleet summary results --table duplicates --format csv -o duplicates.csv
+  inspect fleet summary results --table largest --format csv -o largest.csv
   inspect fleet summary results --sql sparsity
+
+Its tables are: totals, formats, largest, overhead, duplicates, sparsity, severities, rules,
+failing and unreadable.
 
 DIR is a folder of Parquet files, or its URL, that any tool for Parquet reads. A model that was
 audited several times counts once, as it was the last time.
@@ -41,7 +44,8 @@ Exits with 2 where DIR has no results.
     "tables",
     multiple=True,
     type=Choice(TABLES),
-    help="Only this one. Repeatable.",
+    metavar="NAME",
+    help="Only this table. Repeatable.",
 )
 @click.option(
     "--top",
@@ -54,6 +58,7 @@ Exits with 2 where DIR has no results.
 @click.option(
     "--sql",
     type=Choice(TABLES),
+    metavar="NAME",
     help="Print the SQL of a table instead, which DuckDB runs by itself.",
 )
 @options.explanation_output

@@ -48,7 +48,7 @@ not needed.
   inspect reconcile model.h5             why the count is what it is
   inspect reconcile a.h5 b.keras         whether B has each weight of A
   inspect audit exports --recursive      what must not be in models that ship
-  inspect fleet summary results          what audits of many models found together
+  inspect fleet summary results          what audits of many models found
   inspect browse model.h5                look through it at the terminal
   inspect rules                          how roles are told, what is audited
 

@@ -89,8 +89,8 @@ SELECT unnest(['artifacts', 'that cannot be read', 'that fail the audit', 'bytes
                zeros_of]) AS artifacts
 FROM one""",
     (
-        Column("what", "", WORD),
-        Column("total", "total", COUNT),
+        Column("what", "", WORD, 100),
+        Column("total", "total", COUNT, 90),
         Column("artifacts", "of artifacts", COUNT),
     ),
 )

@@ -23,7 +23,7 @@ from inspector.render.style import Style
 from inspector.render.table import Column, layout
 from inspector.words import number, percent
 
-_NAMES = {PATH: 20, TEXT: 12, SAID: 20}  # how far they may be shortened, in characters
+_NAMES = {PATH: 32, TEXT: 12, SAID: 20}  # how far they may be shortened, in characters
 
 
 def text(where: str, answers: Sequence[Answer], options: RenderOptions) -> str:

@@ -62,9 +62,15 @@ def statement(where: str, name: str, top: int = TOP) -> str:
     no results.
     """
     at = known_place(where)
-    root = "".join(f"[{one}]" if one in _MAGIC else one for one in at.url)
+    return statement_over(
+        "".join(f"[{c}]" if c in _MAGIC else c for c in at.url), QUERIES[name], top
+    )
+
+
+def statement_over(root: str, query: Query, top: int = TOP) -> str:
+    """The same of any folder. root: its path or URL, as a part of a glob."""
     sources = {table: _read(_literal(f"{root}/{table}/*{SUFFIX}")) for table in TABLES}
-    return sql_of(QUERIES[name], sources, top)
+    return sql_of(query, sources, top)
 
 
 def _read(what: str) -> str:
