@@ -1,4 +1,4 @@
-"""docs/reference/results.md: the tables of a data set of results, and the questions asked of them."""
+"""docs/reference/results.md: the tables of many audits, and what a summary asks of them."""
 
 from __future__ import annotations
 
