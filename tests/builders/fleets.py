@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import replace
 
-from inspector import api
 from inspector.auditing.look import look
 from inspector.auditing.policy import Policy
 from inspector.auditing.session import Looked
@@ -19,10 +17,7 @@ KEY = Key(policy_digest(Policy(), DAY), options_digest(measure=True))
 
 def looked(path: str, policy: Policy | None = None) -> Looked | None:
     """What an audit says of one artifact, with digests of its tensors; None of what is no model."""
-    found = look(path, policy=policy or Policy(), today=DAY, may_be_no_model=True)
-    if found is None or not found.report.readable:
-        return found
-    return replace(found, report=api.show(path, digest=True).artifacts[0])
+    return look(path, policy=policy or Policy(), today=DAY, may_be_no_model=True, digest=True)
 
 
 def write(where: str, paths: Iterable[str], key: Key = KEY, version: str = "1") -> None:
