@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from inspector import deadline, filesystem
+from inspector.errors import ArtifactError
 from inspector.limits import Limits
 
 ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
@@ -25,8 +26,15 @@ def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> 
 
 def artifact_bytes(path: str) -> int:
     """At most how many bytes it has: of a folder all in it, of an index the files named like it
-    too, for shards lie beside it.
+    too, for shards lie beside it. None of what a storage does not tell: whoever reads it says so.
     """
+    try:
+        return _bytes(path)
+    except ArtifactError:
+        return 0
+
+
+def _bytes(path: str) -> int:
     if filesystem.isdir(path):
         return sum(
             _size(filesystem.join(at, one))
