@@ -144,7 +144,9 @@ def _expanded(path: str, walk: _Walk) -> Iterator[str]:
             if wanted.fullmatch(one[len(root) :]):
                 nothing = False
                 yield one
-    if nothing:
+    if nothing and filesystem.is_far(path) and filesystem.lexists(path):
+        yield path  # a name with brackets, as browsers give to what they fetch again
+    elif nothing:
         raise UsageError(f"{path}: nothing matches this glob")
 
 

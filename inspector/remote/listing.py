@@ -195,9 +195,7 @@ def _below(folder: str, inner: str, infos: Iterable[dict[str, Any]]) -> tuple[Fa
 
 def _name(listed: str, inner: str) -> str:
     """The name of what is listed in a folder; "" of the folder itself and of what is elsewhere."""
-    bare = listed.partition("?")[0].rstrip("/")
-    within = inner.partition("?")[0].strip("/")
-    path = bare.lstrip("/")
+    path, within = _plain(listed), _plain(inner)
     if within and not path.startswith(f"{within}/"):
         return ""
     name = path[len(within) :].strip("/")
@@ -213,14 +211,19 @@ def all_below(root: str, most: int) -> None:
     found = storages.ask(root, lambda: fs.find(inner, withdirs=False, detail=True))
     if len(found) > most:
         raise LimitExceeded("nodes", len(found), most, root)
-    within = inner.partition("?")[0].strip("/")
+    within = _plain(inner)
     below = ((_short(str(listed), within), info) for listed, info in sorted(found.items()))
     _plant(root, [_fact(f"{root}/{short}", info) for short, info in below if short])
 
 
 def _short(listed: str, within: str) -> str:
     """What is behind the folder in a name of the storage's."""
-    return listed.partition("?")[0].strip("/")[len(within) :].strip("/")
+    return _plain(listed)[len(within) :].strip("/")
+
+
+def _plain(name: str) -> str:
+    """A name of the storage's without the query of a web server's link: how a page is sorted."""
+    return (name.partition("?")[0] if urls.is_web(name) else name).strip("/")
 
 
 def _plant(root: str, facts: Iterable[Fact]) -> None:

@@ -84,6 +84,11 @@ def outermost(shown: str) -> str:
     return _INNER.split(shown, maxsplit=1)[0]
 
 
+def is_web(url: str) -> bool:
+    """Whether it is one of a web server: such alone have a query."""
+    return url.lower().startswith(_WEB)
+
+
 def is_inside(shown: str) -> bool:
     """Whether it lies within a container, as a member of an archive does."""
     return _INNER.search(shown) is not None
@@ -110,12 +115,12 @@ def secrets_of(given: str) -> tuple[str, ...]:
 def without_secrets(url: str) -> tuple[str, tuple[str, ...]]:
     """A URL without user, password and whatever else lets in; and what was taken out."""
     root, rest = _rooted(url)
-    is_web = root.lower().startswith(_WEB)
-    where, _, query = rest.partition("?") if is_web else (rest, "", "")
+    web = is_web(root)
+    where, _, query = rest.partition("?") if web else (rest, "", "")
     host, slash, path = where.partition("/")
     user, _, host_alone = host.rpartition("@")
     secrets = []
-    if is_web or ":" in user:  # elsewhere it may be a container's name: abfs://container@account
+    if web or ":" in user:  # elsewhere it may be a container's name: abfs://container@account
         secrets = [part for part in (user, *user.split(":")) if part]
         host = host_alone
     text = f"{root.lower()}{host}{slash}{path}".rstrip("/")
