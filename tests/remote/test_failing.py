@@ -71,7 +71,8 @@ def test_what_is_refused_is_asked_once(server, sound):
     url, _ = sound
     server.fail(faults.status(403), "*a.h5", method="*", **FOR_EVER)
     assert "access is denied" in error_line(inspect("show", url), url)
-    assert len([one for one in server.log if one.path.endswith("a.h5")]) <= 2
+    # Twice, whether it is there, by HEAD and by GET; never again after a pause.
+    assert len([one for one in server.log if one.path.endswith("a.h5")]) <= 4
 
 
 def test_what_is_not_there(server):
@@ -161,6 +162,27 @@ def test_a_file_that_goes_while_it_is_read(server, tmp_path):
     server.fail(faults.status(404), "*going.h5", skip=2, **FOR_EVER)
     server.fail(faults.status(404), "*going.h5", method="HEAD", skip=2, **FOR_EVER)
     assert "removed" in error_line(inspect("show", url), url)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_finding(server, tmp_path):
+    url = serve(server, "failing/saved", samples.path("saved_pruned"))
+    good = serve(server, "failing/good.h5", samples.path("stripped.h5"))
+    listing = "/models" if server.url().startswith("s3:") else "/failing/saved/*"
+    # What is found out about the other one first: on S3 all listings have the same path.
+    server.fail(faults.status(503), listing, skip=1, **FOR_EVER)
+    words = ("--no-policy", "--no-isolate", "--format", "json")
+    result = inspect("audit", url, good, *words)
+    assert result.code == 1, result.err
+    errors = [one for one in json.loads(result.out)["findings"] if one["severity"] == "error"]
+    assert errors
+    assert all(one["path"].startswith(url) for one in errors)
+
+
+def test_a_server_that_knows_no_head(web):
+    """As a URL that is signed for GET alone."""
+    url = serve(web, "failing/a.h5", samples.path(SAMPLE))
+    web.fail(faults.status(403), method="HEAD", **FOR_EVER)
+    assert inspect("show", url).code == 0
 
 
 def test_one_of_several_fails(server, sound, tmp_path):

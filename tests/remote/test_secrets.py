@@ -105,6 +105,20 @@ def test_audits(guarded, logged, how, kind):
     assert_hidden(result, logged, SECRET, USER)
 
 
+@pytest.mark.parametrize("fault", [None, faults.status(403), faults.status(503)])
+def test_a_redirect_to_a_signed_url(guarded, logged, fault):
+    """As hubs of models do it. Nobody gave us that signature, so nobody told us of it either."""
+    signed = guarded.url("models/a.h5", signed=True)
+    with HttpServer() as hub:
+        hub.fail(faults.redirect(signed), method="*", **FOR_EVER)
+        if fault is not None:
+            guarded.fail(fault, method="*", **FOR_EVER)
+        result = inspect("show", hub.url("resolve/a.h5"))
+    assert result.code == (0 if fault is None else 2), result.err
+    assert hub.url("resolve/a.h5") in result.out + result.err
+    assert_hidden(result, logged, SECRET)
+
+
 def test_wrong_usage(guarded, logged):
     """What click says of an argument that it does not take."""
     url = given(guarded, "query", "models/a.h5")

@@ -69,6 +69,26 @@ def test_zip(servers, here, tmp_path, name, where):
     assert said(inspect("show", url, "--format", "json")) == here[name]
 
 
+@pytest.mark.parametrize("name", ["my model 100%.h5", "a#1.h5", "ü [1].h5", "a?b.h5", "a*b.h5"])
+def test_names_with_odd_characters(s3, name):
+    url = serve(s3, f"odd/{ord(name[1])}/{name}", samples.path("stripped.h5"))
+    found = json.loads(inspect("show", url, "--format", "json").out)["artifacts"]
+    assert [one["path"] for one in found] == [url]
+
+
+def test_names_that_look_like_urls_spoil_nothing(s3):
+    """Whoever may write to a bucket chooses its names."""
+    for name in ("a::b.h5", "x!zip/y.h5", "file:/z.h5", "simplecache::s3:/z.h5", "good.h5"):
+        serve(s3, f"hostile/{name}", samples.path("stripped.h5"))
+    words = ("--no-policy", "--no-isolate", "--format", "json", "--recursive")
+    result = inspect("audit", s3.url("hostile"), *words)
+    report = json.loads(result.out)
+    assert s3.url("hostile/good.h5") in [one["path"] for one in report["artifacts"]]
+    assert len(report["artifacts"]) == 5
+    errors = {one["path"] for one in report["findings"] if one["severity"] == "error"}
+    assert s3.url("hostile/good.h5") not in errors
+
+
 def test_globs(server):
     for name in ("pruned.h5", "stripped.h5", "k3.keras"):
         serve(server, f"globs/deep/{name}", samples.path(name))

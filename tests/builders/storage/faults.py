@@ -46,6 +46,11 @@ def status(code: int, retry_after: float | None = None) -> Fault:
     )
 
 
+def redirect(url: str) -> Fault:
+    """What is asked for is elsewhere."""
+    return Fault(status=302, headers=(("Location", url),))
+
+
 def reset(share: float = 0.5) -> Fault:
     """The connection is reset once that share of the body is sent."""
     return Fault(share=share, end=RESET)
