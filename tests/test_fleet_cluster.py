@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from inspector import api
+from inspector import api, isolation
 from inspector._version import __version__
 from inspector.auditing.policy import Policy
 from inspector.errors import UsageError
@@ -19,17 +20,18 @@ from inspector.exchange import Raised
 from inspector.fleet import cluster as fleet_cluster
 from inspector.fleet import connecting, tasks
 from inspector.fleet.progress import Unwatched
-from inspector.fleet.run import audit
+from inspector.fleet.run import Interrupted, audit
 from inspector.fleet.secret import Secret
 from inspector.fleet.work import ClusterLost
 from inspector.limits import DEFAULT, MIB
 from inspector.typed_json import decode, encode
-from tests.builders import samples
+from tests.builders import broken_worker, samples
 from tests.builders.cluster import cluster
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
+SOUND = "lite_batched.tflite"  # small, and no rule finds anything that fails in it
 BROKEN = ("--preload", "tests.builders.cluster_broken")
 QUICK = replace(DEFAULT, seconds=2, gib_seconds=0, worker_bytes=512 * MIB)
 
@@ -51,7 +53,7 @@ def numbers(address):
         return set(client.run(os.getpid).values())
 
 
-def copies(folder, names, of="lite_batched.tflite"):
+def copies(folder, names, of=SOUND):
     paths = [os.path.join(folder, name) for name in names]
     for path in paths:
         shutil.copyfile(samples.path(of), path)
@@ -162,6 +164,67 @@ def test_what_ends_the_worker_itself_each_time_is_one_finding_too(dask, tmp_path
     # It may have been the machine: another run looks at that one again.
     again = audit(paths, jobs=1, policy=Policy(), results=results)
     assert (again.fleet.skipped, again.fleet.audited, again.fleet.unreadable) == (2, 1, 0)
+
+
+# --- 2,000 of them ------------------------------------------------------------------------------
+
+WAYS = {
+    "empty": lambda data: b"",
+    "text": lambda data: b"version https://git-lfs.github.com/spec/v1\n",
+    "cut": lambda data: data[:100],
+    "odd": lambda data: b"\xff" * 8 + data[8:],
+    "segv": lambda data: data,  # ends whatever reads it
+}
+
+
+def test_of_two_thousand_each_is_done_once_through_two_runs_and_a_cluster(
+    dask, tmp_path, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setattr(isolation, "PROGRAM", broken_worker.PROGRAM)
+    with open(samples.path(SOUND), "rb") as file:
+        sound = file.read()
+    broken = {}
+    for at in range(2000):
+        way = list(WAYS)[at // 100 % 5] if at % 100 == 50 else None
+        path = tmp_path / f"{way or 'm'}-{at:04}.tflite"
+        path.write_bytes(WAYS[way](sound) if way else sound)
+        if way:
+            broken[str(path)] = way
+    assert len(broken) == 20
+    results = str(tmp_path_factory.mktemp("results"))
+    how = {"results": results, "jobs": 2, "policy": Policy()}
+    with pytest.raises(Interrupted, match=r" of 2,000 artifacts are done, .*same command goes on"):
+        audit(str(tmp_path), watch=(told := Deed(1000, interrupt)), **how)
+    assert len(rows(results)) == told.count == 1000
+    found = audit(str(tmp_path), cluster=dask.address, **how)
+    fleet = found.fleet
+    assert (fleet.artifacts, fleet.skipped, fleet.audited, fleet.failed) == (2000, 1000, 1000, 20)
+    assert found.audit.artifacts == 2000
+    written = rows(results)
+    assert Counter(one["path"] for one in written) == Counter(
+        os.path.join(tmp_path, name) for name in os.listdir(tmp_path)
+    )
+    assert {one["path"]: one["failed"] for one in written if not one["readable"]} == dict.fromkeys(
+        broken, True
+    )
+    assert not any(one["failed"] for one in written if one["readable"])
+    # A third run has nothing to do, and says the same.
+    third = audit(str(tmp_path), **how)
+    assert (third.fleet.skipped, third.fleet.failed, third.audit.errors) == (
+        2000,
+        20,
+        found.audit.errors,
+    )
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def rows(results, table="artifacts"):
+    import pyarrow.parquet as pq
+
+    return pq.read_table(os.path.join(results, table)).to_pylist()
 
 
 # --- who is there at all ------------------------------------------------------------------------
