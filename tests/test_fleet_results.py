@@ -169,6 +169,30 @@ def test_ctrl_c_loses_nothing(tmp_path, one):
     assert totals(where)["artifacts"] == 1
 
 
+def test_what_could_not_be_written_is_written_once_it_can(tmp_path, one, monkeypatch):
+    """The second of three parts fails, the first time: one batch, and nothing in it twice."""
+    where = str(tmp_path / "results")
+    with Results(where) as results:
+        write_part, calls = results._place.write, []
+
+        def full_once(name, data):
+            calls.append(name)
+            if len(calls) == 2:
+                raise OSError(28, "No space left on device")
+            write_part(name, data)
+
+        monkeypatch.setattr(results._place, "write", full_once)
+        results.take("a.h5", "1", None, one, None, KEY)
+        with pytest.raises(OSError, match="No space left"):
+            results.flush()
+        assert rows(where, "artifacts") == []
+        results.take("b.h5", "1", None, one, None, KEY)
+    found = totals(where)
+    datasets = samples.expected("pruned.h5")["file"]["h5_datasets"]
+    assert (found["artifacts"], found["tensors"]) == (2, 2 * datasets)
+    assert len(rows(where, "tensors")) == 2 * datasets
+
+
 def test_results_may_lie_in_storage(one):
     where = "memory://test-fleet-results/a"
     with Results(where) as results:

@@ -105,6 +105,7 @@ class Results:
         now = dt.datetime.now(dt.UTC)
         self.run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self._tables = {name: _Table(name) for name in TABLES}
+        self._due: list[tuple[str, memoryview]] = []  # parts, in the order to be written in
         self._taken = self._batches = 0
         self._clear()
 
@@ -152,15 +153,17 @@ class Results:
             self.flush()
 
     def flush(self) -> None:
-        """Write what there is. Raises OSError."""
-        if not self._artifacts:
-            return
-        name = f"part-{self.run}-{self._batches:06}{SUFFIX}"
-        self._batches += 1
-        self._clear()
-        # Nothing of it counts until its artifacts are there.
-        for table in sorted(TABLES, key=lambda one: one == "artifacts"):
-            self._place.write(f"{table}/{name}", self._tables[table].taken())
+        """Write what there is. Raises OSError; what was not written then, the next call writes."""
+        if self._artifacts:
+            name = f"part-{self.run}-{self._batches:06}{SUFFIX}"
+            # Nothing of it counts until its artifacts are there.
+            for table in sorted(TABLES, key=lambda one: one == "artifacts"):
+                self._due.append((f"{table}/{name}", self._tables[table].taken()))
+            self._batches += 1
+            self._clear()
+        while self._due:
+            self._place.write(*self._due[0])
+            del self._due[0]
 
 
 def needs_pyarrow() -> None:
