@@ -198,7 +198,7 @@ LIMIT {{top}}""",
     (
         Column("models", "models", COUNT, 100),
         Column("wasted", "wasted bytes", COUNT, 90),
-        Column("tensor", "tensor", PATH, 80),
+        Column("tensor", "tensor", TEXT, 80),
         Column("shape", "shape", SIDES, 40),
         Column("dtype", "dtype", WORD, 30),
         Column("example", "in", PATH, 70),
@@ -213,7 +213,7 @@ _SPARSITY = Query(
     "sparsity",
     "Sparsity by layer class",
     "Zeros among the weights that were measured, by the class of their layer; inside a wrapper, of"
-    " the layer that is wrapped.",
+    " the layer that is wrapped. Files of weights alone often do not tell the class.",
     ("tensors",),
     """\
 SELECT layer_class, count(DISTINCT path) AS models, count(*) AS weights, sum(elements) AS elements,

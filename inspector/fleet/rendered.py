@@ -21,7 +21,7 @@ from inspector.render.printable import optional, safe, shape
 from inspector.render.rows import Table
 from inspector.render.style import Style
 from inspector.render.table import Column, layout
-from inspector.words import number, percent
+from inspector.words import keyless, number, percent
 
 _NAMES = {PATH: 32, TEXT: 12, SAID: 20}  # how far they may be shortened, in characters
 
@@ -157,6 +157,10 @@ def _word(cell: str | None) -> str:
     return "?" if cell is None else safe(cell)
 
 
+def _name(cell: str | None) -> str:
+    return _word(cell if cell is None else keyless(cell))
+
+
 def _share(cell: float | None) -> str:
     return "?" if cell is None else percent(*cell.as_integer_ratio())
 
@@ -168,7 +172,7 @@ def _sides(cell: Sequence[int] | None) -> str:
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     PATH: _word,
     WORD: _word,
-    TEXT: _word,
+    TEXT: _name,
     SAID: _word,
     COUNT: optional,
     SHARE: _share,

@@ -80,7 +80,9 @@ def audit(
     )
     session = Session(asked, most=None if results is None else FINDINGS)
     origin = None if against is None else admit(against)
-    how = How({"against": origin, "measure": measure, "pictures": False}, limits)
+    # What tells a tensor in several models; values that nobody wants read are not read for it.
+    digest = measure and results is not None
+    how = How({"against": origin, "measure": measure, "digest": digest, "pictures": False}, limits)
     watching = watch or Unwatched()
     with contextlib.ExitStack() as stack:
         kept = None
