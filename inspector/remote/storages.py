@@ -102,7 +102,11 @@ def _options(scheme: str) -> dict[str, Any]:
         import aiohttp
 
         waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
-        client = {"timeout": waiting, "raise_for_status": _refuse_whole}
+        client = {
+            "timeout": waiting,
+            "raise_for_status": _refuse_whole,
+            "headers": {"Accept-Encoding": "identity"},  # there are no places in what is compressed
+        }
         return {scheme: {"use_listings_cache": False, "client_kwargs": client}}
     if kind == "s3":
         config = {

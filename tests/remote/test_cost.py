@@ -28,12 +28,18 @@ STRUCTURE = {
 MEASURED = {"h5": 92, "keras": 103, "saved_model": 82, "tflite": 110}
 
 
+def each(names, *of_s3):
+    """All of the web server, some of S3: what is asked for is the same."""
+    pairs = [*(("web", name) for name in names), *(("s3", name) for name in of_s3)]
+    return pytest.mark.parametrize(("server", "name"), pairs, indirect=["server"])
+
+
 def report(result):
     assert (result.code, result.err) == (0, "")
     return json.loads(result.out)["artifacts"][0]
 
 
-@pytest.mark.parametrize("name", STRUCTURE)
+@each(STRUCTURE, "h5", "keras", "saved_model")
 def test_the_structure_of_a_gibibyte(server, huge_ones, name):
     url = serve(server, f"structure/{huge_ones(name).name}", huge_ones(name))
     found = report(inspect("show", url, "--no-measure", "--format", "json"))
@@ -47,11 +53,7 @@ def test_the_structure_of_a_gibibyte(server, huge_ones, name):
     assert len(server.log) <= requests
 
 
-@pytest.mark.parametrize(
-    ("server", "name"),
-    [*(("web", name) for name in MEASURED), ("s3", "h5")],
-    indirect=["server"],
-)
+@each(MEASURED, "h5")
 def test_measuring_streams_once(server, tmp_path, name):
     path = huge.MAKERS[name](tmp_path, LAYERS)
     url = serve(server, f"measured/{name}", path)

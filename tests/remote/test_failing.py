@@ -129,6 +129,12 @@ def test_a_large_file_without_ranges(huge_ones):
         assert server.sent < 16 << 20
 
 
+def test_a_server_that_compresses_what_it_sends(tmp_path):
+    with HttpServer({"a.h5": huge.MAKERS["h5"](tmp_path, 1)}, packed=True) as server:
+        assert inspect("show", server.url("a.h5")).code == 0
+        assert server.sent > 8 << 20  # which would be little, packed: all of it is zero
+
+
 def test_content_that_changes_while_it_is_read(server, tmp_path):
     made = huge.MAKERS["h5"](tmp_path, 2)
     url = serve(server, "failing/changing.h5", made)

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from tests.builders import huge, samples
-from tests.builders.far import inspect, serve
+from tests.builders.far import FOR_EVER, inspect, serve
+from tests.builders.servers import faults
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _watching: list[list[str]] = []
@@ -88,6 +89,32 @@ def test_copies_are_kept_where_wanted(server, tmp_path):
     assert second.out == first.out
     assert [one for one in server.log if one.method == "GET" and one.path.endswith("a.h5")] == []
     assert os.listdir(tmp_path / "copies") == kept
+
+
+def test_copies_of_a_folder(web, tmp_path):
+    url = serve(web, "kept/saved", samples.path("saved_pruned"))
+    words = ("show", url, "--cache", str(tmp_path / "copies"), "--format", "json")
+    first = inspect(*words)
+    assert first.code == 0, first.err
+    web.forget()
+    assert inspect(*words).out == first.out
+    # Pages of links, by which it is known what there is.
+    assert all(
+        one.path.endswith(("saved", "/", "variables", "assets")) for one in web.requests("GET")
+    )
+
+
+def test_no_part_of_a_copy_is_left(server, tmp_path):
+    url = serve(server, "kept/c.h5", samples.path("pruned.h5"))
+    server.fail(faults.short(), "*c.h5", times=2)
+    folder = tmp_path / "copies"
+    assert inspect("show", url, "--cache", str(folder)).code == 0
+    assert len(list(folder.iterdir())) == 1
+    serve(server, "kept/c.h5", samples.path("stripped.h5"))
+    server.fail(faults.short(), "*c.h5", **FOR_EVER)
+    result = inspect("show", url, "--cache", str(folder))
+    assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_another_version_is_another_copy(server, tmp_path):

@@ -119,6 +119,19 @@ def test_a_redirect_to_a_signed_url(guarded, logged, fault):
     assert_hidden(result, logged, SECRET)
 
 
+def test_results_and_processes(guarded, tmp_path):
+    """Workers are told the secret, and nobody else: no arguments, no results, no report."""
+    dataset = pytest.importorskip("pyarrow.dataset")
+    urls = [given(guarded, "query", "models/a.h5"), given(guarded, "userinfo", "models/b.h5")]
+    result = inspect("audit", *urls, "--no-policy", "--jobs", "2", "--results", str(tmp_path))
+    assert result.code == 1, result.err
+    texts = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
+    for path in tmp_path.rglob("*.parquet"):
+        texts.append(str(dataset.dataset(path).to_table().to_pydict()))
+    assert any("models/a.h5" in one for one in texts)
+    assert_hidden(result, texts, SECRET, USER)
+
+
 def test_wrong_usage(guarded, logged):
     """What click says of an argument that it does not take."""
     url = given(guarded, "query", "models/a.h5")

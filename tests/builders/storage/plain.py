@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import os
 import time
 import urllib.parse
@@ -22,7 +23,8 @@ class HttpServer(Loopback):
 
     files: path -> its bytes, or where they are (a file, or a folder of files). secret: asked of
     every request, as `?sig=` or as the password of Basic authorization; 403 without. index:
-    whether folders have pages; 404 for them else. ranges: whether any are served.
+    whether folders have pages; 404 for them else. ranges: whether any are served. packed: whether
+    all of a file is sent, and compressed, to whoever takes that, as some servers do on their way.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class HttpServer(Loopback):
         secret: str = "",
         index: bool = True,
         ranges: bool = True,
+        packed: bool = False,
     ) -> None:
         self._held: dict[str, tuple[bytes | str, int]] = {}
-        self._secret, self._index, self._ranges = secret, index, ranges
+        self._secret, self._index, self._ranges, self._packed = secret, index, ranges, packed
         super().__init__()
         for path, held in (files or {}).items():
             self.put(path, held)
@@ -70,8 +73,12 @@ class HttpServer(Loopback):
         found = self._held.get(path)
         if found is not None:
             asked = dict(handler.headers)
-            passed_over = whole or not self._ranges
+            packed = self._packed and "gzip" in (handler.headers.get("Accept-Encoding") or "")
+            passed_over = whole or packed or not self._ranges
             status, headers, body = ranges.answered(ranges.content(*found), asked, passed_over)
+            if packed:
+                content = b"".join(ranges.pieces(body, ranges.length(body), 1 << 20))
+                headers, body = {**headers, "Content-Encoding": "gzip"}, gzip.compress(content)
             return Answer(status, {**BINARY, **headers}, body)
         inside = path if path.endswith("/") else f"{path}/"
         if not self._index or not any(one.startswith(inside) for one in list(self._held)):
