@@ -39,7 +39,7 @@ def report(result):
     return json.loads(result.out)["artifacts"][0]
 
 
-@each(STRUCTURE, "h5", "keras", "saved_model")
+@each(STRUCTURE, "h5", "saved_model")
 def test_the_structure_of_a_gibibyte(server, huge_ones, name):
     url = serve(server, f"structure/{huge_ones(name).name}", huge_ones(name))
     found = report(inspect("show", url, "--no-measure", "--format", "json"))
