@@ -151,7 +151,8 @@ def test_each_page_has_a_title_and_one_heading(site):
 def test_it_can_be_read_and_searched_from_a_disk_in_a_browser(built):
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.driving import NARROW, WIDE, launch
+    from inspector.remote import storages
+from tests.browser.driving import NARROW, WIDE, launch
     from tests.browser.probes import barriers, too_wide
 
     here = built[0].as_uri()
@@ -184,7 +185,12 @@ def test_it_can_be_read_and_searched_from_a_disk_in_a_browser(built):
 
 
 # Numbers that no command prints: of the question, of the model's definition, of tfmot, of NumPy.
-GIVEN = {"index.md": {1354}, "pruning.md": {64, 999}, "zero.md": {168}}
+GIVEN = {
+    "index.md": {1354},
+    "pruning.md": {64, 999},
+    "storage.md": {*storages.PASSING, *storages.REFUSING, int(storages.PATIENCE)},
+    "zero.md": {168},
+}
 EQUATION = re.compile(r"[\d,]+(?: [-+×] [\d,]+)+ = [\d,]+|[\d,]+ = [\d,]+(?: [-+×] [\d,]+)+")
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:,\d{3})+(?![\d.]\d)|(?<![\w.,])\d+(?![\w.]\d|\w)")
 

@@ -23,8 +23,8 @@ _SILENCE = 60.0  # seconds without a byte
 _CONNECT = 20.0
 _TOGETHER = 32  # requests at once
 # HTTP's: what another try may change.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_REFUSING = frozenset({401, 403, 407})
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+REFUSING = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
 _KINDS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
@@ -242,7 +242,7 @@ def _may_pass(error: BaseException) -> bool:
         return False
     status = _status(error)
     if status is not None:
-        return status in _PASSING
+        return status in PASSING
     if type(error).__name__ == "NoCredentialsError":
         return False
     # fsspec says of a web server that it cannot reach that there is no such file.
@@ -277,9 +277,9 @@ def _in_our_words(path: str) -> Iterator[None]:
 def _error(error: Exception, path: str) -> ArtifactError:
     status = _status(error)
     gone = isinstance(error, FileNotFoundError) and not _may_pass(error)
-    if status in _GONE or (gone and status not in _REFUSING):
+    if status in _GONE or (gone and status not in REFUSING):
         return NotFound("no such file", path)
-    if status in _REFUSING or isinstance(error, PermissionError):
+    if status in REFUSING or isinstance(error, PermissionError):
         return Denied(
             "access is denied: give credentials as fsspec takes them, from the environment or its"
             f" own configuration ({_said(error)})",
