@@ -37,8 +37,8 @@ FILES = {
     "exports/model.h5": "stripped.h5",
     "models/model.keras": "stripped.keras",
 }
-# TensorFlow is not here, no cluster and no storage either, and nobody sits at the terminal: such examples are only
-# parsed.
+# TensorFlow is not here, no cluster and no storage either, and nobody sits at the terminal: such
+# examples are only parsed.
 NOT_RUN = re.compile(r"--live|--cluster tcp|^inspect browse|s3://")
 
 

@@ -21,6 +21,7 @@ import pytest
 import inspector
 from inspector.cli.main import COMMANDS, group
 from inspector.model import Role
+from inspector.remote import storages
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -151,8 +152,7 @@ def test_each_page_has_a_title_and_one_heading(site):
 def test_it_can_be_read_and_searched_from_a_disk_in_a_browser(built):
     from playwright.sync_api import sync_playwright
 
-    from inspector.remote import storages
-from tests.browser.driving import NARROW, WIDE, launch
+    from tests.browser.driving import NARROW, WIDE, launch
     from tests.browser.probes import barriers, too_wide
 
     here = built[0].as_uri()
