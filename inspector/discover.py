@@ -141,7 +141,8 @@ def _expanded(path: str, walk: _Walk) -> Iterator[str]:
         if deepest != 1:
             filesystem.prime(root, walk.limits.nodes)
         for one in walk.entries(root or os.curdir, deepest):
-            if wanted.fullmatch(one[len(root) :]):
+            # An object's name may have two slashes in a row.
+            if wanted.fullmatch(one[len(root) :].lstrip("/")):
                 nothing = False
                 yield one
     if nothing and filesystem.is_far(path) and filesystem.lexists(path):

@@ -213,17 +213,24 @@ def all_below(root: str, most: int) -> None:
         raise LimitExceeded("nodes", len(found), most, root)
     within = _plain(inner)
     below = ((_short(str(listed), within), info) for listed, info in sorted(found.items()))
-    _plant(root, [_fact(f"{root}/{short}", info) for short, info in below if short])
+    # A name that ends with a slash is no file: consoles make such objects to show a folder.
+    files = [(short, info) for short, info in below if short and not short.endswith("/")]
+    _plant(root, [_fact(f"{root}/{short}", info) for short, info in files])
 
 
 def _short(listed: str, within: str) -> str:
-    """What is behind the folder in a name of the storage's."""
-    return _plain(listed)[len(within) :].strip("/")
+    """What is behind the folder in a name of the storage's: it may begin with a slash of its own."""
+    return _bare(listed).lstrip("/")[len(within) :].removeprefix("/")
 
 
 def _plain(name: str) -> str:
+    """A name of the storage's without slashes around it."""
+    return _bare(name).strip("/")
+
+
+def _bare(name: str) -> str:
     """A name of the storage's without the query of a web server's link: how a page is sorted."""
-    return (name.partition("?")[0] if urls.is_web(name) else name).strip("/")
+    return name.partition("?")[0] if urls.is_web(name) else name
 
 
 def _plant(root: str, facts: Iterable[Fact]) -> None:
@@ -232,7 +239,7 @@ def _plant(root: str, facts: Iterable[Fact]) -> None:
     for fact in facts:
         at, entry = fact.path, fact
         while at != root:
-            above = at.rpartition("/")[0]
+            above = at.rpartition("/")[0].rstrip("/")  # "a//b" lies in "a": no folder has no name
             folders.setdefault(above, {})[at] = entry
             at, entry = above, Fact(above, is_folder=True)
         _remember(fact.path, fact)

@@ -97,7 +97,9 @@ def is_inside(shown: str) -> bool:
 def folder_of(shown: str) -> str:
     """The folder that it lies in; the root of a storage is above itself."""
     root, path = _rooted(shown.rstrip("/"))
-    return f"{root}{path.rpartition('/')[0]}".removesuffix("/") if "/" in path else shown
+    return (
+        f"{root}{path.rpartition('/')[0].rstrip('/')}".removesuffix("/") if "/" in path else shown
+    )
 
 
 def _rooted(shown: str) -> tuple[str, str]:

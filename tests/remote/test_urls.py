@@ -76,6 +76,21 @@ def test_names_with_odd_characters(s3, name):
     assert [one["path"] for one in found] == [url]
 
 
+@pytest.mark.parametrize("what", ["", "/**/*"])
+def test_keys_that_are_no_paths(s3, what):
+    """Two slashes in a row, an object that stands for a folder, one that is a folder's name too."""
+    names = ("a.h5", "a.h5/b.h5", "deep//c.h5", "deep/d.h5")
+    for name in names:
+        serve(s3, f"keys/{name}", samples.path("stripped.h5"))
+    for name in ("keys/", "keys/deep/", "keys/empty.h5/"):
+        s3.put(name, b"")
+    words = ("--no-policy", "--no-isolate", "--format", "json", "--recursive")
+    found = json.loads(inspect("audit", s3.url("keys") + what, *words).out)
+    paths = {one["path"] for one in found["artifacts"]}
+    assert paths == {s3.url(f"keys/{name}") for name in names}
+    assert [one for one in found["findings"] if one["severity"] == "error"] == []
+
+
 def test_names_that_look_like_urls_spoil_nothing(s3):
     """Whoever may write to a bucket chooses its names."""
     for name in ("a::b.h5", "x!zip/y.h5", "file:/z.h5", "simplecache::s3:/z.h5", "good.h5"):
