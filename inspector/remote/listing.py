@@ -219,7 +219,7 @@ def all_below(root: str, most: int) -> None:
 
 
 def _short(listed: str, within: str) -> str:
-    """What is behind the folder in a name of the storage's: it may begin with a slash of its own."""
+    """What is behind the folder in a name of the storage's; it may begin with a slash."""
     return _bare(listed).lstrip("/")[len(within) :].removeprefix("/")
 
 
