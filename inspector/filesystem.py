@@ -12,6 +12,7 @@ import errno
 import os
 import posixpath
 import re
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from inspector.remote.doors import Door
     from inspector.remote.listing import Fact
 
+_far_files: weakref.WeakSet[File] = weakref.WeakSet()
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[a-z]+://.*::|[a-z]+::")
 
 
@@ -154,7 +156,20 @@ def opened(path: str | os.PathLike[str]) -> File:
         return LocalFile(at)
     from inspector.remote import source
 
-    return source.opened(at)
+    file = source.opened(at)
+    _far_files.add(file)
+    return file
+
+
+def expect(path: str, ranges: Sequence[tuple[int, int]]) -> None:
+    """Say what of a file will be read soon, to those that have it open (see `ByteSource.expect`).
+
+    Of a file of this machine there is nothing to say.
+    """
+    if is_far(path):
+        for file in tuple(_far_files):
+            if file.path == path and not file.closed:
+                file.expect(ranges)
 
 
 def _fact(path: str) -> Fact | None:

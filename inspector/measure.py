@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from inspector.look import Look, Part
 from inspector.masked import Kept, Leaks
 from inspector.model import Measurement, Tensor
 from inspector.payloads import FilledPayload
+from inspector.placed import are_far, as_they_lie
 from inspector.small import measure_small
 from inspector.value_digest import narrow
 from inspector.values import (
@@ -100,10 +101,12 @@ def measure_all(
             with lock:
                 on_bytes(nbytes)
 
+    far = are_far(tensors)
     small = measure_small(tensors, limits, thorough=thorough, digests=digests)
     if small:
         report(sum(tensor.nbytes for tensor in tensors if tensor.name in small))
     whole, tensors = tensors, [tensor for tensor in tensors if tensor.name not in small]
+    tensors = as_they_lie(tensors) if far else tensors
     units, beside = paired(tensors, masks if thorough else NO_MASKS)
     looks = [
         Look(tensor, limits, report, thorough=thorough, digest=digests, beside=beside.get(at))
@@ -125,11 +128,11 @@ def measure_all(
     if threads == 1:
         work([(at, looks[at].whole) for unit in units for at in unit])
     else:
-        # The largest first: a large one last would keep one thread busy at the end.
-        run(work, sorted(jobs(looks, units), key=job_bytes, reverse=True), threads)
+        run(work, in_turn(jobs(looks, units), far=far), threads)
     # Of several errors of a tensor the first in its bytes is told.
     failed = {at: error for at, _, error in sorted(errors, key=lambda one: one[:2], reverse=True)}
-    problems = {tensors[at].name: failed[at] for at in sorted(failed)}
+    unread = {tensors[at].name: error for at, error in failed.items()}
+    problems = {tensor.name: unread[tensor.name] for tensor in whole if tensor.name in unread}
     large = {look.tensor.name: look.result() for at, look in enumerate(looks) if at not in failed}
     results = ((one.name, small.get(one.name) or large.get(one.name)) for one in whole)
     return {name: result for name, result in results if result is not None}, problems
@@ -214,6 +217,12 @@ def jobs(looks: Sequence[Look], units: Sequence[Sequence[int]]) -> Iterator[Job]
                 few, held = [], 0
     if few:
         yield few
+
+
+def in_turn(todo: Iterable[Job], *, far: bool) -> Sequence[Job]:
+    """The jobs in the order in which they are begun. far: of values in a storage."""
+    # The largest first: a large one last would keep one thread busy at the end.
+    return list(todo) if far else sorted(todo, key=job_bytes, reverse=True)
 
 
 def job_bytes(job: Job) -> int:

@@ -27,6 +27,7 @@ from inspector.measure import WORTH_THREADS
 from inspector.measured import Measured, value_bytes
 from inspector.model import Artifact, Detail, Measurement, Pattern, Problem, Tensor
 from inspector.payloads import FilledPayload
+from inspector.placed import place
 from inspector.read import read
 from inspector.report.numbers import Extreme
 from inspector.storage import File, LocalFile, noting
@@ -157,7 +158,7 @@ def _units(tensors: Sequence[Tensor], masks: Mapping[str, str]) -> Iterator[list
     """Tensors as their bytes lie, a weight with its mask."""
     by_name = {tensor.name: tensor for tensor in tensors}
     with_weights = {mask for weight, mask in masks.items() if weight in by_name}
-    for tensor in sorted(tensors, key=_place):
+    for tensor in sorted(tensors, key=place):
         if tensor.name not in with_weights:
             mask = by_name.get(masks.get(tensor.name, ""))
             yield [tensor] if mask is None else [mask, tensor]
@@ -165,12 +166,6 @@ def _units(tensors: Sequence[Tensor], masks: Mapping[str, str]) -> Iterator[list
 
 def _portion(tensors: Sequence[Tensor]) -> Portion:
     return Portion(tuple(tensor.name for tensor in tensors), sum(map(_read_bytes, tensors)))
-
-
-def _place(tensor: Tensor) -> tuple[str, int]:
-    """Where its bytes begin."""
-    first = min(tensor.extents, key=lambda one: (one.file, one.offset), default=None)
-    return ("", 0) if first is None else (first.file, first.offset)
 
 
 def _is_inflated(tensor: Tensor) -> bool:

@@ -19,12 +19,15 @@ from inspector.limits import Limits
 from inspector.model import Measurement, Pattern, Tensor
 from inspector.patterns import Search
 from inspector.payloads import RawPayload, numpy_dtype
+from inspector.placed import are_far, expect, place
 from inspector.value_digest import values_digest
 from inspector.values import DISTINCT, Array, Plain, family_of
 
 # The most bytes of a small tensor's values, and of a matrix of them.
 SMALL_BYTES = 1 << 12
 MATRIX_BYTES = 1 << 18
+# Those in a storage that it is told of at once: 1 MiB at most.
+FAR_TOGETHER = 256
 _WIDEST = 8  # bytes of a value that Python's own numbers hold
 
 
@@ -67,13 +70,24 @@ def measure_small(
     Those that cannot be read, or hold what is not finite, are left out.
     """
     found: dict[str, Measurement] = {}
-    for same in by_size(tensors, limits):
-        rows = read_rows(same)
-        measured = measure_rows(rows, limits, thorough=thorough, digests=digests)
-        for tensor, one in zip(rows.tensors, measured, strict=True):
-            if one is not None:
-                found[tensor.name] = one
+    few = [tensor for tensor in tensors if is_small(tensor, limits)]
+    for some in _as_they_lie(few) if are_far(few) else [few]:
+        for same in by_size(some, limits):
+            rows = read_rows(same)
+            measured = measure_rows(rows, limits, thorough=thorough, digests=digests)
+            for tensor, one in zip(rows.tensors, measured, strict=True):
+                if one is not None:
+                    found[tensor.name] = one
     return found
+
+
+def _as_they_lie(tensors: Iterable[Tensor]) -> Iterator[Sequence[Tensor]]:
+    """Some at a time, which their storage is told of: their sizes say nothing of where they are."""
+    ordered = sorted(tensors, key=place)
+    for start in range(0, len(ordered), FAR_TOGETHER):
+        some = ordered[start : start + FAR_TOGETHER]
+        expect(some)
+        yield some
 
 
 def by_size(tensors: Iterable[Tensor], limits: Limits) -> Iterator[list[Tensor]]:

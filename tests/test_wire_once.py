@@ -59,5 +59,16 @@ def test_what_is_large_or_in_memory_is_parsed_each_time(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     with parsed_once(), LocalFile(path) as one:
-        for source, nbytes in ((one, MIB + 1), (MemorySource(b"abc", "a"), 3)):
+        for source, nbytes in (
+            (one, MIB + 1),
+            (one, lambda _: MIB + 1),
+            (MemorySource(b"abc", "a"), 3),
+        ):
             assert [parsing(source, nbytes=nbytes) for _ in range(2)] == [True, True]
+
+
+def test_of_a_large_file_what_was_parsed_of_little_is_kept(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    with parsed_once(), LocalFile(path) as one:
+        assert [parsing(one, nbytes=len) for _ in range(2)] == [True, False]

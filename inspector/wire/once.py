@@ -32,14 +32,19 @@ def parsed_once() -> Iterator[None]:
         _kept.reset(token)
 
 
-def once(parse: Callable[[], T], source: ByteSource, nbytes: int, *what: Hashable) -> T:
+def once(
+    parse: Callable[[], T], source: ByteSource, nbytes: int | Callable[[T], int], *what: Hashable
+) -> T:
     """What `parse` returns, or returned for the same bytes before. It is not to be changed.
 
-    nbytes: of the source that are parsed; what: all but the source's bytes that makes a difference.
-    What was parsed is given only as long as its source is open, since it may read on from it.
+    nbytes: of the source that are parsed, or what tells that once it is done; what: all but the
+    source's bytes that makes a difference. What was parsed is given only as long as its source is
+    open, since it may read on from it.
     """
     kept = _kept.get()
-    if kept is None or nbytes > _LARGEST or not isinstance(source, File):
+    if kept is None or not isinstance(source, File):
+        return parse()
+    if not callable(nbytes) and nbytes > _LARGEST:
         return parse()
     of = source.identity()
     if of is None:
@@ -49,5 +54,6 @@ def once(parse: Callable[[], T], source: ByteSource, nbytes: int, *what: Hashabl
         found: T = held[1]
         return found
     made = parse()
-    kept[of, *what] = source, made
+    if not callable(nbytes) or nbytes(made) <= _LARGEST:
+        kept[of, *what] = source, made
     return made
