@@ -1,7 +1,7 @@
 """A mask and the weight that it prunes, held against each other while both are measured.
 
-Where the mask is zero is kept, a bit a value, until its weight was looked at: neither is read again
-to know how many weights the mask should have removed and did not.
+Where the one that lies first is not zero is kept, a bit a value, until the other was looked at:
+neither is read again to know how many weights the mask should have removed and did not.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from inspector.model import Role, Tensor, Verdict
 from inspector.payloads import FilledPayload
 from inspector.values import Array, declared_dtype, is_number
 
-# Bits of a mask so large are not kept: it is read again. 128 million values are 11,585 x 11,585.
+# More bits are not kept: both are read again. 128 million values are 11,585 x 11,585.
 KEPT_BYTES = 16 * MIB
 
 
 class Kept:
-    """Where the values of a mask are not zero."""
+    """Where the values of a tensor are not zero."""
 
     def __init__(self, elements: int) -> None:
         self._elements = elements
@@ -47,7 +47,7 @@ class Kept:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the mask is known."""
+        """Whether all of the tensor is known."""
         return 8 * self._at + self._rest.size == self._elements
 
     def window(self, start: int, count: int) -> Array:
@@ -62,27 +62,31 @@ class Kept:
 
 
 class Leaks:
-    """Counts values of a weight that are not zero where its mask is. leaked: None where unknown."""
+    """Counts values of a weight that are not zero where its mask is. leaked: None where unknown.
 
-    def __init__(self, mask: Kept, elements: int) -> None:
-        self._mask, self._elements = mask, elements
+    first: of one of both; is_mask: whether the other, which is looked at, is the mask.
+    """
+
+    def __init__(self, first: Kept, elements: int, *, is_mask: bool) -> None:
+        self._first, self._elements, self._is_mask = first, elements, is_mask
         self._at = self._found = 0
         self.leaked: int | None = None
 
     def add(self, flags: Array, times: int = 1) -> None:
         """Take in where a slice is not zero; each of its values stands for so many."""
-        if not self._mask.is_whole:
+        if not self._first.is_whole:
             return
         flags = np.repeat(flags, times) if times > 1 else flags
-        kept = self._mask.window(self._at, flags.size)
-        self._found += int(np.count_nonzero(flags > kept))
+        other = self._first.window(self._at, flags.size)
+        weight, mask = (other, flags) if self._is_mask else (flags, other)
+        self._found += int(np.count_nonzero(weight > mask))
         self._at += flags.size
 
     def end(self) -> None:
         """Nothing more comes."""
-        if self._mask.is_whole and self._at == self._elements:
+        if self._first.is_whole and self._at == self._elements:
             self.leaked = self._found
-        self._mask.release()
+        self._first.release()
 
 
 def masks_of(tensors: Iterable[Tensor], verdicts: Mapping[str, Verdict]) -> dict[str, str]:
@@ -91,7 +95,10 @@ def masks_of(tensors: Iterable[Tensor], verdicts: Mapping[str, Verdict]) -> dict
     pairs = [
         (verdict.about, name)
         for name, verdict in verdicts.items()
-        if verdict.role is Role.MASK and verdict.about in by_name and name in by_name
+        if verdict.role is Role.MASK
+        and verdict.about in by_name
+        and name in by_name
+        and verdicts[verdict.about].role is not Role.MASK
     ]
     masks = Counter(weight for weight, _ in pairs)
     return {

@@ -186,19 +186,24 @@ def run(work: Callable[[T], None], todo: Sequence[T], threads: int) -> None:
 def paired(
     tensors: Sequence[Tensor], masks: Mapping[str, str]
 ) -> tuple[list[list[int]], dict[int, Kept | Leaks]]:
-    """Which tensors one thread looks at in turn, and what it keeps of a mask for its weight.
+    """Which tensors one thread looks at in turn, and what it keeps of the first for the second.
 
     masks: the name of the mask by that of its weight; the others are units of their own.
     """
     places = {tensor.name: at for at, tensor in enumerate(tensors)}
-    after = {
-        places[weight]: places[mask]
+    both = [
+        (places[weight], places[mask])
         for weight, mask in masks.items()
         if weight in places and mask in places
+    ]
+    before = {max(pair): min(pair) for pair in both}
+    behind_weights = {mask for weight, mask in both if mask > weight}
+    kept = {first: Kept(tensors[first].elements) for first in before.values()}
+    leaks = {
+        at: Leaks(kept[first], tensors[at].elements, is_mask=at in behind_weights)
+        for at, first in before.items()
     }
-    kept = {mask: Kept(tensors[mask].elements) for mask in after.values()}
-    leaks = {weight: Leaks(kept[mask], tensors[weight].elements) for weight, mask in after.items()}
-    units = [[after[at], at] if at in after else [at] for at in places.values() if at not in kept]
+    units = [[before[at], at] if at in before else [at] for at in places.values() if at not in kept]
     return units, {**kept, **leaks}
 
 

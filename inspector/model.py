@@ -541,7 +541,8 @@ class Detail:
     of others. zero_slices: for each side, how many of its positions hold nothing but zeros; None
     for less than two sides, and where one is too long to look at. spans: the least and the greatest
     integer of each position of the side that has a scale each; None where no side has. leaked: of a
-    weight, values that are not 0 where its mask is; None where that was not looked at in passing.
+    weight or its mask, whichever lies behind the other, how many weights are not 0 where the mask
+    is; None of others, and where that was not looked at in passing.
     """
 
     denormals: int | None = None

@@ -53,7 +53,8 @@ def _held(look: Look, weight: Tensor, context: Context) -> MaskReport | None:
     from inspector.measure import MaskReport, mask_against_weight
 
     mask, found = look.measured, context.values.get(weight.name)
-    leaked = None if found is None or found.detail is None else found.detail.leaked
+    details = (one.detail for one in (mask, found) if one is not None and one.detail is not None)
+    leaked = next((one.leaked for one in details if one.leaked is not None), None)
     if found is not None and leaked is not None:  # they were held against each other already
         kept_zeros = found.zeros - (mask.zeros - leaked)
         return MaskReport(mask.zeros, found.zeros, kept_zeros, leaked, is_binary(mask))
