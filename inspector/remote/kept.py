@@ -76,3 +76,7 @@ class CopiedFile(LocalFile):
 
     def check(self) -> None:
         """Nobody writes to a copy."""
+
+    def identity(self) -> tuple[object, ...] | None:
+        """A copy is called after its URL and its version, whichever machine made it."""
+        return None if self.closed else (self.path, os.path.basename(self._place))
