@@ -97,7 +97,11 @@ class Environment:
             os.close(nowhere)
 
     def complain(self, text: str) -> None:
-        """One line on stderr."""
+        """One line on stderr. What it quotes may be a URL that was given for something else."""
+        if "://" in text:
+            from inspector.remote.doors import hidden
+
+            text = hidden(text)
         with contextlib.suppress(OSError):
             self.stderr.write(encodable(f"{text}\n", self.stderr.encoding))
             self.stderr.flush()

@@ -21,9 +21,11 @@ _ENVIRONMENT = (
     "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY",
     "AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_SAS_TOKEN", "AZURE_CLIENT_SECRET",
 )  # fmt: skip
+_END = r"(?=[:;,.)]*(?:[&\s'\"]|$))"  # what ends a sentence is no part of what it quotes
 _PARAMETER = re.compile(
-    r"(?i)((?:sig|[\w-]*(?:token|signature|credential|secret)[\w-]*)=)[^&\s'\"]+"
+    r"(?i)((?:sig|[\w-]*(?:token|signature|credential|secret)[\w-]*)=)[^&\s'\"]+?" + _END
 )
+_QUOTED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"]+?(?=[:;,.)]*(?:[\s'\"]|$))")
 _SHORT = 4  # characters: a word so short would be taken out of other words
 HIDDEN = "***"
 
@@ -99,7 +101,12 @@ def doors_of(paths: tuple[str, ...] | list[str]) -> tuple[Door, ...]:
 
 
 def keep_copies(folder: str | None) -> None:
-    """Have copies kept in a folder of this machine from now on, or nowhere (None)."""
+    """Have copies kept in a folder of this machine from now on, or nowhere (None).
+
+    Raises UsageError for a URL.
+    """
+    if folder is not None and urls.is_url(folder):
+        raise UsageError(f"{hidden(folder)}: copies are kept in a folder of this machine")
     _house.kept = None if folder is None else os.path.abspath(folder)
 
 
@@ -156,8 +163,20 @@ def full(path: str) -> str:
 
 def scrubbed(text: str) -> str:
     """A message of somebody else's, without secrets and on one line."""
+    return one_line(hidden(text))
+
+
+def hidden(text: str) -> str:
+    """A text without secrets: those that are known here, and those of whatever URL it quotes."""
     known = [*_house.secrets, *(os.environ.get(name, "") for name in _ENVIRONMENT)]
     for secret in sorted(known, key=len, reverse=True):
         if len(secret) >= _SHORT:
             text = text.replace(secret, HIDDEN)
-    return one_line(_PARAMETER.sub(rf"\1{HIDDEN}", text))
+    text = _QUOTED.sub(lambda url: _without_user(url[0]), text)
+    return _PARAMETER.sub(rf"\1{HIDDEN}", text)
+
+
+def _without_user(url: str) -> str:
+    user = _user(url)
+    lets_in = bool(user) and (urls.is_web(url) or ":" in user)
+    return url.replace(user, f"{HIDDEN}@", 1) if lets_in else url

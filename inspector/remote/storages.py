@@ -30,6 +30,11 @@ _KINDS = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
     "http": "http", "https": "http",
 }  # fmt: skip
+# By name, for whoever raises them may not be installed.
+_HOPELESS = frozenset({
+    "BadZipFile", "ClientConnectorCertificateError", "NoCredentialsError",
+    "SSLCertVerificationError",
+})  # fmt: skip
 _PERMANENT = (
     FileNotFoundError, IsADirectoryError, NotADirectoryError, NotImplementedError, PermissionError,
     TypeError, ValueError,
@@ -240,11 +245,11 @@ def _may_pass(error: BaseException) -> bool:
     """Whether another try may go better."""
     if isinstance(error, InspectorError) or not isinstance(error, Exception):
         return False
+    if any(type(one).__name__ in _HOPELESS for one in _causes(error)):
+        return False
     status = _status(error)
     if status is not None:
         return status in PASSING
-    if type(error).__name__ == "NoCredentialsError":
-        return False
     # fsspec says of a web server that it cannot reach that there is no such file.
     causes = list(_causes(error))
     if isinstance(error, FileNotFoundError) and len(causes) > 1:

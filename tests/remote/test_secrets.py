@@ -132,13 +132,50 @@ def test_results_and_processes(guarded, tmp_path):
     assert_hidden(result, texts, SECRET, USER)
 
 
-def test_wrong_usage(guarded, logged):
-    """What click says of an argument that it does not take."""
-    url = given(guarded, "query", "models/a.h5")
-    for words in (["diff", url], ["show", url, "--format", "nix"], ["explain", url, "nix"]):
-        result = inspect(*words)
-        assert result.code == 2
-        assert_hidden(result, logged, SECRET, USER)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "URL"),
+        ("show", "URL", "--format", "nix"),
+        ("explain", "URL", "nix"),
+        ("show", "URL", "-o", "URL"),
+        ("show", "URL", "--cache", "URL"),
+        ("show", "TYPO"),
+        ("audit", "URL", "--baseline", "URL"),
+        ("audit", "URL", "--policy", "URL"),
+        ("rules", "URL"),
+    ],
+)
+@pytest.mark.parametrize("how", ["userinfo", "query"])
+def test_wrong_usage(guarded, logged, tmp_path, monkeypatch, how, words):
+    """A URL given where none is taken is quoted without what lets in."""
+    monkeypatch.chdir(tmp_path)
+    url = given(guarded, how, "models/a.h5")
+    result = inspect(*({"URL": url, "TYPO": f"x{url}"}.get(one, one) for one in words))
+    assert result.code == 2
+    assert_hidden(result, logged, SECRET, USER)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("no URL", "no URL"),
+        ("s3://bucket/a.h5: no", "s3://bucket/a.h5: no"),
+        ("http://me:pass@host/a?b=c: no", "http://***@host/a?b=c: no"),
+        ("https://token@host/a", "https://***@host/a"),
+        ("abfs://container@account/a", "abfs://container@account/a"),
+        ("'https://h/a?X-Amz-Signature=1a2b&b=c'.", "'https://h/a?X-Amz-Signature=***&b=c'."),
+        (
+            "see https://h/a?sv=1&sig=a%2Fb, twice\nsig=c",
+            "see https://h/a?sv=1&sig=***, twice\nsig=***",
+        ),
+    ],
+)
+def test_texts_that_quote_urls(text, hidden):
+    from inspector.remote import doors
+
+    assert doors.hidden(text) == hidden
 
 
 @pytest.mark.parametrize("fault", [None, faults.status(403), faults.status(503), faults.reset()])
