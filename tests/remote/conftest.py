@@ -10,11 +10,15 @@ import pytest
 from tests.builders import huge
 from tests.builders.servers import HttpServer, Loopback, S3Server, environment
 
-pytest.importorskip("fsspec")
-pytest.importorskip("s3fs")
-pytest.importorskip("moto")
-
+NEEDED = ("aiohttp", "flask", "fsspec", "moto", "s3fs", "tenacity")
 STORAGES = ["web", "s3"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed():
+    """What these tests need; each is skipped where it is not there."""
+    for name in NEEDED:
+        pytest.importorskip(name)
 
 
 @pytest.fixture(autouse=True)
