@@ -139,10 +139,10 @@ class _Watch:
         started, allowed = time.monotonic(), memory_kib() * _MEMORY_SHARE
         while not self._over.wait(0.02 if self._whole_tree else 0.2):
             if self._whole_tree:
-                self.tree = max(self.tree, _held(_tree(self._process)))
+                self.tree = max(self.tree, _held(tree(self._process)))
             if time.monotonic() - started > LONGEST:
                 self._end(f"no answer in {LONGEST:.0f} s")
-            elif _kib(self._process, "status", "VmRSS:") > allowed:
+            elif kib(self._process, "status", "VmRSS:") > allowed:
                 self._end(f"too big for memory: past {allowed / (1 << 20):.0f} GiB")
 
     def _end(self, why: str) -> None:
@@ -157,11 +157,11 @@ def _held(processes: Sequence[int]) -> int:
     """KiB that processes of one tree hold: their own pages, those that a fork shares counted once,
     and of files that are mapped (the same libraries in each) what the largest has.
     """
-    own = sum(_kib(one, "smaps_rollup", "Pss_Anon:") for one in processes)
-    return own + max(_kib(one, "status", "RssFile:") for one in processes)
+    own = sum(kib(one, "smaps_rollup", "Pss_Anon:") for one in processes)
+    return own + max(kib(one, "status", "RssFile:") for one in processes)
 
 
-def _tree(process: int) -> list[int]:
+def tree(process: int) -> list[int]:
     """A process and all below it."""
     found = [process]
     for one in found:
@@ -174,7 +174,7 @@ def _tree(process: int) -> list[int]:
     return found
 
 
-def _kib(process: int, file: str, label: str) -> int:
+def kib(process: int, file: str, label: str) -> int:
     """A figure of a process' in KiB, 0 once it has ended."""
     try:
         with open(f"/proc/{process}/{file}", encoding="ascii") as lines:
