@@ -44,8 +44,18 @@ _known: dict[str, Fact | None] = {}
 _folders: dict[str, tuple[Fact, ...]] = {}
 
 
+_generation = 0
+
+
+def generation() -> int:
+    """Another number once something is to be asked for again."""
+    return _generation
+
+
 def forget(path: str) -> None:
     """Let it be asked for again, and what lies in its folder, and in it."""
+    global _generation  # noqa: PLW0603 - of this process, as what is known is
+    _generation += 1
     below = path in _folders
     for one in (path, urls.folder_of(path)):
         _known.pop(one, None)

@@ -12,6 +12,7 @@ import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from inspector.errors import ArtifactError, NotFound
 from inspector.limits import KIB, MIB
@@ -22,8 +23,8 @@ from inspector.storage import File, MemorySource, changed, check_bounds
 PAGE = 4 * KIB
 # What is fetched of the beginning and the end of a file: there formats have their directories.
 ENDS = 64 * KIB
-# A file so small is fetched whole.
-SMALL = 256 * KIB
+# A file so small is fetched whole: that takes no longer than one more answer.
+SMALL = MIB
 # Bytes between two parts that are cheaper to fetch than another request.
 GAP = 16 * KIB
 # The most that is read ahead by guess.
@@ -79,6 +80,14 @@ class RemoteFile(File):
         if urls.is_inside(self.path):
             self._whole = self._all("within an archive, which")
         self._note()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Have what the file that was closed last had, where that is the same: what a file is, what
+        is in it and what is amiss with it are asked of the storage once.
+        """
+        if _last.identity is not None and _last.identity == self._state():
+            self._pages, self._requests = OrderedDict(_last.pages), _last.requests
 
     def _all(self, where: str) -> MemorySource:
         """The file in memory. Raises ArtifactError where it is too large."""
@@ -217,14 +226,32 @@ class RemoteFile(File):
     def identity(self) -> tuple[object, ...] | None:
         return None if self._closed else (self.path, self.size, self._fact.version)
 
+    def _state(self) -> tuple[object, ...]:
+        """The same for the same bytes, within one call."""
+        return listing.generation(), self.path, self.size, self._fact.version
+
     @property
     def closed(self) -> bool:
         return self._closed
 
     def close(self) -> None:
+        global _last  # noqa: PLW0603 - one a process, which has few files open at a time
+        if not self._closed and self._fact.version is not None:
+            _last = _Last(self._state(), self._pages, self._requests)
         self._closed = True
-        self._pages.clear()
+        self._pages = OrderedDict()
         self._streams.clear()
+
+
+class _Last(NamedTuple):
+    """Pages of the file that was closed last. identity: None of none."""
+
+    identity: tuple[object, ...] | None = None
+    pages: OrderedDict[int, memoryview] = OrderedDict()  # noqa: RUF012 - never written to
+    requests: int = 0
+
+
+_last = _Last()
 
 
 class _Streams:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
-from tests.builders import huge
+from tests.builders import huge, samples
 from tests.builders.far import inspect, serve
 
 MIB = 1 << 20
@@ -74,3 +75,12 @@ def test_an_audit_streams_once(web, tmp_path, name, layers):
     assert result.code == 0, result.err
     print("audit", web.sent, len(web.log))
     assert 64 * MIB * 0.99 < web.sent <= 64 * MIB * 1.05
+
+
+@pytest.mark.parametrize("name", ["stripped.h5", "k3.keras", "lite_float.tflite"])
+def test_an_audit_asks_for_a_small_file_once(web, name):
+    """What it is, what is in it and what is amiss with it: each opens it anew."""
+    url = serve(web, f"small/{name}", samples.path(name))
+    result = inspect("audit", url, *QUIETLY)
+    assert result.code == 0, result.err
+    assert [one.sent for one in web.requests("GET")] == [os.path.getsize(samples.path(name))]
