@@ -18,7 +18,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,10 @@ def machine() -> str:
     return f"{cores} cores of {model}, {memory:.0f} GiB of memory, {platform.system()} {kernel}"
 
 
-def versions(known: places.Places) -> dict[str, str]:
-    """Python, and what the environments have; of a package that two have, what ours has."""
+def versions(known: places.Places, more: Sequence[str] = ()) -> dict[str, str]:
+    """Python, and what the environments have; of a package that two have, what ours has. more:
+    packages of ours, besides.
+    """
     ask = (
         "import importlib.metadata as m, json, sys\n"
         "has = {one.name.lower().replace('_', '-'): one.version for one in m.distributions()}\n"
@@ -64,8 +66,9 @@ def versions(known: places.Places) -> dict[str, str]:
         if name not in known.known:
             continue
         python = Path(known.known[name][0]).parent / "python"
+        wanted = (*packages, *(more if name == "python" else ()))
         asked = subprocess.run(
-            [str(python), "-c", ask, *packages], capture_output=True, text=True, check=True
+            [str(python), "-c", ask, *wanted], capture_output=True, text=True, check=True
         )
         found = {**json.loads(asked.stdout), **found}
     if "netron" in known.known:

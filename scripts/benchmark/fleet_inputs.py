@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmark.inputs import MAKERS  # noqa: E402 - only there once the path is
+
 from inspector.model import Extent  # noqa: E402
 from inspector.read import read  # noqa: E402
 

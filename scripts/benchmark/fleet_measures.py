@@ -178,7 +178,7 @@ def _gets(found: Server, path: str, clients: int, seconds: float = 2.0) -> float
 
 
 def memory(bench: Bench) -> dict[str, Any]:
-    """Peaks by the number of artifacts; then the results of the most, and a second run over them."""
+    """Peaks by the number of artifacts; of the most their results, and a second run over them."""
     rows, told = [], {}
     with tempfile.TemporaryDirectory(dir=bench.inputs) as folder:
         for count in bench.scale.memory:

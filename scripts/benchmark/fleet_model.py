@@ -72,9 +72,7 @@ def least_squares(
 
 def points(costs: Iterable[Row], *, measured: bool) -> list[Row]:
     """The measured points of a fit."""
-    return [
-        one for one in costs if one["measured"] == measured and one["format"] not in LEFT_OUT
-    ]
+    return [one for one in costs if one["measured"] == measured and one["format"] not in LEFT_OUT]
 
 
 def fit(costs: Iterable[Row], what: str, *, measured: bool) -> Fit:

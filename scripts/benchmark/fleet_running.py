@@ -59,7 +59,7 @@ def audit(
     words: Sequence[str] = (),
     results: str | None = None,
 ) -> Ran:
-    """Run `inspect audit` of paths. cores: it may use; words: more of the command. Raises Failed."""
+    """Run `inspect audit` of paths. cores: it may use; words: more of it. Raises Failed."""
     with tempfile.TemporaryDirectory() as folder:
         report = os.path.join(folder, "report.json")
         where = results or os.path.join(folder, "results")
@@ -113,7 +113,7 @@ def inspect(
 
 
 class _Watch:
-    """Looks at a process and at what it started while it runs. parent, worker: KiB; cpu: seconds."""
+    """Looks at a process and what it started while it runs. parent, worker: KiB; cpu: seconds."""
 
     def __init__(self, process: int) -> None:
         self.parent = self.worker = 0

@@ -1,7 +1,7 @@
 """A server in a process of its own: python fleet_server.py s3|http FOLDER.
 
 Serves the files below a folder, and answers a line of JSON on stdin with one on stdout:
-{"do": "delay", "seconds": 0.02}, {"do": "forget"}, {"do": "counts"}. The first line says where it is.
+{"do": "delay", "seconds": 0.02}, {"do": "forget"}, {"do": "counts"}. The first says where it is.
 """
 
 from __future__ import annotations

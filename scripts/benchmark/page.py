@@ -115,13 +115,13 @@ def generated(told: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def merged(page: str, part: str) -> str:
+def merged(page: str, part: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """A page with its generated part replaced. Raises ValueError where it has no marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
         raise ValueError("the page has lost the marks of its generated part")
-    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{part}\n\n{end}{after}"
 
 
 def _escaped(text: str) -> str:
