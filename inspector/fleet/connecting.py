@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 _LOGGERS = ("distributed", "tornado", "asyncio")
 _CONNECT_SECONDS = 10.0
+_START_SECONDS = 60.0  # that workers of this machine get, on a busy one
 
 
 @contextlib.contextmanager
@@ -33,8 +34,18 @@ def connected(address: str, jobs: int) -> Iterator[Client]:
             raise UsageError(f"--cluster {address}: {_first_line(error)}") from None
         stack.enter_context(client)
         if address == LOCAL:
-            client.wait_for_workers(jobs)
+            _wait(client, jobs)
         yield client
+
+
+def _wait(client: Client, jobs: int) -> None:
+    try:
+        client.wait_for_workers(jobs, timeout=_START_SECONDS)
+    except TimeoutError:
+        raise UsageError(
+            f"--cluster {LOCAL}: its workers do not start within {_START_SECONDS:.0f} seconds; a"
+            " program that starts them does so below `if __name__ == '__main__':`"
+        ) from None
 
 
 def _first_line(error: Exception) -> str:
