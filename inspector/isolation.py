@@ -78,6 +78,7 @@ class Workers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._by_name = dataclasses.asdict(limits)
         self._stack = contextlib.ExitStack()
         self._template: Template | None = None
         self._is_second = False  # the first one was ended
@@ -171,7 +172,7 @@ class Workers:
             task.name,
             task.paths[0],
             task.arguments,
-            dataclasses.asdict(self._limits),
+            self._by_name,
             nbytes,
             seconds,
             task.progress is not None,

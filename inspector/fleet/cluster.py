@@ -8,7 +8,6 @@ what they are sent, and so does this process: they are trusted like the code tha
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import secrets
 from collections.abc import Generator, Iterable
@@ -53,6 +52,7 @@ class Cluster:
         self._jobs = jobs or processors()
         self._watch = watch
         self._run = secrets.token_hex(8)
+        self._folder = os.getcwd()
         self._stack = contextlib.ExitStack()
         self._seen: set[str] = set()
         self._is_lost = False
@@ -154,10 +154,10 @@ class Cluster:
         look = tasks.Look(
             run=self._run,
             tool=__version__,
-            folder=os.getcwd(),
+            folder=self._folder,
             paths=task.paths,
             arguments=task.arguments,
-            limits=dataclasses.asdict(how.limits),
+            limits=how.limits_by_name,
             nbytes=item.listed.nbytes,
         )
         return self._client.submit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import heapq
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -49,12 +51,17 @@ class Came:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class How:
     """How each of them is looked at. arguments: of `look`, by name."""
 
     arguments: Mapping[str, Any]
     limits: Limits
+
+    @functools.cached_property
+    def limits_by_name(self) -> dict[str, int | float]:
+        """The limits, to be sent."""
+        return dataclasses.asdict(self.limits)
 
 
 class Runner(AbstractContextManager["Runner"], Protocol):
