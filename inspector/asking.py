@@ -27,7 +27,8 @@ _SMALL = 1 << 20  # all frames but an answer
 class Task(NamedTuple):
     """A call of `worker.CALLS` by its name, which gives a `kind` that msgspec knows.
 
-    paths: the artifacts, the first of which is blamed; nbytes: of all their files, None to look.
+    paths: the artifacts, the first of which is blamed; nbytes: of all their files, None to look;
+    folder: that the paths start in, where it is not the one of this process.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task(NamedTuple):
     arguments: dict[str, Any]
     progress: Progress | None = None
     nbytes: int | None = None
+    folder: str | None = None
 
 
 class Unreadable(Exception):

@@ -29,7 +29,8 @@ class Job(msgspec.Struct, frozen=True):
 
     path: of the artifact, for errors; arguments, limits: by name. nbytes: of the artifacts;
     seconds: that it gets; watched: whether to tell how far it is; doors: what opens its URLs, with
-    their secrets, which go by this pipe alone; known: what storages said of them already.
+    their secrets, which go by this pipe alone; known: what storages said of them already; folder:
+    that paths start in, None for the one where the worker is.
     """
 
     call: str
@@ -41,6 +42,7 @@ class Job(msgspec.Struct, frozen=True):
     watched: bool
     doors: tuple[Door, ...] = ()
     known: tuple[Fact, ...] = ()
+    folder: str | None = None
 
 
 class Step(msgspec.Struct, frozen=True):

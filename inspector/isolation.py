@@ -178,6 +178,7 @@ class Workers:
             task.progress is not None,
             filesystem.doors_of(task.paths),
             filesystem.known_of(task.paths),
+            task.folder,
         )
         worker.ask(job, self._limits.report_bytes, task.progress)
 

@@ -48,16 +48,12 @@ def _look(
     policy: dict[str, Any],
     today: str,
     measured: Sequence[Any] = (),
-    folder: str | None = None,
     **arguments: Any,
 ) -> Looked | None:
-    """folder: that the paths start in, where whoever asks is in another."""
     from inspector.auditing.look import look
     from inspector.auditing.policy import Policy
     from inspector.parts import MeasuredPart
 
-    if folder is not None:
-        os.chdir(folder)
     return look(
         policy=msgspec.convert(policy, Policy),
         today=dt.date.fromisoformat(today),
@@ -234,6 +230,8 @@ def answered(job: Job, progress: Progress) -> tuple[bytes, bytes]:
     try:
         open_doors(job.doors, job.known)
         confine(job, limits)
+        if job.folder is not None:
+            os.chdir(job.folder)
         arguments = dict(job.arguments)
         if job.watched and job.call not in _WITHOUT_PROGRESS:
             arguments["progress"] = progress

@@ -15,15 +15,18 @@ import pytest
 from inspector import api, isolation
 from inspector._version import __version__
 from inspector.auditing.policy import Policy
+from inspector.auditing.session import Wanted
 from inspector.errors import UsageError
 from inspector.exchange import Raised
 from inspector.fleet import cluster as fleet_cluster
-from inspector.fleet import connecting, tasks
+from inspector.fleet import connecting, splitting, tasks
+from inspector.fleet.listed import Listed
 from inspector.fleet.progress import Unwatched
 from inspector.fleet.run import Interrupted, audit
 from inspector.fleet.secret import Secret
-from inspector.fleet.work import ClusterLost
-from inspector.limits import DEFAULT, MIB
+from inspector.fleet.work import ClusterLost, Item
+from inspector.limits import DEFAULT, GIB, MIB
+from inspector.parts import MeasuredPart, Portion, Survey
 from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.cluster import cluster
@@ -95,6 +98,49 @@ def test_an_original_is_held_against(dask):
     path, original = samples.path("stripped.h5"), samples.path("pruned.h5")
     found = audit(path, cluster=dask.address, against=original, policy=Policy())
     assert found.findings == api.audit(path, against=original, policy=Policy()).findings
+
+
+# --- large ones ---------------------------------------------------------------------------------
+
+
+def test_a_large_artifact_is_measured_in_parts_and_found_the_same(dask, tmp_path, monkeypatch):
+    monkeypatch.setattr(splitting, "LARGE", 1000)
+    monkeypatch.setattr(splitting, "PART_BYTES", 2000)
+    parts = []
+    following = splitting.Split.following
+
+    def watched(self, sent, found, seconds):
+        parts.append(sent.call)
+        return following(self, sent, found, seconds)
+
+    monkeypatch.setattr(splitting.Split, "following", watched)
+    names = ["pruned.h5", "k3.keras", "ckpt_adam", "lite_int8.tflite", "saved_pruned"]
+    paths = [samples.path(name) for name in names]
+    paths += copies(tmp_path, ["segv-1.h5"], "pruned.h5")
+    paths += copies(tmp_path, ["cut.h5"], "pruned.h5")
+    os.truncate(paths[-1], 20_000)
+    found = audit(paths, cluster=dask.address, policy=Policy())
+    here = api.audit([*paths[:5], paths[6]], policy=Policy())
+    assert [one for one in found.artifacts if one.path != paths[5]] == list(here.artifacts)
+    assert [one for one in found.findings if one.artifact != paths[5]] == list(here.findings)
+    assert [one.code for one in found.findings if one.artifact == paths[5]] == ["integrity-crash"]
+    counted = Counter(parts)
+    assert counted["survey"] == 7
+    assert counted["measure_part"] > 10
+
+
+def test_where_a_part_cannot_be_measured_the_whole_is_looked_at():
+    wanted = Wanted("a.h5", Policy(), None, may_be_no_model=False, number=7)
+    item = Item(wanted, Listed(2 * GIB, "v"))
+    split = splitting.Split(measure=True)
+    survey = split.first(item)
+    assert (survey.call, splitting.Split(measure=False).first(item).call) == ("survey", "look")
+    portions = tuple(Portion((name,), GIB) for name in "ab")
+    a, b = split.following(survey, Survey("s", portions), 1.0)
+    assert split.following(b, None, 2.0) == []
+    part = MeasuredPart("s", ("a",), {}, {}, {})
+    (look,) = split.following(a, part, 4.0)
+    assert (look.call, look.measured, look.nbytes, look.spent) == ("look", (), 2 * GIB, 7.0)
 
 
 # --- lost workers -------------------------------------------------------------------------------
@@ -240,8 +286,8 @@ def test_workers_with_another_version_are_said_before_anything_runs(dask, monkey
 
 def look(**other):
     how = {"run": "r", "tool": __version__, "folder": "/", "paths": (samples.path("k3.h5"),)}
-    asked = {**how, "arguments": {}, "limits": {}, "nbytes": 1, **other}
-    return tasks.Answer._make(tasks.look_at(encode(tasks.Look(**asked)), Secret(())))
+    asked = {**how, "name": "look", "arguments": {}, "limits": {}, "nbytes": 1, **other}
+    return tasks.Answer._make(tasks.done(encode(tasks.Call(**asked)), Secret(((), ()))))
 
 
 def test_one_that_came_later_says_so_in_its_first_task():

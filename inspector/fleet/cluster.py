@@ -10,15 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
+
+from msgspec import to_builtins
 
 from inspector import filesystem
 from inspector._version import __version__
-from inspector.auditing.session import Looked
 from inspector.errors import Crashed, NotFound, UsageError
 from inspector.exchange import Raised, rebuilt
-from inspector.fleet import pools, tasks
+from inspector.fleet import pools, splitting, tasks
 from inspector.fleet.connecting import connected, quiet
 from inspector.fleet.flight import Flight, Sent
 from inspector.fleet.listed import listed
@@ -31,9 +34,6 @@ from inspector.typed_json import decode, encode
 
 if TYPE_CHECKING:
     from distributed import Future
-
-
-_LOOKED: Any = Looked | None
 
 
 _UNFIT = 3  # workers that may be unable to read in processes of their own
@@ -118,9 +118,11 @@ class Cluster:
         """
         from distributed import as_completed
 
-        coming = largest_first(items)
         flight = Flight(self._client)
         completed = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
+        split = splitting.Split(bool(how.arguments["measure"]))
+        first = map(split.first, largest_first(items))
+        again: deque[Sent] = deque()  # before any other is begun
         suspects: list[Sent] = []
 
         def send(sent: Sent) -> None:
@@ -130,65 +132,74 @@ class Cluster:
 
         try:
             while True:
-                while flight.has_room and (item := next(coming, None)) is not None:
-                    send(Sent(item))
+                while flight.has_room and (sent := _next(again, first)) is not None:
+                    send(sent)
                 if not flight and suspects:
                     send(suspects.pop())
                 if not flight:
                     return
                 for future, found in completed.next_batch():
-                    came = self._came(flight.landed(future), found, how)
+                    came = self._came(flight.landed(future), found, how, split)
                     if isinstance(came, Came):
                         yield came
-                    elif came.alone:
-                        suspects.append(came)
                     else:
-                        send(came)
+                        suspects += (one for one in came if one.alone)
+                        again += (one for one in came if not one.alone)
         finally:
             if flight and not self._is_lost:
                 self._client.cancel(list(flight), force=True)
 
     def _submitted(self, sent: Sent, how: How) -> Future[Any]:
-        item = sent.item
-        task = look_task(item.wanted, how.arguments)
-        look = tasks.Look(
+        paths, arguments = _asked(sent, how)
+        call = tasks.Call(
             run=self._run,
             tool=__version__,
             folder=self._folder,
-            paths=task.paths,
-            arguments=task.arguments,
+            name=sent.call,
+            paths=paths,
+            arguments=arguments,
             limits=how.limits_by_name,
-            nbytes=item.listed.nbytes,
+            nbytes=sent.item.listed.nbytes,
         )
         return self._client.submit(
-            tasks.look_at,
-            encode(look),
-            Secret(filesystem.doors_of(task.paths)),
-            key=(self._name, item.wanted.number, sent.tries, int(sent.alone)),
+            tasks.done,
+            encode(call),
+            Secret((filesystem.doors_of(paths), filesystem.known_of(paths))),
+            key=(self._name, *sent.key),
+            priority=int(sent.call != "look" or bool(sent.measured)),  # what was begun is ended
             pure=False,
         )
 
-    def _came(self, sent: Sent, found: Any, how: How) -> Came | Sent:
-        """What came of it, or how it is to be sent again. found: what the task gave, or raised."""
-        item = sent.item
+    def _came(
+        self, sent: Sent, found: Any, how: How, split: splitting.Split
+    ) -> Came | Iterable[Sent]:
+        """What came of it, or what is to be sent next. found: what the task gave, or raised."""
         if not isinstance(found, tuple) or len(found) != len(tasks.Answer._fields):
-            return self._failed(sent, found, how)
+            return self._failed(sent, found, how, split)
         answer = tasks.Answer._make(found)
         self._seen.add(answer.where)
+        path = sent.item.wanted.path
         if answer.kind == "unfit":
             if sent.tries == _UNFIT:
                 raise UsageError(f"{answer.where}: {answer.body.decode()}")
-            return sent._replace(tries=sent.tries + 1)
-        if answer.kind == "unseen" and listed(item.wanted.path).version is not None:
+            return [replace(sent, tries=sent.tries + 1)]
+        if answer.kind == "unseen" and listed(path).version is not None:
             raise UsageError(
-                f"{answer.where} does not see {item.wanted.path}: local paths must lie on all"
-                " workers alike; a URL can be read from anywhere"
+                f"{answer.where} does not see {path}: local paths must lie on all workers alike;"
+                " a URL can be read from anywhere"
             )
-        error = _told(answer, item.wanted.path)
-        looked = judged(item.wanted, error, how.limits, how.arguments["against"])
-        return Came(item, looked, answer.seconds, lasts(looked))
+        told = _told(answer, sent)
+        if isinstance(told, UsageError):
+            raise told
+        if sent.call != "look":
+            whole = None if isinstance(told, Exception) else told
+            return split.following(sent, whole, answer.seconds)
+        looked = judged(sent.item.wanted, told, how.limits, how.arguments["against"])
+        return Came(sent.item, looked, sent.spent + answer.seconds, lasts(looked))
 
-    def _failed(self, sent: Sent, found: Any, how: How) -> Came | Sent:
+    def _failed(
+        self, sent: Sent, found: Any, how: How, split: splitting.Split
+    ) -> Came | Iterable[Sent]:
         """The same where there is no answer. Raises ClusterLost, or what is our bug.
 
         Workers that died of one took others down with it: it is looked at alone before it is
@@ -206,20 +217,44 @@ class Cluster:
         error = found[1] if isinstance(found, tuple) else found
         if not isinstance(error, KilledWorker):
             raise error
+        if sent.call != "look":
+            return split.following(sent, None, 0.0)
         if not sent.alone:
-            return sent._replace(alone=True)
+            return [replace(sent, alone=True)]
         item, many = sent.item, error.allowed_failures + 1
         crash = Crashed(f"it ended {many} workers of the cluster in turn", item.wanted.path)
         return Came(item, judged(item.wanted, crash, how.limits), 0.0, lasts=False)
 
 
-def _told(answer: tasks.Answer, path: str) -> Any:
-    """What an answer says: Looked, None, or an exception."""
+def _next(again: deque[Sent], first: Iterator[Sent]) -> Sent | None:
+    return again.popleft() if again else next(first, None)
+
+
+def _asked(sent: Sent, how: How) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The paths of a call, and its arguments."""
+    path = sent.item.wanted.path
+    if sent.call == "survey":
+        return (path,), {"path": path, "part_bytes": splitting.PART_BYTES}
+    if sent.call == "measure_part":
+        return (path,), {
+            "path": path,
+            "names": sent.names,
+            "digest": how.arguments.get("digest", False),
+        }
+    task = look_task(sent.item.wanted, how.arguments)
+    if not sent.measured:
+        return task.paths, task.arguments
+    return task.paths, {**task.arguments, "measured": to_builtins(sent.measured)}
+
+
+def _told(answer: tasks.Answer, sent: Sent) -> Any:
+    """What an answer says: what the call gives, or an exception."""
+    path = sent.item.wanted.path
     if answer.kind == "unseen":
         return NotFound("there is nothing here any more", path)
     try:
         if answer.kind == "raised":
             return rebuilt(decode(answer.body, Raised), path)
-        return decode(answer.body, _LOOKED)
+        return decode(answer.body, tasks.KINDS[sent.call])
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
         return Crashed("what read it sent an answer that cannot be read", path)

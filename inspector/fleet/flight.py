@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from inspector.fleet.work import Item
 from inspector.limits import GIB
+from inspector.parts import MeasuredPart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -17,12 +19,31 @@ _BYTES = 16 * GIB  # for each thread, beyond one artifact
 _COUNT_SECONDS = 2.0  # between two looks how many threads there are
 
 
-class Sent(NamedTuple):
-    """A task that is under way. tries: how often it was sent; alone: with no other beside it."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A task that is to be done, or under way.
+
+    call: of `worker.CALLS`: "look" looks at the whole, "survey" and "measure_part" are of one that
+    is measured in parts. nbytes: that it reads; part: which one; names: of the tensors of a part;
+    measured: the parts that were, for the last look, and spent: the seconds of those. tries: how
+    often it was sent; alone: with no other beside it.
+    """
 
     item: Item
+    nbytes: int
+    call: str = "look"
+    part: int = 0
+    names: tuple[str, ...] = ()
+    measured: tuple[MeasuredPart, ...] = ()
+    spent: float = 0.0
     tries: int = 1
     alone: bool = False
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What no other task of the run has."""
+        number = self.item.wanted.number
+        return self.call, number, self.part, len(self.measured), self.tries, int(self.alone)
 
 
 class Flight:
@@ -59,10 +80,10 @@ class Flight:
     def add(self, future: Future[Any], sent: Sent) -> None:
         """It is on its way."""
         self._sent[future] = sent
-        self._nbytes += sent.item.listed.nbytes
+        self._nbytes += sent.nbytes
 
     def landed(self, future: Future[Any]) -> Sent:
         """It is back; the cluster need keep nothing of it."""
         sent = self._sent.pop(future)
-        self._nbytes -= sent.item.listed.nbytes
+        self._nbytes -= sent.nbytes
         return sent

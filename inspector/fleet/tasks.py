@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,34 +16,48 @@ import msgspec
 from inspector import filesystem
 from inspector._version import __version__
 from inspector.asking import Task
+from inspector.auditing.session import Looked
 from inspector.errors import UsageError
 from inspector.exchange import told
 from inspector.fleet import pools
 from inspector.fleet.listed import listed
 from inspector.fleet.secret import Secret
 from inspector.limits import Limits
+from inspector.parts import MeasuredPart, Survey
 from inspector.process import processors
 from inspector.template import NotIsolated
 from inspector.typed_json import decode, encode
 
 
-class Look(msgspec.Struct, frozen=True):
-    """An artifact to look at. run: whose workers are kept; tool: version of inspect that asks;
-    folder: that paths start in. paths: the artifact, and what it is held against. arguments,
-    limits: by name. nbytes: of their files.
+class Call(msgspec.Struct, frozen=True):
+    """What is asked of a worker: a call of `worker.CALLS` by its name.
+
+    run: whose processes are kept; tool: version of inspect that asks; folder: that paths start in.
+    paths: the artifact, and what it is held against. arguments, limits: by name. nbytes: of their
+    files.
     """
 
     run: str
     tool: str
     folder: str
+    name: str
     paths: tuple[str, ...]
     arguments: dict[str, Any]
     limits: dict[str, Any]
     nbytes: int
 
 
+# What each call gives.
+KINDS: Mapping[str, Any] = {
+    "look": Looked | None,
+    "survey": Survey,
+    "measure_part": MeasuredPart,
+}
+_WITHOUT_THREADS = frozenset({"survey"})
+
+
 class Answer(NamedTuple):
-    """What came of it. kind: "looked", "raised" (body is a Raised), or why it was not looked at
+    """What came of it. kind: "answer", "raised" (body is a Raised), or why it was not looked at
     here: "unseen" or "unfit", with a word about it. body: JSON. seconds: that it took.
     """
 
@@ -61,14 +76,14 @@ def version() -> str:
     return __version__
 
 
-def look_at(asked: bytes, secrets: Secret) -> tuple[str, bytes, float, str]:
-    """What the rules say of an artifact, as an Answer. asked: a Look as JSON; secrets: the doors to
-    its URLs (`filesystem.doors_of`). Raises nothing: an error is an answer, too.
+def done(asked: bytes, secrets: Secret) -> tuple[str, bytes, float, str]:
+    """What came of a call, as an Answer. asked: the Call as JSON; secrets: the doors to its URLs,
+    and what storages said of them. Raises nothing: an error is an answer, too.
     """
     start = time.monotonic()
     try:
-        filesystem.open_doors(secrets.value)
-        kind, body = "looked", _looked(decode(asked, Look))
+        filesystem.open_doors(*secrets.value)
+        kind, body = "answer", _done(decode(asked, Call))
     except _Unseen as error:
         kind, body = "unseen", str(error).encode("utf-8", "surrogateescape")
     except NotIsolated as error:
@@ -78,17 +93,23 @@ def look_at(asked: bytes, secrets: Secret) -> tuple[str, bytes, float, str]:
     return kind, body, time.monotonic() - start, _here()
 
 
-def _looked(look: Look) -> bytes:
-    if look.tool != __version__:
-        raise UsageError(mismatch(look.tool, {_here(): __version__}))
-    from inspector.auditing.session import Looked
-
-    for path in look.paths:
-        if not filesystem.is_far(path) and listed(os.path.join(look.folder, path)).version is None:
+def _done(call: Call) -> bytes:
+    if call.tool != __version__:
+        raise UsageError(mismatch(call.tool, {_here(): __version__}))
+    for path in call.paths:
+        here = os.path.join(call.folder, path)
+        if not filesystem.is_far(path) and listed(here).version is None:
             raise _Unseen(path)
-    arguments = {**look.arguments, "folder": look.folder, "threads": _threads()}
-    task = Task("look", Looked | None, look.paths, arguments, nbytes=look.nbytes)
-    with pools.mine(look.run, msgspec.convert(look.limits, Limits)) as workers:
+    threads = {} if call.name in _WITHOUT_THREADS else {"threads": _threads()}
+    task = Task(
+        call.name,
+        KINDS[call.name],
+        call.paths,
+        {**call.arguments, **threads},
+        nbytes=call.nbytes,
+        folder=call.folder,
+    )
+    with pools.mine(call.run, msgspec.convert(call.limits, Limits)) as workers:
         (found,) = workers.each([task])
         if isinstance(found, NotIsolated):
             raise found
