@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import msgspec
 
 from inspector._version import __version__
-from inspector.errors import UsageError
+from inspector.errors import ArtifactError, UsageError
 from inspector.fleet.place import Place, place
 from inspector.fleet.results import is_marked, parts
 from inspector.fleet.rows import written
@@ -178,7 +178,7 @@ def _read(at: Place, name: str) -> Iterator[list[tuple[int, ...]]]:
                 columns.append(batch["audited_at"].cast(pa.int64()).to_pylist())
                 columns += [batch[one].to_pylist() for one in _FOUND]
                 yield [_row(*cells) for cells in zip(*columns, strict=True)]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, ArtifactError, OSError) as error:
         raise UsageError(
             f"{at.shown}/{name} cannot be read: {error!s:.200}; without it, what it has is looked"
             " at again"

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from inspector.errors import UsageError
+from inspector.errors import NotFound, UsageError
+from inspector.filesystem import admit
+from inspector.remote import storages
 
 
 class Entry(NamedTuple):
@@ -22,7 +24,10 @@ class Entry(NamedTuple):
 
 
 class Place(Protocol):
-    """A folder with folders of files in it. Names are relative to it, with "/". Raises OSError."""
+    """A folder with folders of files in it. Names are relative to it, with "/".
+
+    Raises OSError, of a storage ArtifactError.
+    """
 
     url: str  # as readers of Parquet are to be given it
     shown: str  # as a person knows it, without credentials
@@ -89,31 +94,31 @@ class Local:
 
 
 class Remote:
-    """A folder of object storage, which keeps an object whole or not at all by itself."""
+    """A folder of object storage, which keeps an object whole or not at all by itself.
+
+    It is asked again where it fails for the moment. Raises ArtifactError in the end, with the URL.
+    """
 
     def __init__(self, url: str) -> None:
-        try:
-            import fsspec
-        except ImportError:
-            raise UsageError(
-                'results in storage need fsspec: pip install "tf-inspector[fleet]"'
-            ) from None
-        self.filesystem, self._root = fsspec.core.url_to_fs(url)
-        self._root = self._root.rstrip("/")
-        self.url = self.shown = self.filesystem.unstrip_protocol(self._root)
+        self.shown = admit(url)
+        if storages.is_read_only(self.shown):
+            raise UsageError(f"{self.shown}: nothing can be written there: results want a storage")
+        self.filesystem, root = storages.storage(self.shown)
+        self._root = root.rstrip("/")
+        self.url = self.filesystem.unstrip_protocol(self._root)
 
     def entries(self, folder: str = "") -> list[Entry]:
         """See Place."""
         self.filesystem.invalidate_cache()
         try:
-            found = self.filesystem.ls(self._at(folder), detail=True)
-        except FileNotFoundError:
+            found = self._ask(lambda: self.filesystem.ls(self._at(folder), detail=True))
+        except NotFound:
             return []
         return sorted(_entries(found))
 
     def read(self, name: str) -> bytes:
         """See Place."""
-        found: bytes = self.filesystem.cat_file(self._at(name))
+        found: bytes = self._ask(lambda: self.filesystem.cat_file(self._at(name)))
         return found
 
     def write(self, name: str, data: bytes | memoryview) -> None:
@@ -121,16 +126,19 @@ class Remote:
         with contextlib.suppress(NotImplementedError, PermissionError):
             # Of storage without folders this does nothing, or asks for what is not needed.
             self.filesystem.makedirs(os.path.dirname(self._at(name)), exist_ok=True)
-        self.filesystem.pipe_file(self._at(name), bytes(data))
+        self._ask(lambda: self.filesystem.pipe_file(self._at(name), bytes(data)))
 
     def remove(self, name: str) -> None:
         """See Place."""
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.rm_file(self._at(name))
+        with contextlib.suppress(NotFound):
+            self._ask(lambda: self.filesystem.rm_file(self._at(name)))
 
     def opened(self, name: str) -> Any:
         """See Place."""
-        return self.filesystem.open(self._at(name), "rb")
+        return self._ask(lambda: self.filesystem.open(self._at(name), "rb"))
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        return storages.ask(self.shown, question)
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")

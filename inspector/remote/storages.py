@@ -124,6 +124,11 @@ def _options(scheme: str) -> dict[str, Any]:
     return {scheme: {"use_listings_cache": False}} if kind else {}
 
 
+def is_read_only(path: str) -> bool:
+    """Whether it is of a web server, or in an archive."""
+    return _KINDS.get(urls.scheme_of(path)) == "http" or urls.is_inside(path)
+
+
 def ask(path: str, question: Callable[[], T]) -> T:
     """What the storage answers, asked again with growing pauses where it may do better.
 
