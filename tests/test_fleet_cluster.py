@@ -94,6 +94,18 @@ def test_a_cluster_finds_what_this_machine_finds(dask, monkeypatch):
     assert (found.fleet.artifacts, found.fleet.audited, found.fleet.workers) == (6, 6, 2)
 
 
+def test_a_client_that_is_given_is_used_and_left_open(dask):
+    """Of a cluster that an address alone does not lead to, such as one behind a gateway."""
+    from distributed import Client
+
+    path = samples.path("pruned.h5")
+    with Client(dask.address, set_as_default=False) as client:
+        for _ in range(2):
+            found = audit(path, cluster=client, policy=Policy())
+            assert found.findings == api.audit(path, policy=Policy()).findings
+        assert client.submit(sum, (1, 2)).result(timeout=10) == 3
+
+
 def test_an_original_is_held_against(dask):
     path, original = samples.path("stripped.h5"), samples.path("pruned.h5")
     found = audit(path, cluster=dask.address, against=original, policy=Policy())
@@ -299,6 +311,18 @@ def test_one_that_came_later_says_so_in_its_first_task():
 
 def test_a_file_that_a_worker_does_not_see_is_told_from_one_that_is_gone():
     assert look(paths=("/nix/nix.h5",)).kind == "unseen"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tls://127.0.0.1:1", "TLS needs certificates, .* DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
+        ("gateway://127.0.0.1:1/name", "from Python, .*cluster=cluster.get_client"),
+    ],
+)
+def test_what_no_address_alone_leads_to_is_said_at_once(address, said):
+    with pytest.raises(UsageError, match=said):
+        audit(samples.path("pruned.h5"), cluster=address)
 
 
 def test_where_nobody_listens_is_one_line(monkeypatch):

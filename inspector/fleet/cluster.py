@@ -33,7 +33,7 @@ from inspector.process import processors
 from inspector.typed_json import decode, encode
 
 if TYPE_CHECKING:
-    from distributed import Future
+    from distributed import Client, Future
 
 
 _UNFIT = 3  # workers that may be unable to read in processes of their own
@@ -42,12 +42,13 @@ _UNFIT = 3  # workers that may be unable to read in processes of their own
 class Cluster:
     """What looks at artifacts on a cluster. A context manager, which ends all that it started.
 
-    address: "tcp://...", "tls://...", or "local" for processes of this machine. jobs: how many of
-    these, None for one a processor. Raises UsageError where there is no such cluster, or where its
+    address: "tcp://...", "tls://...", or "local" for processes of this machine; or a client of a
+    cluster that only its makers know how to reach. jobs: how many processes of this machine, None
+    for one a processor. Raises UsageError where there is no such cluster, or where its
     workers have another version of inspect.
     """
 
-    def __init__(self, address: str, jobs: int | None, watch: Watch) -> None:
+    def __init__(self, address: str | Client, jobs: int | None, watch: Watch) -> None:
         self._address = address
         self._jobs = jobs or processors()
         self._watch = watch
@@ -107,6 +108,11 @@ class Cluster:
         self.retried += again
         if again:
             self._watch.say(f"lost worker {about.get('worker')}: {again} begun again")
+
+    @property
+    def _where(self) -> str:
+        """The scheduler, in words."""
+        return self._address if isinstance(self._address, str) else "the cluster"
 
     @property
     def _name(self) -> str:
@@ -210,9 +216,9 @@ class Cluster:
         if isinstance(found, CancelledError):
             self._is_lost = self._client.status != "running"
             raise ClusterLost(
-                f"{self._address}: the scheduler is gone"
+                f"{self._where}: the scheduler is gone"
                 if self._is_lost
-                else f"{self._address}: the scheduler took tasks back"
+                else f"{self._where}: the scheduler took tasks back"
             )
         error = found[1] if isinstance(found, tuple) else found
         if not isinstance(error, KilledWorker):

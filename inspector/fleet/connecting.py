@@ -22,11 +22,17 @@ _START_SECONDS = 60.0  # that workers of this machine get, on a busy one
 
 
 @contextlib.contextmanager
-def connected(address: str, jobs: int) -> Iterator[Client]:
-    """A client of the cluster, which is closed in the end. Raises UsageError."""
+def connected(address: str | Client, jobs: int) -> Iterator[Client]:
+    """A client of the cluster, which is closed in the end. One that is given is taken as it is, and
+    left open. Raises UsageError.
+    """
     from distributed import Client
 
+    if isinstance(address, Client):
+        yield address
+        return
     with contextlib.ExitStack() as stack:
+        _check(address)
         where = stack.enter_context(_local(jobs)) if address == LOCAL else address
         try:
             client = Client(where, timeout=_CONNECT_SECONDS, set_as_default=False, name="inspect")
@@ -46,6 +52,24 @@ def _wait(client: Client, jobs: int) -> None:
             f"--cluster {LOCAL}: its workers do not start within {_START_SECONDS:.0f} seconds; a"
             " program that starts them does so below `if __name__ == '__main__':`"
         ) from None
+
+
+def _check(address: str) -> None:
+    """Raise UsageError for what a client of Dask's would try in vain, and long."""
+    from distributed import Security
+
+    scheme = address.partition("://")[0]
+    if scheme == "gateway":
+        raise UsageError(
+            f"--cluster {address}: a gateway takes its own clients alone: from Python,"
+            " inspector.fleet.run.audit(..., cluster=cluster.get_client())"
+        )
+    if scheme == "tls" and Security().get_connection_args("client")["ssl_context"] is None:
+        names = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
+        raise UsageError(
+            f"--cluster {address}: TLS needs certificates, which Dask takes from its configuration"
+            f" or from {', '.join(f'DASK_DISTRIBUTED__COMM__TLS__{name}' for name in names)}"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,8 @@ from inspector.limits import DEFAULT, Limits
 from inspector.report import FleetReport, Report
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from inspector.fleet.done import Before, Done, Key
     from inspector.fleet.results import Results
 
@@ -39,7 +41,7 @@ class Interrupted(KeyboardInterrupt):
 def audit(
     paths: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
-    cluster: str | None = None,
+    cluster: str | Client | None = None,
     results: str | None = None,
     jobs: int | None = None,
     policy: str | os.PathLike[str] | Policy | None = None,
@@ -56,13 +58,13 @@ def audit(
 ) -> Report:
     """`api.audit` of very many artifacts, each read in a process of its own, on a cluster or here.
 
-    cluster: "tcp://...", "tls://..." or "local", a Dask scheduler; None for processes of this
-    machine. results: a folder to which all that is found is written as it comes, and from which an
-    earlier run is known: what that has done is not done again while neither the artifact nor its
-    policy nor this tool is another. The report then has no artifacts, and of the findings the first
-    `FINDINGS` that fail; its numbers are of all, skipped ones too. jobs: how many artifacts are
-    read side by side here, and how many workers a local cluster has; None for one a processor.
-    watch: told how far it is. The rest as for `api.audit`.
+    cluster: "tcp://...", "tls://..." or "local", a Dask scheduler; or a client of one, which stays
+    open; None for processes of this machine. results: a folder to which all that is found is
+    written as it comes, and from which an earlier run is known: what that has done is not done
+    again while neither the artifact nor its policy nor this tool is another. The report then has no
+    artifacts, and of the findings the first `FINDINGS` that fail; its numbers are of all, skipped
+    ones too. jobs: how many artifacts are read side by side here, and how many workers a local
+    cluster has; None for one a processor. watch: told how far it is. The rest as for `api.audit`.
 
     Raises what `api.audit` does, UsageError for a cluster or results that cannot be used,
     ClusterLost, and Interrupted on Ctrl-C: what is done by then is written.
@@ -104,7 +106,7 @@ def audit(
 
 
 def _runner(
-    cluster: str | None, jobs: int | None, limits: Limits, watch: Watch
+    cluster: str | Client | None, jobs: int | None, limits: Limits, watch: Watch
 ) -> contextlib.AbstractContextManager[Runner]:
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} artifacts at once are none")
