@@ -19,6 +19,7 @@ from inspector.wire.json_text import parse_json
 
 _HEAD = 4096
 _REPLACED = 3  # U+FFFD that no text of somebody's would have
+_TAIL = 68 << 10  # where zips and tables have their directories
 _FOOTER = 48  # bytes at the end of a table
 _SHARD = re.compile(r"(.*)\.data-\d{5}-of-\d{5}")
 _TFLITE = b"TFL3"
@@ -143,13 +144,16 @@ def _has_model(path: str) -> bool:
 
 
 def _file(source: ByteSource) -> str:
-    from inspector.wire.hdf5_superblock import find_signature
+    from inspector.wire.hdf5_superblock import SIGNATURE, find_signature
 
     if source.size == 0:
         raise UnknownFormat("an empty file (0 bytes): the save or the copy failed", source.path)
+    head = bytes(source.view(0, min(_HEAD, source.size)))
+    if not head.startswith(SIGNATURE):
+        tail = min(_TAIL, source.size)
+        source.expect([(source.size - tail, tail)])
     if find_signature(source) is not None:
         return "hdf5"
-    head = bytes(source.view(0, min(_HEAD, source.size)))
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if _is_weight_map(source, head):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from inspector import deadline, filesystem
 from inspector.errors import ArtifactError, Corrupt, NotFound, Unsupported
 from inspector.keras.objects import Placement, place
-from inspector.limits import Limits
+from inspector.limits import MIB, Limits
 from inspector.model import (
     Artifact,
     FileEntry,
@@ -73,6 +73,7 @@ from inspector.words import some
 
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _PREFIX = "variables/variables"
+_WHOLE = 8 * MIB  # graphs so small are read whole: with variables in files of their own, most are
 _METADATA, _FINGERPRINT, _ASSETS = "keras_metadata.pb", "fingerprint.pb", "assets/"
 # Labels of the files that are neither the graphs nor the variables, by what their names begin with.
 _LABELS = (
@@ -221,6 +222,8 @@ class _Reading:
         """The meta graphs, and where in the text their values are, if it is one."""
         source = self.open(self.main)
         text = to_binary(source, "SavedModel", self.limits) if self.main == TEXT else None
+        if source.size <= _WHOLE:
+            source.expect([(0, source.size)])
         saved = read_saved_model(message(source, self.limits) if text is None else text.message)
         if not saved.meta_graphs:
             raise Corrupt("holds no graph: the save was cut short", source.path)

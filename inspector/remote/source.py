@@ -1,45 +1,83 @@
 """A file in a storage, read in ranges: few requests for its structure, its values streamed once.
 
-Small reads are met from pages, which are kept. Reads one after another fetch more and more ahead.
-Where somebody said what will be read (`expect`), small parts are fetched at once, those that lie
-close together in one request; of large ones, chunks are fetched as they are reached, each once.
+Small reads are met from pages (`pages.py`), which are kept until the path is given anew: a file is
+opened by whoever tells what it is, by its reader, and by rules about its bytes. Large parts that
+somebody said will be read are fetched a chunk at a time, as they are reached (`streams.py`).
 """
 
 from __future__ import annotations
 
-import bisect
-import contextlib
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from inspector.errors import ArtifactError, NotFound
 from inspector.limits import KIB, MIB
 from inspector.remote import listing, storages, urls
+from inspector.remote.pages import AHEAD, SMALL, Pages, Range, merged
+from inspector.remote.streams import Streams
 from inspector.storage import File, MemorySource, changed, check_bounds
 
-# One page: what h5py puts of a group's structure in one place is half as much.
-PAGE = 4 * KIB
-# What is fetched of the beginning and the end of a file: there formats have their directories.
-ENDS = 64 * KIB
-# A file so small is fetched whole: that takes no longer than one more answer.
-SMALL = MIB
-# Bytes between two parts that are cheaper to fetch than another request.
-GAP = 16 * KIB
-# The most that is read ahead by guess.
-AHEAD = MIB
-# One request of a stream: half a second of a slow line, and much more than a request costs.
-CHUNK = 4 * MIB
-_CHUNKS = 8  # that are kept: threads measure parts side by side
-_PAGES = 2048  # that are kept: 8 MiB
-# More than that is not fetched before it is asked for.
-AT_ONCE = 2 * MIB
+# An expected part of more is values: not held for long.
+LARGE = 256 * KIB
 # A member of an archive has to be inflated from its beginning.
 WHOLE = 64 * MIB
+# A file that is read whole stays in memory where it is no larger.
+HELD = 16 * MIB
+# Seconds in which a file that was just asked for is not asked for again: whoever reads it then
+# asks once more in the end.
+FRESH = 5.0
+_KNOWN = 16  # files whose pages are kept
 
-Range = tuple[int, int]  # (offset, length)
-_Get = Callable[[list[Range]], list[memoryview]]
+class _State:
+    """What is known of the bytes of a file in one state. fact: as it was told last.
+
+    answers: how many there were since the state was proved, the proof being one. whole: all bytes,
+    where somebody asked for them together.
+    """
+
+    def __init__(self, fact: listing.Fact, size: int) -> None:
+        self.fact = fact
+        self.pages = Pages(size)
+        self.answers = 0
+        self.proved = time.monotonic()
+        self.whole: MemorySource | None = None
+        self._users = 0
+        self._lock = threading.Lock()
+
+    def prove(self, fact: listing.Fact) -> None:
+        """Note that it is still in this state."""
+        with self._lock:
+            self.fact, self.answers, self.proved = fact, 1, time.monotonic()
+
+    def use(self, users: int) -> None:
+        """So many files more, or less, are open. With the last one, most is let go."""
+        with self._lock:
+            self._users += users
+            if not self._users:
+                self.pages.rest()
+                self.whole = None
+
+    def count(self, answers: int) -> None:
+        with self._lock:
+            self.answers += answers
+
+
+_kept: OrderedDict[str, _State] = OrderedDict()
+_keeping = threading.Lock()
+
+
+def _state_of(fact: listing.Fact, size: int) -> _State:
+    """That of a file that was open before, as long as nobody asked anew what is at its path."""
+    with _keeping:
+        state = _kept.pop(fact.path, None)
+        if state is None or state.fact is not fact:
+            state = _State(fact, size)
+        _kept[fact.path] = state
+        if len(_kept) > _KNOWN:
+            _kept.popitem(last=False)
+    return state
 
 
 def opened(path: str) -> File:
@@ -63,13 +101,7 @@ class RemoteFile(File):
         self.path = fact.path
         self._fact = fact
         self._closed = False
-        self._requests = 0
-        self._pages: OrderedDict[int, memoryview] = OrderedDict()
-        self._lock = threading.RLock()
-        self._streams = _Streams(self._get)
-        self._next = 0  # where the last guess ended
-        self._guess = PAGE
-        self._whole: MemorySource | None = None
+        self._streams = Streams(self._get)
         if fact.nbytes is None:
             raise ArtifactError(
                 "its size is not told by the storage, so it cannot be read in places; --cache DIR"
@@ -77,20 +109,21 @@ class RemoteFile(File):
                 self.path,
             )
         self.size = fact.nbytes
-        if urls.is_inside(self.path):
-            self._whole = self._all("within an archive, which")
+        self._state = _state_of(fact, self.size)
+        self._pages = self._state.pages
+        self._state.use(1)
+        self._hold_member()
         self._note()
-        self._take_over()
 
-    def _take_over(self) -> None:
-        """Have what the file that was closed last had, where that is the same: what a file is, what
-        is in it and what is amiss with it are asked of the storage once.
-        """
-        if _last.identity is not None and _last.identity == self._state():
-            self._pages, self._requests = OrderedDict(_last.pages), _last.requests
+    def _hold_member(self) -> None:
+        """Have what lies in an archive in memory."""
+        if urls.is_inside(self.path):
+            self._hold("within an archive, which")
 
-    def _all(self, where: str) -> MemorySource:
+    def _hold(self, where: str) -> MemorySource:
         """The file in memory. Raises ArtifactError where it is too large."""
+        if self._state.whole is not None:
+            return self._state.whole
         if self.size > WHOLE:
             raise ArtifactError(
                 f"{self.size:,} bytes {where} cannot be read in places; --cache DIR keeps a copy"
@@ -98,13 +131,14 @@ class RemoteFile(File):
                 self.path,
             )
         (data,) = self._get([(0, self.size)])
-        return MemorySource(data, self.path)
+        self._state.whole = whole = MemorySource(data, self.path)
+        return whole
 
     def _get(self, ranges: list[Range]) -> list[memoryview]:
         """Fetch ranges, in a request each."""
         if self._closed:
             raise ArtifactError("was closed before this was read", self.path, ranges[0][0])
-        self._requests += len(ranges)
+        self._state.count(len(ranges))
         try:
             return [memoryview(data) for data in storages.fetch(self.path, ranges)]
         except NotFound:
@@ -115,12 +149,13 @@ class RemoteFile(File):
 
     def view(self, offset: int, length: int) -> memoryview:
         check_bounds(self.path, self.size, offset, length)
-        if self._whole is None:
+        whole = self._state.whole
+        if whole is None:
             try:
                 return self._in_places(offset, length)
             except storages.NoRanges:
-                self._whole = self._all("in a storage that gives files only as a whole, which")
-        return self._whole.view(offset, length)
+                whole = self._hold("in a storage that gives files only as a whole, which")
+        return whole.view(offset, length)
 
     def _in_places(self, offset: int, length: int) -> memoryview:
         if not length:
@@ -128,88 +163,42 @@ class RemoteFile(File):
         held = self._streams.view(offset, length)
         if held is not None:
             return held
-        if length > AHEAD:
-            return self._get([(offset, length)])[0]
-        return self._from_pages(offset, length)
+        if length <= AHEAD:
+            return self._pages.view(offset, length, self._get)
+        (data,) = self._get([(offset, length)])
+        if length == self.size <= HELD:
+            self._state.whole = MemorySource(data, self.path)
+        return data
 
     def readinto(self, offset: int, buffer: memoryview) -> None:
-        check_bounds(self.path, self.size, offset, buffer.nbytes)
         buffer[:] = self.view(offset, buffer.nbytes)
 
     def expect(self, ranges: Iterable[Range]) -> None:
-        """See ByteSource: little is fetched now, much when it is reached."""
-        if self._whole is not None or self.size <= SMALL:
+        """See ByteSource: nothing is fetched until something of it is asked for."""
+        if self._state.whole is not None or self.size <= SMALL:
             return
         wanted = merged(
             (offset, length)
             for offset, length in ranges
             if offset >= 0 and length > 0 and offset + length <= self.size
         )
-        if sum(length for _, length in wanted) <= AT_ONCE:
-            with contextlib.suppress(storages.NoRanges):
-                self._load(wanted)
-        else:
-            self._streams.add(wanted)
-
-    def _from_pages(self, offset: int, length: int) -> memoryview:
-        numbers = range(offset // PAGE, (offset + length - 1) // PAGE + 1)
-        with self._lock:
-            held = [number for number in numbers if number in self._pages]
-            for number in held:
-                self._pages.move_to_end(number)
-            if len(held) < len(numbers):
-                self._load([self._guessed(offset, length)])
-            pages = [self._pages[number] for number in numbers]
-        start = offset - numbers.start * PAGE
-        if len(pages) == 1:
-            return pages[0][start : start + length]
-        return memoryview(b"".join(pages))[start : start + length]
-
-    def _guessed(self, offset: int, length: int) -> Range:
-        """What is fetched where a page is missing: more of what is read one after another."""
-        if self.size <= SMALL:
-            return 0, self.size
-        if offset < ENDS:
-            return 0, max(ENDS, offset + length)
-        if offset >= self.size - ENDS:
-            start = self.size - ENDS
-            return start, ENDS
-        goes_on = self._next <= offset + length and offset <= self._next + PAGE
-        self._guess = min(2 * self._guess, AHEAD) if goes_on else PAGE
-        wanted = max(length, self._guess)
-        self._next = offset + wanted
-        return offset, min(wanted, self.size - offset)
-
-    def _load(self, wanted: Iterable[Range]) -> None:
-        """Have the pages of some ranges, fetching those that are missing."""
-        with self._lock:
-            missing = [
-                number * PAGE
-                for offset, length in wanted
-                for number in range(offset // PAGE, (offset + length - 1) // PAGE + 1)
-                if number not in self._pages
-            ]
-            ranges = merged((start, min(PAGE, self.size - start)) for start in missing)
-            if not ranges:
-                return
-            for (offset, _), data in zip(ranges, self._get(ranges), strict=True):
-                for start in range(0, len(data), PAGE):
-                    self._pages[(offset + start) // PAGE] = data[start : start + PAGE]
-            # None of those that a view is made of: it takes no more than AHEAD.
-            spare = max(_PAGES, sum(length for _, length in ranges) // PAGE + AHEAD // PAGE)
-            while len(self._pages) > spare:
-                self._pages.popitem(last=False)
+        self._pages.plan(one for one in wanted if one[1] < LARGE)
+        self._streams.add(one for one in wanted if one[1] >= LARGE)
 
     def reopen(self) -> None:
         if self._closed:
             self._closed = False
-            self._is_still_what_it_was()
+            self._streams.open()
+            self._state.use(1)
+            if time.monotonic() > self._state.proved + FRESH:
+                self._is_still_what_it_was()
+            self._hold_member()
 
     def check(self) -> None:
-        """Raise Changed unless the storage has the same version of it. A file that one request gave
-        is of one state.
+        """Raise Changed unless the storage has the same version of it. What one request gave is of
+        one state.
         """
-        if not self._closed and self._requests > 1:
+        if not self._closed and self._state.answers > 1:
             self._is_still_what_it_was()
 
     def _is_still_what_it_was(self) -> None:
@@ -222,121 +211,17 @@ class RemoteFile(File):
             )
         if not listing.is_same(self._fact, now):
             raise changed("it was written to", self.path)
+        self._state.prove(now)
 
     def identity(self) -> tuple[object, ...] | None:
         return None if self._closed else (self.path, self.size, self._fact.version)
-
-    def _state(self) -> tuple[object, ...]:
-        """The same for the same bytes, within one call."""
-        return listing.generation(), self.path, self.size, self._fact.version
 
     @property
     def closed(self) -> bool:
         return self._closed
 
     def close(self) -> None:
-        global _last  # noqa: PLW0603 - one a process, which has few files open at a time
-        if not self._closed and self._fact.version is not None:
-            _last = _Last(self._state(), self._pages, self._requests)
-        self._closed = True
-        self._pages = OrderedDict()
-        self._streams.clear()
-
-
-class _Last(NamedTuple):
-    """Pages of the file that was closed last. identity: None of none."""
-
-    identity: tuple[object, ...] | None = None
-    pages: OrderedDict[int, memoryview] = OrderedDict()  # noqa: RUF012 - never written to
-    requests: int = 0
-
-
-_last = _Last()
-
-
-class _Streams:
-    """Parts that will be read, fetched a chunk at a time, each once."""
-
-    def __init__(self, get: _Get) -> None:
-        self._get = get
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._chunks: OrderedDict[int, memoryview] = OrderedDict()
-        self._fetching: dict[int, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def add(self, ranges: Iterable[Range]) -> None:
-        """More of them. What was known before stays as it was cut."""
-        with self._lock:
-            for offset, length in ranges:
-                self._add(offset, offset + length)
-
-    def _add(self, start: int, end: int) -> None:
-        while start < end:
-            at = bisect.bisect_right(self._starts, start) - 1
-            if at >= 0 and start < self._ends[at]:
-                start = self._ends[at]
-                continue
-            after = self._starts[at + 1] if at + 1 < len(self._starts) else end
-            self._starts.insert(at + 1, start)
-            self._ends.insert(at + 1, min(end, after))
-            start = min(end, after)
-
-    def view(self, offset: int, length: int) -> memoryview | None:
-        """Bytes of what is expected; None of what is not, or only in part."""
-        parts = list(self._cut(offset, length))
-        if not parts:
-            return None
-        if len(parts) == 1:
-            return self._part(*parts[0])
-        return memoryview(b"".join(self._part(*part) for part in parts))
-
-    def _cut(self, offset: int, length: int) -> Iterator[tuple[int, int, int, int]]:
-        """(start of a chunk, its length, where in it, how many bytes)."""
-        at, end = offset, offset + length
-        with self._lock:
-            found = []
-            while at < end:
-                number = bisect.bisect_right(self._starts, at) - 1
-                if number < 0 or at >= self._ends[number]:
-                    return
-                first, last = self._starts[number], self._ends[number]
-                start = first + (at - first) // CHUNK * CHUNK
-                size = min(CHUNK, last - start)
-                count = min(end, start + size) - at
-                found.append((start, size, at - start, count))
-                at += count
-        yield from found
-
-    def _part(self, start: int, size: int, at: int, count: int) -> memoryview:
-        with self._lock:
-            one = self._fetching.setdefault(start, threading.Lock())
-        with one:
-            with self._lock:
-                chunk = self._chunks.get(start)
-                if chunk is not None:
-                    self._chunks.move_to_end(start)
-            if chunk is None:
-                (chunk,) = self._get([(start, size)])
-                with self._lock:
-                    self._chunks[start] = chunk
-                    while len(self._chunks) > _CHUNKS:
-                        self._fetching.pop(self._chunks.popitem(last=False)[0], None)
-        return chunk[at : at + count]
-
-    def clear(self) -> None:
-        """Let go of all that is held."""
-        with self._lock:
-            self._chunks.clear()
-
-
-def merged(ranges: Iterable[Range]) -> list[Range]:
-    """The same ranges in order, those that lie close together as one."""
-    found: list[Range] = []
-    for offset, length in sorted(ranges):
-        if found and offset <= sum(found[-1]) + GAP:
-            start, before = found[-1]
-            found[-1] = start, max(before, offset + length - start)
-        else:
-            found.append((offset, length))
-    return found
+        if not self._closed:
+            self._closed = True
+            self._streams.close()
+            self._state.use(-1)

@@ -213,7 +213,9 @@ def read_archive(source: ByteSource, limits: Limits = DEFAULT) -> Archive:
     problems = _Problems(source.path)
     members: list[Member] = []
     spans: list[tuple[int, int]] = []  # of each member: its header's start, its descriptor's end
-    for entry in entries(source, end, limits):
+    listed = list(entries(source, end, limits))
+    source.expect((one.header_offset, LOCAL.size + len(one.raw_name)) for one in listed)
+    for entry in listed:
         member, span = _locate(source, entry, problems)
         members.append(member)
         spans.append(span)

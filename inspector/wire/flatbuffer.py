@@ -28,9 +28,11 @@ OFFSET_BYTES = 4
 IDENTIFIER = range(4, 8)  # where the file identifier is, behind the offset of the root table
 _VTABLE_HEADER = 4  # its own size and the table's, 16 bits each
 
-# A file up to this size is held whole, bytes; of a larger one, this much ahead of what is read.
+# A file up to this size is held whole, bytes; of a larger one, so much around what is read.
 _WHOLE = 16 * MIB
-_AHEAD = 64 * KIB
+_HELD = 4 * KIB
+# Bytes of a table in a list that are expected of it: what it begins with, and what leads on.
+_LOOK = 64
 
 _WORD = struct.Struct("<I")
 _BACK = struct.Struct("<i")
@@ -111,8 +113,11 @@ class Flatbuffer:
         inside = at - self._from
         if self._whole or 0 <= inside <= len(self._held) - form.size:
             return form.unpack_from(self._held, inside)
-        self._held, self._from = self.source.view(at, min(_AHEAD, self.size - at)), at
-        return form.unpack_from(self._held)
+        start = at - at % _HELD
+        if at + form.size > start + _HELD:  # it reaches past them: few do
+            return form.unpack(self.source.view(at, form.size))
+        self._held, self._from = self.source.view(start, min(_HELD, self.size - start)), start
+        return form.unpack_from(self._held, at - start)
 
     def require(self, offset: int, length: int, what: str) -> None:
         """Raise Truncated unless `length` bytes at `offset` lie in the file."""
@@ -331,6 +336,17 @@ class Tables(Sequence[Table]):
 
     def __len__(self) -> int:
         return self.place.items
+
+    def expect(self) -> None:
+        """Say that all of them will be read."""
+        self.buffer.source.expect(self._places())
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        place, size = self.place, self.buffer.size
+        offsets = self.buffer.source.view(place.offset, place.nbytes).cast("I")
+        for index, ahead in enumerate(offsets):
+            at = place.offset + index * OFFSET_BYTES + ahead
+            yield at, min(_LOOK, size - at)
 
     def __iter__(self) -> Iterator[Table]:
         for at in range(self.place.offset, self.place.offset + self.place.nbytes, OFFSET_BYTES):

@@ -149,7 +149,9 @@ class Record:
         asked = self._field(name)
         found = self.table.tables(asked.slot)
         empty = Tables(self.table.buffer, Vector(0, 0, OFFSET_BYTES))
-        return Records(found if found is not None else empty, asked.kind, self.schema)
+        records = Records(found if found is not None else empty, asked.kind, self.schema)
+        records.expect()
+        return records
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,10 @@ class Records(Sequence[Record]):
 
     def __len__(self) -> int:
         return len(self.tables)
+
+    def expect(self) -> None:
+        """Say that all of them will be read."""
+        self.tables.expect()
 
     def __iter__(self) -> Iterator[Record]:
         for one in self.tables:

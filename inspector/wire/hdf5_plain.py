@@ -9,7 +9,6 @@ Source: HDF5 File Format Specification, version 3; the sections are named where 
 
 from __future__ import annotations
 
-import collections
 import functools
 import math
 from collections.abc import Iterator
@@ -24,7 +23,19 @@ from inspector.model import Extent
 from inspector.payloads import RawPayload
 from inspector.storage import ByteSource
 from inspector.wire.hdf5_nodes import Attribute, Dataset, Group, Link, joined
+from inspector.wire.hdf5_plain_ahead import Ahead
 from inspector.wire.hdf5_plain_heaps import GlobalHeap, Unusual, local_heap, need
+from inspector.wire.hdf5_plain_layout import (
+    CACHED,
+    DEEPEST,
+    ENTRY,
+    HEADER,
+    LOOK,
+    MESSAGE,
+    MORE,
+    NAMES,
+    TREE,
+)
 from inspector.wire.hdf5_plain_types import (
     EMPTY,
     FIXED_TEXT,
@@ -41,29 +52,19 @@ if TYPE_CHECKING:
 UNDEFINED = (1 << 64) - 1
 # II.A: everything but the signature, up to the root group's entry in no symbol table.
 _SUPERBLOCK = Struct("<8s8BHHIQQQQ")
-_ENTRY = Struct("<QQII16s")  # III.C: symbol table entry
-_CACHED = Struct("<QQ")  # B-tree and heap of a group, in the entry and in the message
-_TREE = Struct("<4sBBHQQ")  # III.A.1
-_NAMES = Struct("<4sBBH")  # III.B: symbol table node
-_HEADER = Struct("<BBHII4x")  # IV.A.1.a: object header of version 1
-_MESSAGE = Struct("<HHB")  # and 3 bytes that are reserved
 _REFERENCE = Struct("<IQI")  # a value of variable length: bytes, its heap, its number there
 _LAYOUT = Struct("<BBQQ")  # IV.A.2.i, version 3, contiguous
 _ATTRIBUTE = Struct("<BBHHH")  # IV.A.2.m
 
 # IV.A.2: types of messages.
-_NIL, _SPACE, _TYPE, _FILL, _LAYOUT_OF, _TEXT, _MORE, _TABLE, _TIME = (
-    0x00, 0x01, 0x03, 0x05, 0x08, 0x0C, 0x10, 0x11, 0x12,
+_NIL, _SPACE, _TYPE, _FILL, _LAYOUT_OF, _TEXT, _TABLE, _TIME = (
+    0x00, 0x01, 0x03, 0x05, 0x08, 0x0C, 0x11, 0x12,
 )  # fmt: skip
 _OF_DATASET = frozenset({_SPACE, _TYPE, _FILL, _LAYOUT_OF})
 _ALL_OF_DATASET = _OF_DATASET | {_TIME}
 _ALL_OF_GROUP = frozenset({_TABLE, _TIME})
 # Bits of a message's flags: constant, and never to be shared.
 _HARMLESS = 0b101
-# Levels of a B-tree: five hold more names than a file has bytes.
-_DEEPEST = 8
-# Bytes that a look at an object header takes: most are no longer.
-_LOOK = 512
 # What is longer is not held here.
 _LONGEST_HEADER = 16 << 20
 # In front of a value in a global heap.
@@ -114,12 +115,13 @@ class _Plain:
         need((base, free, driver) == (0, UNDEFINED, UNDEFINED))
         # III.A.1, III.B: nodes have room for twice as many entries as they have at least.
         self.most_children, self.most_names = 2 * inner, 2 * leaf
-        self.tree_bytes = _TREE.size + 8 * (4 * inner + 1)
-        self.names_bytes = _NAMES.size + _ENTRY.size * self.most_names
+        self.tree_bytes = TREE.size + 8 * (4 * inner + 1)
+        self.names_bytes = NAMES.size + ENTRY.size * self.most_names
+        self.ahead = Ahead(self.source, limits.nodes, self.tree_bytes, self.names_bytes)
 
     def read(self) -> Found:
-        _, address, kind, _, scratch = _ENTRY.unpack(
-            self.source.view(_SUPERBLOCK.size, _ENTRY.size)
+        _, address, kind, _, scratch = ENTRY.unpack(
+            self.source.view(_SUPERBLOCK.size, ENTRY.size)
         )
         header = self.header(address)
         table = self.table(header, kind, scratch)
@@ -127,24 +129,28 @@ class _Plain:
         self.nodes[address] = root
         self.account(root, header)
         # Breadth first, as the other reader goes.
-        pending = collections.deque([(root, table, 0)])
-        while pending:
-            group, table, depth = pending.popleft()
-            for name, address, kind, scratch in self.names(table):
-                path = joined(group.path, name)
-                node = self.nodes.get(address)
-                if node is None:
-                    header = self.header(address)
-                    node = self.open(path, address, header, depth + 1)
-                    if isinstance(node, Group):
-                        pending.append((node, self.table(header, kind, scratch), depth + 1))
+        level, depth = [(root, table)], 0
+        while level:
+            self.ahead.announce([table for _, table in level])
+            depth += 1
+            below = []
+            for group, table in level:
+                for name, address, kind, scratch in self.names(table):
+                    path = joined(group.path, name)
+                    node = self.nodes.get(address)
+                    if node is None:
+                        header = self.header(address)
+                        node = self.open(path, address, header, depth)
+                        if isinstance(node, Group):
+                            below.append((node, self.table(header, kind, scratch)))
+                        else:
+                            need(kind == 0)
                     else:
                         need(kind == 0)
-                else:
-                    need(kind == 0)
-                    if isinstance(node, Dataset):
-                        node.links.append(path)
-                group.links[name] = Link(name, "hard", node)
+                        if isinstance(node, Dataset):
+                            node.links.append(path)
+                    group.links[name] = Link(name, "hard", node)
+            level = below
         return Found(root, self.nodes, self.structure_bytes)
 
     def open(self, path: str, address: int, header: _Header, depth: int) -> Group | Dataset:
@@ -174,14 +180,14 @@ class _Plain:
     def header(self, address: int) -> _Header:
         """IV.A.1.a: Version 1 Data Object Header Prefix."""
         size = self.source.size
-        need(address + _HEADER.size <= size)
-        look = bytes(self.source.view(address, min(_LOOK, size - address)))
-        version, reserved, count, references, length = _HEADER.unpack_from(look)
+        need(address + HEADER.size <= size)
+        look = bytes(self.source.view(address, min(LOOK, size - address)))
+        version, reserved, count, references, length = HEADER.unpack_from(look)
         need(version == 1 and reserved == 0 and count > 0 and references > 0)
         messages: dict[int, bytes] = {}
         attributes: list[bytes] = []
-        taken, seen, most = _HEADER.size, 0, min(size, _LONGEST_HEADER)
-        blocks = [(address + _HEADER.size, length)]
+        taken, seen, most = HEADER.size, 0, min(size, _LONGEST_HEADER)
+        blocks = [(address + HEADER.size, length)]
         for start, length in blocks:
             taken += length
             need(taken <= most)
@@ -194,7 +200,7 @@ class _Plain:
             while at < end:
                 if at + 8 > end:
                     raise Unusual
-                kind, nbytes, flags = _MESSAGE.unpack_from(block, at)
+                kind, nbytes, flags = MESSAGE.unpack_from(block, at)
                 at += 8 + nbytes
                 seen += 1
                 if nbytes % 8 or at > end or flags & ~_HARMLESS:
@@ -202,9 +208,9 @@ class _Plain:
                 if kind == _NIL:
                     continue
                 body = block[at - nbytes : at]
-                if kind == _MORE:
+                if kind == MORE:
                     need(nbytes == 16)
-                    blocks.append(_CACHED.unpack(body))
+                    blocks.append(CACHED.unpack(body))
                 elif kind == _TEXT:
                     attributes.append(body)
                 elif kind in messages:
@@ -272,8 +278,8 @@ class _Plain:
     def table(self, header: _Header, kind: int, scratch: bytes) -> tuple[int, int]:
         """IV.A.2.r: where a group's B-tree and heap are; what leads to it may say it again."""
         need(header.messages.keys() <= _ALL_OF_GROUP and len(header.messages[_TABLE]) == 16)
-        found: tuple[int, int] = _CACHED.unpack(header.messages[_TABLE])
-        need(kind == 0 or (kind == 1 and _CACHED.unpack(scratch) == found))
+        found: tuple[int, int] = CACHED.unpack(header.messages[_TABLE])
+        need(kind == 0 or (kind == 1 and CACHED.unpack(scratch) == found))
         return found
 
     def names(self, table: tuple[int, int]) -> Iterator[tuple[str, int, int, bytes]]:
@@ -286,12 +292,12 @@ class _Plain:
         for low, high, node in self.leaves(tree, None, beside):
             self.structure_bytes += self.names_bytes
             view = self.source.view(node, self.names_bytes)
-            sign, version, reserved, count = _NAMES.unpack_from(view)
+            sign, version, reserved, count = NAMES.unpack_from(view)
             need(sign == b"SNOD" and version == 1 and not reserved and 0 < count <= self.most_names)
             self.links += count
             need(self.links <= self.limits.nodes and _name(content, low) == last)
-            for place, address, kind, _, scratch in _ENTRY.iter_unpack(
-                view[_NAMES.size : _NAMES.size + count * _ENTRY.size]
+            for place, address, kind, _, scratch in ENTRY.iter_unpack(
+                view[NAMES.size : NAMES.size + count * ENTRY.size]
             ):
                 name = _name(content, place)
                 # In order, so that a name that is looked up is found; 2: a symbolic link.
@@ -312,15 +318,15 @@ class _Plain:
         """
         self.structure_bytes += self.tree_bytes
         view = self.source.view(address, self.tree_bytes)
-        sign, kind, depth, count, left, right = _TREE.unpack_from(view)
+        sign, kind, depth, count, left, right = TREE.unpack_from(view)
         need(sign == b"TREE" and kind == 0 and count <= self.most_children)
         # An empty group's tree is a leaf without children.
-        need(depth < _DEEPEST if level is None else depth == level and count > 0)
+        need(depth < DEEPEST if level is None else depth == level and count > 0)
         need(
             (count > 0 or depth == 0) and beside.get(depth, (UNDEFINED, address)) == (left, address)
         )
         beside[depth] = address, right
-        keys = Struct(f"<{2 * count + 1}Q").unpack_from(view, _TREE.size)
+        keys = Struct(f"<{2 * count + 1}Q").unpack_from(view, TREE.size)
         for at in range(0, 2 * count, 2):
             if depth:
                 yield from self.leaves(keys[at + 1], depth - 1, beside)

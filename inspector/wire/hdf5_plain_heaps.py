@@ -9,8 +9,8 @@ from struct import Struct
 
 from inspector import deadline
 from inspector.storage import ByteSource
+from inspector.wire.hdf5_plain_layout import HEAP
 
-_LOCAL = Struct("<4sB3xQQQ")
 _FREE = Struct("<QQ")
 _END_OF_FREE = 1
 _COLLECTION = Struct("<4sB3xQ")
@@ -33,7 +33,7 @@ def need(condition: bool) -> None:
 
 def local_heap(source: ByteSource, address: int) -> tuple[bytes, int]:
     """The names of a group, and the bytes that their heap takes, its header included."""
-    sign, version, size, free, place = _LOCAL.unpack(source.view(address, _LOCAL.size))
+    sign, version, size, free, place = HEAP.unpack(source.view(address, HEAP.size))
     need(sign == b"HEAP" and version == 0 and 0 < size <= min(source.size, _MOST_NAMES))
     content = bytes(source.view(place, size))
     steps = size // _FREE.size
@@ -42,7 +42,7 @@ def local_heap(source: ByteSource, address: int) -> tuple[bytes, int]:
         after, length = _FREE.unpack_from(content, free)
         need(length >= _FREE.size and free + length <= size)
         free, steps = after, steps - 1
-    return content, _LOCAL.size + size
+    return content, HEAP.size + size
 
 
 class GlobalHeap:

@@ -16,7 +16,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OPEN_FOR_WRITE = 0b001
 _SINGLE_WRITER = 0b100
 # A user block is a power of two from 512 on; past this the signature is not looked for.
-_LAST_START = 1 << 30
+_LAST_POWER = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,14 @@ class Superblock:
 
 def find_signature(source: ByteSource) -> int | None:
     """Offset of the HDF5 signature: 0, or 512, 1024, 2048 ... behind a user block; else None."""
-    start = 0
-    while start + len(SIGNATURE) <= source.size and start <= _LAST_START:
-        if source.view(start, len(SIGNATURE)) == SIGNATURE:
+    width = len(SIGNATURE)
+    starts = [0, *(1 << power for power in range(9, _LAST_POWER + 1))]
+    inside = [start for start in starts if start + width <= source.size]
+    for start in inside:
+        if source.view(start, width) == SIGNATURE:
             return start
-        start = start * 2 or 512
+        if not start:
+            source.expect((one, width) for one in inside)
     return None
 
 

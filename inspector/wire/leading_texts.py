@@ -17,7 +17,9 @@ from inspector.limits import KIB, MIB
 from inspector.wire.protobuf import VARINT_BYTES, Field, Message, Wire, fields, read_varint
 
 _BLOCK = 64 * KIB  # bytes of messages side by side that are held together
-_WHOLE = MIB  # a message of more is not held: it has values in it
+_FIRST = KIB  # and behind values that are passed over: twice as many each time
+_LARGE = 2 * KIB  # of a message of more, which has values in it, the beginning is looked at
+_WHOLE = MIB  # before it is held, unless it is larger than that
 _LONGEST, _MOST = 512, 16 * KIB  # bytes of what is kept, and of how many messages
 _NAME, _SECOND, _THIRD = 0x0A, 0x12, 0x1A  # the tags of strings 1, 2 and 3
 
@@ -49,6 +51,7 @@ class LeadingTexts:
         self._tails: set[bytes] = set()
         self._known: dict[bytes, Texts] = {}
         self._start, self._data = 0, b""  # what is held of the source
+        self._block = _FIRST
 
     def read(self, message: Message, most: int) -> Texts | None:
         """A message's texts; None for one that is written in another way, is broken or has more
@@ -56,17 +59,28 @@ class LeadingTexts:
         """
         _, offset, length, _, _ = message
         at = offset - self._start
-        if at < 0 or at + length > len(self._data):
-            self._start, at = offset, 0
-            held = length if _BLOCK < length <= _WHOLE else _BLOCK
-            self._data = bytes(self._source.view(offset, min(held, self._source.size - offset)))
+        is_held = at >= 0 and at + length <= len(self._data)
+        if not is_held:
+            at = 0
+            self._hold(offset, 0 if length > _LARGE else length)
         data = self._data[at : at + length] if length <= _LONGEST else b""
         found = self._known.get(data) or self._read(at, at + length)
+        if found is None and not is_held and length > _LARGE:
+            self._hold(offset, length if length <= _WHOLE else _BLOCK, length)
+            found = self._read(0, length)
         if found is None or len(found[2]) > most:
             return None
         if data and len(self._known) < _MOST:
             self._known[data] = found
         return found
+
+    def _hold(self, offset: int, least: int = 0, most: int = _BLOCK) -> None:
+        """Hold bytes from an offset on, more of them where they go on from those that were held."""
+        goes_on = self._start <= offset <= self._start + len(self._data)
+        self._block = min(2 * self._block, _BLOCK) if goes_on else _FIRST
+        left = self._source.size - offset
+        self._start = offset
+        self._data = bytes(self._source.view(offset, min(max(self._block, least), most, left)))
 
     def split(  # noqa: C901, PLR0912 - one flat loop, as `fields` is
         self, message: Message, number: int, wanted: Container[int], most: int
@@ -89,8 +103,8 @@ class LeadingTexts:
             if at >= edge:
                 deadline.check()
                 start, at = start + at, 0
-                data = bytes(source.view(start, min(_BLOCK, end - start)))
-                self._start, self._data = start, data
+                self._hold(start, most=end - start)
+                data = self._data
                 edge = len(data) - (_HEAD if start + len(data) < end else 0)
             tag = data[at]
             try:

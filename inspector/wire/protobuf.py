@@ -20,6 +20,7 @@ VARINT_BYTES = 10
 _LARGEST_NUMBER = (1 << 29) - 1
 _64 = (1 << 64) - 1
 _BLOCK = 32 * KIB  # bytes of a message that are looked at together
+_FIRST = KIB // 2  # half as many as at first, and behind values that are passed over
 _HEAD = 2 * VARINT_BYTES  # bytes of a tag, and of a length or a number behind it
 
 
@@ -108,13 +109,15 @@ def fields(  # noqa: C901, PLR0912, PLR0915 - one flat loop: a call more a field
     check_bounds(path, source.size, offset, stop)
     data, base, edge = b"", 0, 0  # some bytes, where in the message, and where they are too few
     groups: list[int] = []
+    block = _FIRST
     at = count = 0  # at: into data
     pause = min(deadline.EVERY, limits.message_fields + 1)
     while base + at < stop:
         if at >= edge:
+            block = min(2 * block, _BLOCK) if at <= len(data) else _FIRST
             base += at
             at = 0
-            data = bytes(source.view(offset + base, min(_BLOCK, stop - base)))
+            data = bytes(source.view(offset + base, min(block, stop - base)))
             edge = len(data) - (_HEAD if base + len(data) < stop else 0)
         start = at
         tag = data[at]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from inspector import deadline
 from inspector.errors import Corrupt, LimitExceeded, Truncated, UnknownFormat, Unsupported
-from inspector.limits import DEFAULT, Limits
+from inspector.limits import DEFAULT, MIB, Limits
 from inspector.model import Problem, Severity
 from inspector.storage import Bytes, ByteSource, MemorySource, lazily
 from inspector.wire.crc32c import extend_over, mask
@@ -27,6 +27,7 @@ TRAILER = 5  # of each block: how it is compressed, and the masked crc32c of blo
 PLAIN, SNAPPY = 0, 1
 # A Snappy copy of 3 bytes gives at most 64: a declared size past 22 to 1 is a lie.
 _SNAPPY_RATIO = 22
+_WHOLE = 8 * MIB  # a table so small is read whole: its blocks are its entries
 
 
 class Block(NamedTuple):
@@ -109,6 +110,8 @@ def read_table(source: ByteSource, limits: Limits = DEFAULT) -> Table:
             f"has {size:,} bytes, and a table ends with a footer of {FOOTER}", path, size
         )
     start = size - FOOTER
+    if size <= _WHOLE:
+        source.expect([(0, size)])
     footer = source.view(start, FOOTER)
     if int.from_bytes(footer[-8:], "little") != MAGIC:
         raise UnknownFormat("is no table of keys: the magic at its end is missing", path, size - 8)

@@ -95,6 +95,7 @@ def find_end(source: ByteSource) -> End:
         first, (disk, start_disk, here, count, size, start) = _read_end64(source, locator)
     if disk or start_disk or here != count:
         raise Unsupported("a zip of several disks; join it first", source.path, offset)
+    source.expect([(first - size, size)])
     shift = first - size - start
     if shift < 0:
         raise Truncated(
