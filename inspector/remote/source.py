@@ -30,6 +30,7 @@ HELD = 16 * MIB
 FRESH = 5.0
 _KNOWN = 16  # files whose pages are kept
 
+
 class _State:
     """What is known of the bytes of a file in one state. fact: as it was told last.
 
@@ -57,7 +58,17 @@ class _State:
             self._users += users
             if not self._users:
                 self.pages.rest()
-                self.whole = None
+                self._let_go(HELD)
+
+    def rest(self) -> None:
+        """Another file is of interest now."""
+        with self._lock:
+            if not self._users:
+                self._let_go(0)
+
+    def _let_go(self, most: int) -> None:
+        if self.whole is not None and self.whole.size > most:
+            self.whole = None
 
     def count(self, answers: int) -> None:
         with self._lock:
@@ -74,6 +85,8 @@ def _state_of(fact: listing.Fact, size: int) -> _State:
         state = _kept.pop(fact.path, None)
         if state is None or state.fact is not fact:
             state = _State(fact, size)
+            for other in _kept.values():
+                other.rest()
         _kept[fact.path] = state
         if len(_kept) > _KNOWN:
             _kept.popitem(last=False)
@@ -144,7 +157,7 @@ class RemoteFile(File):
         except NotFound:
             raise changed("it was removed", self.path) from None
         except ArtifactError:
-            self._requests += 1  # whether it is what it was is worth another one
+            self._state.count(1)  # whether it is what it was is worth another one
             raise
 
     def view(self, offset: int, length: int) -> memoryview:

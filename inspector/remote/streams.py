@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from inspector.errors import InspectorError
 from inspector.limits import MIB
-from inspector.remote import storages
 from inspector.remote.pages import Get, Range
 
 # Chunks that are held: threads look at values side by side, each at one or two of them.
@@ -123,7 +122,7 @@ class Streams:
         def fetch() -> None:
             try:
                 self._chunk(offset, size)
-            except (InspectorError, storages.NoRanges):
+            except InspectorError:
                 pass  # whoever asks for it will be told
 
         threading.Thread(target=fetch, daemon=True).start()

@@ -120,9 +120,7 @@ class _Plain:
         self.ahead = Ahead(self.source, limits.nodes, self.tree_bytes, self.names_bytes)
 
     def read(self) -> Found:
-        _, address, kind, _, scratch = ENTRY.unpack(
-            self.source.view(_SUPERBLOCK.size, ENTRY.size)
-        )
+        _, address, kind, _, scratch = ENTRY.unpack(self.source.view(_SUPERBLOCK.size, ENTRY.size))
         header = self.header(address)
         table = self.table(header, kind, scratch)
         root = Group("", address)
