@@ -66,6 +66,7 @@ def file_digest(path: str) -> str:
     """Of a file's bytes, read a part at a time. Raises NotFound, ArtifactError."""
     state = hashlib.sha256()
     with filesystem.opened(path) as file:
+        file.expect([(0, file.size)])
         for start in range(0, file.size, _STEP):
             state.update(file.view(start, min(_STEP, file.size - start)))
     return _spelled(state)

@@ -58,6 +58,8 @@ class RawPayload:
         dtype = numpy_dtype(self.dtype)
         width = dtype.itemsize
         step = max(max_bytes // width, 1)
+        if self.count > step:
+            self.source.expect([(self.offset, self.count * width)])
         if self.count <= step or step * width <= BLOCK:
             for start in range(0, self.count, step):
                 yield self.window(start, min(step, self.count - start))

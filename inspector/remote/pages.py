@@ -20,8 +20,8 @@ PAGE = 4 * KIB
 # configs. A zip's end record may have a comment of 64 KiB behind it.
 HEAD = 128 * KIB
 TAIL = 68 * KIB
-# A file so small is fetched whole.
-SMALL = 256 * KIB
+# A file so small is fetched whole: that takes no longer than one more answer.
+SMALL = MIB
 # Bytes between two parts that are cheaper to fetch than another request.
 GAP = 16 * KIB
 # The most that is read ahead by guess.

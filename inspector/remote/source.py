@@ -1,7 +1,7 @@
 """A file in a storage, read in ranges: few requests for its structure, its values streamed once.
 
-Small reads are met from pages (`pages.py`), which are kept until the path is given anew: a file is
-opened by whoever tells what it is, by its reader, and by rules about its bytes. Large parts that
+Small reads are met from pages (`pages.py`), which are kept for a whole call: a file is opened by
+whoever tells what it is, by its reader, and by rules about its bytes. Large parts that
 somebody said will be read are fetched a chunk at a time, as they are reached (`streams.py`).
 """
 
@@ -32,14 +32,15 @@ _KNOWN = 16  # files whose pages are kept
 
 
 class _State:
-    """What is known of the bytes of a file in one state. fact: as it was told last.
+    """What is known of the bytes of a file in one state. identity: the same for the same bytes,
+    within one call.
 
     answers: how many there were since the state was proved, the proof being one. whole: all bytes,
     where somebody asked for them together.
     """
 
-    def __init__(self, fact: listing.Fact, size: int) -> None:
-        self.fact = fact
+    def __init__(self, identity: tuple[object, ...], size: int) -> None:
+        self.identity = identity
         self.pages = Pages(size)
         self.answers = 0
         self.proved = time.monotonic()
@@ -47,10 +48,14 @@ class _State:
         self._users = 0
         self._lock = threading.Lock()
 
-    def prove(self, fact: listing.Fact) -> None:
+    def count(self, answers: int) -> None:
+        with self._lock:
+            self.answers += answers
+
+    def prove(self) -> None:
         """Note that it is still in this state."""
         with self._lock:
-            self.fact, self.answers, self.proved = fact, 1, time.monotonic()
+            self.answers, self.proved = 1, time.monotonic()
 
     def use(self, users: int) -> None:
         """So many files more, or less, are open. With the last one, most is let go."""
@@ -70,21 +75,18 @@ class _State:
         if self.whole is not None and self.whole.size > most:
             self.whole = None
 
-    def count(self, answers: int) -> None:
-        with self._lock:
-            self.answers += answers
-
 
 _kept: OrderedDict[str, _State] = OrderedDict()
 _keeping = threading.Lock()
 
 
 def _state_of(fact: listing.Fact, size: int) -> _State:
-    """That of a file that was open before, as long as nobody asked anew what is at its path."""
+    """That of a file that was open before in the same call, where it can be told to be the same."""
+    identity = listing.generation(), size, fact.version
     with _keeping:
         state = _kept.pop(fact.path, None)
-        if state is None or state.fact is not fact:
-            state = _State(fact, size)
+        if state is None or state.identity != identity or fact.version is None:
+            state = _State(identity, size)
             for other in _kept.values():
                 other.rest()
         _kept[fact.path] = state
@@ -124,8 +126,8 @@ class RemoteFile(File):
         self.size = fact.nbytes
         self._state = _state_of(fact, self.size)
         self._pages = self._state.pages
-        self._state.use(1)
         self._hold_member()
+        self._state.use(1)
         self._note()
 
     def _hold_member(self) -> None:
@@ -200,6 +202,7 @@ class RemoteFile(File):
 
     def reopen(self) -> None:
         if self._closed:
+            # One that is found to be another is open all the same: it is closed as any.
             self._closed = False
             self._streams.open()
             self._state.use(1)
@@ -224,7 +227,7 @@ class RemoteFile(File):
             )
         if not listing.is_same(self._fact, now):
             raise changed("it was written to", self.path)
-        self._state.prove(now)
+        self._state.prove()
 
     def identity(self) -> tuple[object, ...] | None:
         return None if self._closed else (self.path, self.size, self._fact.version)

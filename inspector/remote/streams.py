@@ -29,6 +29,7 @@ class Streams:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._chunks: OrderedDict[int, memoryview] = OrderedDict()
+        self._left: dict[int, int] = {}  # bytes of those that nobody has read, 0 in the end
         self._fetching: dict[int, threading.Lock] = {}
         self._readers: set[int] = set()
         self._lock = threading.Lock()
@@ -84,9 +85,9 @@ class Streams:
         with self._lock:
             self._readers.add(threading.get_ident())
             few = len(self._readers) <= _FEW
-            if at + count == size and start in self._chunks:
-                # Read to its end: the first to go.
-                self._chunks.move_to_end(start, last=False)
+            self._left[start] = left = max(self._left.get(start, size) - count, 0)
+            if not left and start in self._chunks:
+                self._chunks.move_to_end(start, last=False)  # the first to go
         if few and not at:
             self._fetch_meanwhile(start + size)
         return chunk[at : at + count]
@@ -121,7 +122,8 @@ class Streams:
 
         def fetch() -> None:
             try:
-                self._chunk(offset, size)
+                if offset not in self._left:  # nobody was there before
+                    self._chunk(offset, size)
             except InspectorError:
                 pass  # whoever asks for it will be told
 

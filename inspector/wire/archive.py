@@ -158,6 +158,7 @@ class Archive:
     def _inflated(self, member: Member) -> Iterator[bytes]:
         path, at = self._inner(member), member.data_offset
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        self.source.expect([(at, member.compressed)])
         done = read = 0
         try:
             while not engine.eof:

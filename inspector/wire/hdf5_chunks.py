@@ -177,6 +177,7 @@ class DecodedPayload:
             return
         buffer, bench = np.empty(0, dtype), _Bench()
         rows = self.start // row, -(-end // row)
+        self.source.expect(self._places())
         done = rows[0] * row
         for slab in slabs(self.shape, self.chunk, dtype.itemsize, rows):
             sides = [part.stop - part.start for part in slab]
@@ -194,6 +195,18 @@ class DecodedPayload:
             wanted = values[max(self.start - first, 0) : end - first]
             for at in range(0, wanted.size, step):
                 yield wanted[at : at + step]
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        """Where the chunks of its rows are stored."""
+        row = math.prod(self.shape[1:])
+        if not self.count or not row:
+            return
+        along = math.prod(grid(self.shape, self.chunk)[1:])
+        first = self.start // row // self.chunk[0]
+        last = (self.start + self.count - 1) // row // self.chunk[0]
+        low, high = np.searchsorted(self.keys, [first * along, (last + 1) * along])
+        some = self.index.offsets[low:high], self.index.sizes[low:high]
+        yield from zip(some[0].tolist(), some[1].tolist(), strict=True)
 
     def _decode(self, slab: Slab, values: Array, bench: _Bench) -> None:
         """Fill `values` with those of a slab."""

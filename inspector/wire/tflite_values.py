@@ -42,6 +42,7 @@ class PackedPayload:
         """Values in order, at most about `max_bytes` at a time. Raises Truncated."""
         each = 8 // self.bits
         step = max(max_bytes // each, 1) * each
+        self.source.expect([(self.offset, -(-self.count // each))])
         for start in range(0, self.count, step):
             yield self.window(start, min(step, self.count - start))
 

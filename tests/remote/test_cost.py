@@ -26,7 +26,7 @@ STRUCTURE = {
     "pb": (315, 2 * MIB),
 }
 # The same of 64 MiB that are measured: structure, and a request for each 4 MiB of a tensor.
-MEASURED = {"h5": 45, "keras": 56, "saved_model": 38, "tflite": 63}
+MEASURED = {"h5": 40, "keras": 50, "saved_model": 34, "tflite": 46}
 
 
 def each(names, *of_s3):
