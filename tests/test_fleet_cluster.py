@@ -1,5 +1,6 @@
 """Fleets on a real Dask cluster of this machine: lost workers, poisoned files, Ctrl-C."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -30,6 +32,7 @@ from inspector.parts import MeasuredPart, Portion, Survey
 from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.cluster import cluster
+from tests.builders.terminal import call
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
@@ -331,6 +334,31 @@ def test_where_nobody_listens_is_one_line(monkeypatch):
         with pytest.raises(UsageError, match=f"--cluster {address}: ") as raised:
             audit(samples.path("pruned.h5"), cluster=address)
         assert "\n" not in str(raised.value)
+
+
+SECRET = "s3cr3t-Pa+ss/word"
+
+
+def test_urls_are_read_on_the_cluster_and_no_log_has_what_lets_in(dask, tmp_path):
+    pytest.importorskip("aiohttp")
+    from tests.builders.servers import HttpServer
+
+    with HttpServer(secret=SECRET) as server:
+        for name in ("a.h5", "segv-1.h5"):
+            server.put(f"models/{name}", samples.path("stripped.h5"))
+        user = server.url("models/a.h5").replace("://", f"://user:{quote(SECRET, safe='')}@")
+        given = [user, server.url("models/segv-1.h5", signed=True)]
+        results = str(tmp_path / "results")
+        how = ["--no-policy", "--results", results, "--cluster", dask.address, "--format", "json"]
+        run = call("audit", *given, *how)
+        again = call("audit", *given, *how)
+    found, skipped = (json.loads(one.out)["fleet"] for one in (run, again))
+    assert (found["audited"], found["unreadable"], found["failed"]) == (2, 1, 1)
+    assert (skipped["audited"], skipped["skipped"], skipped["failed"]) == (0, 2, 1)
+    assert [one["readable"] for one in rows(results)].count(True) == 1
+    said = [run.out, run.err, dask.log(), repr(rows(results)), repr(rows(results, "findings"))]
+    for one in (SECRET, quote(SECRET, safe=""), quote_plus(SECRET)):
+        assert not any(one in text for text in said)
 
 
 def test_secrets_do_not_print():
