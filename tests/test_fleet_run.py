@@ -10,20 +10,24 @@ import time
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from inspector import api
 from inspector.auditing.policy import Policy
-from inspector.auditing.session import Asked, Session, Wanted
+from inspector.auditing.run import Audited
+from inspector.auditing.session import Asked, Looked, Session, Wanted
 from inspector.auditing.tally import Tally
 from inspector.cli import progress
 from inspector.cli.environment import Environment
 from inspector.errors import UsageError
+from inspector.filesystem import admit
 from inspector.fleet import run
 from inspector.fleet.listed import Listed, listed
 from inspector.fleet.progress import Unwatched
 from inspector.fleet.run import Interrupted, audit
 from inspector.fleet.stopping import Stop
-from inspector.fleet.work import Item, largest_first
+from inspector.fleet.work import Item, largest_first, lasts
+from inspector.report import ProblemReport
 from tests.builders import samples
 from tests.builders.terminal import Stream, call
 
@@ -155,6 +159,22 @@ def test_what_cannot_be_together_is_said(tmp_path):
         assert "exclude each other" in said.err
     with pytest.raises(UsageError, match="not for 2"):
         audit([path, samples.path(SOUND)], against=path, results=results)
+
+
+def test_what_may_be_otherwise_next_time_is_looked_at_again(tmp_path):
+    pytest.importorskip("aiohttp")
+    (path,) = copies(tmp_path, ["a.h5"], "stripped.h5")
+    report = api.show(path).artifacts[0]
+    url = admit("http://127.0.0.1:9/a.h5")
+    problem = ProblemReport("unreadable-values", "warning", "x", path, None)
+    for code, here, far in (
+        ("unreadable-values", True, False),  # a damaged disk is damaged tomorrow, too
+        ("artifact-error", False, False),
+        ("timed-out", True, False),
+        ("crashed", True, True),
+    ):
+        looked = Looked(Audited(path), replace(report, problems=(replace(problem, code=code),)))
+        assert (lasts(path, looked), lasts(url, looked)) == (here, far), code
 
 
 # --- Ctrl-C -------------------------------------------------------------------------------------

@@ -201,7 +201,9 @@ class Cluster:
             whole = None if isinstance(told, Exception) else told
             return split.following(sent, whole, answer.seconds)
         looked = judged(sent.item.wanted, told, how.limits, how.arguments["against"])
-        return Came(sent.item, looked, sent.spent + answer.seconds, lasts(looked))
+        return Came(
+            sent.item, looked, sent.spent + answer.seconds, lasts(sent.item.wanted.path, looked)
+        )
 
     def _failed(
         self, sent: Sent, found: Any, how: How, split: splitting.Split

@@ -42,4 +42,4 @@ class Here:
         against = how.arguments["against"]
         for (item, start), found in self._pool.as_done(tasks(), self.workers):
             looked = judged(item.wanted, found, how.limits, against)
-            yield Came(item, looked, time.monotonic() - start, lasts(looked))
+            yield Came(item, looked, time.monotonic() - start, lasts(item.wanted.path, looked))

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from inspector import filesystem
 from inspector.auditing.session import Looked, Wanted
 from inspector.errors import InspectorError
 from inspector.fleet.listed import Listed
@@ -18,6 +19,8 @@ from inspector.limits import Limits
 _AHEAD = 1000  # artifacts that are looked through for the largest
 # What may be otherwise when it is read again: so is what a disk or a storage does not give.
 _PASSING = frozenset({"not-found", "changed", "artifact-error"})
+# A storage may fail, or be slow, in mid-file.
+_PASSING_FAR = _PASSING | {"unreadable-values", "timed-out"}
 
 
 class ClusterLost(InspectorError):
@@ -78,11 +81,12 @@ class Runner(AbstractContextManager["Runner"], Protocol):
     def each(self, items: Iterable[Item], how: How) -> Generator[Came, None, None]: ...
 
 
-def lasts(looked: Looked | None) -> bool:
-    """Whether what was found stays true as long as the files do."""
-    if looked is None or looked.report.readable:
+def lasts(path: str, looked: Looked | None) -> bool:
+    """Whether what was found stays true as long as the files at the path do."""
+    if looked is None:
         return True
-    return not any(one.code in _PASSING for one in looked.report.problems)
+    passing = _PASSING_FAR if filesystem.is_far(path) else _PASSING
+    return not any(one.code in passing for one in looked.report.problems)
 
 
 def largest_first(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
