@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _DELAY = 1.0  # seconds before a bar is worth showing
 _LINE_SECONDS = 30.0  # between two lines for a log
+_FLEET = (
+    "auditing {n:,}/{total:,} |{bar}| {rate_noinv_fmt}, {remaining} left{postfix}"  # in 80 columns
+)
 
 
 class Bar:
@@ -66,8 +69,8 @@ class FleetBar:
         self._bar = tqdm(
             total=artifacts,
             file=self._env.stderr,
-            unit=" artifacts",
-            desc="auditing",
+            unit="",
+            bar_format=_FLEET,
             delay=_DELAY,
             leave=False,
             dynamic_ncols=True,
@@ -83,7 +86,7 @@ class FleetBar:
         """One more is done."""
         self._nbytes += nbytes
         self._failing += failed
-        said = f"{_size(self._nbytes)}, {self._failing:,} failing"
+        said = f"{self._failing:,} failing, {_size(self._nbytes)}"
         self._bar.set_postfix_str(said, refresh=False)
         self._bar.update()
 

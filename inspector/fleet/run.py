@@ -259,9 +259,10 @@ class _Fleet:
         )
         if where is None or not found.audit:
             return replace(found, fleet=fleet)
+        here = f"; of those that fail in this run, the first {FINDINGS} are here"
         note = (
-            f"all findings are in {where}; of those that this run found and that fail, the first"
-            f" {FINDINGS} are here"
+            f"all findings are in {where}, and inspect fleet summary {where} tells of them"
+            f"{here if self.audited else ''}"
         )
         summary = replace(found.audit, notes=(*found.audit.notes, note))
         return replace(found, fleet=fleet, audit=summary)
