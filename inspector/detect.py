@@ -85,7 +85,7 @@ def _is_prefix(path: str) -> bool:
 
 
 def detect_folder(path: str, *, by_names: bool = False) -> str:
-    """The same of a folder. by_names: no file in it is opened."""
+    """The same of a folder. by_names: nothing in it is opened or asked for."""
     try:
         names = set(filesystem.listdir(path))
     except OSError as error:
@@ -110,7 +110,7 @@ def detect_folder(path: str, *, by_names: bool = False) -> str:
         return "checkpoint"
     if filesystem.isfile(f"{path.rstrip(os.sep)}.index"):
         return "checkpoint"
-    raise UnknownFormat(_no_model(path, names), path)
+    raise UnknownFormat("a folder, not a model" if by_names else _no_model(path, names), path)
 
 
 def _no_model(path: str, names: set[str]) -> str:

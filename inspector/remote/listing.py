@@ -6,8 +6,10 @@ is there, how large it is and what its bytes are.
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 import hashlib
+import operator
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -40,8 +42,9 @@ class Fact(NamedTuple):
         return self.path.rpartition("/")[2]
 
 
+_path = operator.attrgetter("path")
 _known: dict[str, Fact | None] = {}
-_folders: dict[str, tuple[Fact, ...]] = {}
+_folders: dict[str, tuple[Fact, ...]] = {}  # each in order of paths
 
 
 _generation = 0
@@ -84,7 +87,8 @@ def fact_of(path: str, *, anew: bool = False) -> Fact | None:
             return Fact(path, is_folder=True)
         listed = _folders.get(urls.folder_of(path))
         if listed is not None:
-            found = next((one for one in listed if one.path == path), None)
+            at = bisect.bisect_left(listed, path, key=_path)
+            found = listed[at] if at < len(listed) and listed[at].path == path else None
             if found is None or found.is_folder or found.nbytes is not None:
                 return found
     fs, inner = storages.storage(path)

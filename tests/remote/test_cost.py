@@ -77,6 +77,15 @@ def test_an_audit_streams_once(web, tmp_path, name, layers):
     assert 64 * MIB * 0.99 < web.sent <= 64 * MIB * 1.05
 
 
+def test_of_a_folder_no_file_is_asked_what_it_is(web):
+    """One of models whose names are of no folder that is a model: its listing tells."""
+    for number in range(8):
+        serve(web, f"many/{number}.tflite", samples.path("lite_float.tflite"))
+    result = inspect("audit", web.url("many"), "--recursive", *QUIETLY)
+    assert result.code == 0, result.err
+    assert not [one.path for one in web.requests() if ".tflite/" in one.path]
+
+
 @pytest.mark.parametrize("name", ["stripped.h5", "k3.keras", "lite_float.tflite"])
 def test_an_audit_asks_for_a_small_file_once(web, name):
     """What it is, what is in it and what is amiss with it: each opens it anew."""
