@@ -31,6 +31,7 @@ _PACKAGES = ("fsspec", "s3fs", "dask", "distributed", "pyarrow", "duckdb", "moto
 _PARTS: dict[str, Callable[[fleet_measures.Bench], Any]] = {
     "costs": fleet_measures.costs,
     "memory": fleet_measures.memory,
+    "listing": fleet_measures.listing,
     "scheduling": fleet_measures.scheduling,
     "answers": fleet_measures.answers,
     "throughput": fleet_measures.throughput,

@@ -82,10 +82,20 @@ def fit(costs: Iterable[Row], what: str, *, measured: bool) -> Fit:
 
 
 def requests_fit(costs: Iterable[Row], *, measured: bool) -> Fit:
-    """Requests of an artifact, and MiB read: fixed + per MiB. Of those from storage."""
-    rows = [one for one in points(costs, measured=measured) if one["from"] == "s3"]
-    cells = [(1.0, one["mib"]) for one in rows]
-    return least_squares(cells, [requests_of(one) for one in rows], ("fixed", "per MiB"))
+    """Requests of an artifact from storage that is too large to be fetched in one."""
+    rows = [
+        one
+        for one in points(costs, measured=measured)
+        if one["from"] == "s3" and requests_of(one) > 1
+    ]
+    cells = [(1.0, one["mib"], one["tensors"]) for one in rows]
+    return least_squares(cells, [requests_of(one) for one in rows], NAMES[:3])
+
+
+def requests_for(costs: Iterable[Row], fleet: Fleet) -> float:
+    """Requests of an artifact of a fleet."""
+    found = requests_fit(costs, measured=fleet.measured).coefficients
+    return found["fixed"] + found["per MiB"] * fleet.mib + found["per tensor"] * fleet.tensors
 
 
 @dataclass(frozen=True)
@@ -127,8 +137,7 @@ class Needs:
 def needs(told: Row, fleet: Fleet, latency: float = LATENCY) -> Needs:
     """Of a fleet, by the measured figures (`told`: docs/fleet.json)."""
     costs, memory = told["costs"], told["memory"]
-    of_requests = requests_fit(costs, measured=fleet.measured).coefficients
-    requests = of_requests["fixed"] + of_requests["per MiB"] * fleet.mib
+    requests = requests_for(costs, fleet)
     given = fleet.mib, fleet.tensors, requests, latency
     seconds = fit(costs, "seconds", measured=fleet.measured).of(*given)
     cpu = fit(costs, "cpu", measured=fleet.measured).of(*given)

@@ -141,6 +141,22 @@ def requests(told: Told) -> list[str]:
     return grid([head, *rows], range(1, len(head)))
 
 
+def listing(told: Told) -> list[str]:
+    """What finding the keys of a bucket takes."""
+    head = ("keys", "requests", "seconds", "CPU a key", "memory a key")
+    rows = [
+        (
+            f"{one['keys']:,}",
+            str(one["requests"]),
+            number(one["seconds"]),
+            f"{one['cpu'] / one['keys'] * 1e6:.0f} µs",
+            f"{one['kib'] * 1024 / one['keys']:,.0f} bytes",
+        )
+        for one in told["listing"]
+    ]
+    return grid([head, *rows], range(5))
+
+
 def latency(told: Told) -> list[str]:
     """Seconds of an artifact on one core: from disk, near, and late; and what the model says."""
     fitted = {
@@ -188,11 +204,15 @@ def coefficients(told: Told) -> list[str]:
         model.requests_fit(told["costs"], measured=measured).coefficients
         for measured in (True, False)
     ]
-    said = [f"{number(one['fixed'])} + {number(one['per MiB'])} a MiB" for one in asked]
+    said = [
+        f"{number(one['fixed'])} + {number(one['per MiB'])} a MiB"
+        f" + {number(one['per tensor'])} a tensor"
+        for one in asked
+    ]
     return [
         *grid([head, *rows], range(1, 5)),
         "",
-        f"Requests of an artifact: {said[0]}; of its structure alone: {said[1]}.",
+        f"Requests of an artifact over 1 MiB: {said[0]}; of its structure alone: {said[1]}.",
     ]
 
 
@@ -268,6 +288,7 @@ def generated(told: Told) -> str:
         ("What the servers give", answers(told)),
         ("Memory", memory(told)),
         ("Size of the results", results(told)),
+        ("Finding them in a bucket", listing(told)),
         ("Requests of one artifact", requests(told)),
         ("Seconds of one artifact on one core", latency(told)),
         ("The model", coefficients(told)),

@@ -1,7 +1,8 @@
 """A server in a process of its own: python fleet_server.py s3|http FOLDER.
 
 Serves the files below a folder, and answers a line of JSON on stdin with one on stdout:
-{"do": "delay", "seconds": 0.02}, {"do": "forget"}, {"do": "counts"}. The first says where it is.
+{"do": "delay", "seconds": 0.02}, {"do": "fill", "count": 9}, {"do": "forget"}, {"do": "counts"}.
+The first line of its own says where it is.
 """
 
 from __future__ import annotations
@@ -29,10 +30,22 @@ def _answer(server: Any, root: str, asked: dict[str, Any]) -> dict[str, Any]:
         server.heal()
         if asked["seconds"]:
             server.fail(faults.slow(asked["seconds"]), method="*", times=None)
+    elif asked["do"] == "fill":
+        _fill(server.bucket, asked["count"])
     elif asked["do"] == "forget":
         server.forget()
     requests = server.requests()
     return {"requests": Counter(_kind(one, root) for one in requests), "sent": server.sent}
+
+
+def _fill(bucket: str, count: int) -> None:
+    """Have so many empty keys under a prefix, a thousand in each folder of it."""
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends["123456789012"]["aws"]
+    for number in range(count):
+        key = f"many-{count}/team-{number // 1000:03}/model-{number:06}.keras"
+        backend.put_object(bucket, key, b"")
 
 
 def main() -> None:
