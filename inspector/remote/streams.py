@@ -29,6 +29,7 @@ class Streams:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._chunks: OrderedDict[int, memoryview] = OrderedDict()
+        self._spent: OrderedDict[int, memoryview] = OrderedDict()  # read to the last byte
         self._left: dict[int, int] = {}  # bytes of those that nobody has read, 0 in the end
         self._fetching: dict[int, threading.Lock] = {}
         self._readers: set[int] = set()
@@ -87,7 +88,7 @@ class Streams:
             few = len(self._readers) <= _FEW
             self._left[start] = left = max(self._left.get(start, size) - count, 0)
             if not left and start in self._chunks:
-                self._chunks.move_to_end(start, last=False)  # the first to go
+                self._spent[start] = self._chunks.pop(start)
         if few and not at:
             self._fetch_meanwhile(start + size)
         return chunk[at : at + count]
@@ -97,32 +98,32 @@ class Streams:
             one = self._fetching.setdefault(start, threading.Lock())
         with one:
             with self._lock:
-                chunk = self._chunks.get(start)
-                if chunk is not None:
-                    self._chunks.move_to_end(start)
-                    return chunk
+                held = self._spent if start in self._spent else self._chunks
+                if start in held:
+                    held.move_to_end(start)
+                    return held[start]
             (chunk,) = self._get([(start, size)])
             with self._lock:
                 self._fetching.pop(start, None)
                 if not self._closed:
                     self._chunks[start] = chunk
-                while len(self._chunks) > CHUNKS:
-                    self._chunks.popitem(last=False)
+                while len(self._chunks) + len(self._spent) > CHUNKS:
+                    (self._spent or self._chunks).popitem(last=False)
         return chunk
 
     def _fetch_meanwhile(self, offset: int) -> None:
         """Have the chunk at an offset fetched by another thread, where it is of the same part."""
         with self._lock:
             number = bisect.bisect_right(self._starts, offset) - 1
-            if offset in self._chunks or offset in self._fetching or number < 0:
-                return
+            if offset in self._left or offset in self._fetching or number < 0:
+                return  # somebody is there, or was
             if not self._starts[number] < offset < self._ends[number]:
                 return
             size = min(CHUNK, self._ends[number] - offset)
 
         def fetch() -> None:
             try:
-                if offset not in self._left:  # nobody was there before
+                if offset not in self._left:
                     self._chunk(offset, size)
             except InspectorError:
                 pass  # whoever asks for it will be told
@@ -134,6 +135,7 @@ class Streams:
         with self._lock:
             self._closed = True
             self._chunks.clear()
+            self._spent.clear()
 
     def open(self) -> None:
         """Hold chunks again."""

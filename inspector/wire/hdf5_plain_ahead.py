@@ -14,10 +14,12 @@ from struct import Struct
 from inspector.storage import ByteSource
 from inspector.wire.hdf5_plain_layout import (
     CACHED,
+    CHUNKED,
     DEEPEST,
     ENTRY,
     HEADER,
     HEAP,
+    LAYOUT,
     LOOK,
     MESSAGE,
     MORE,
@@ -25,6 +27,7 @@ from inspector.wire.hdf5_plain_layout import (
     TREE,
 )
 
+_CHUNKS = 64  # at most, in a node of a B-tree of chunks
 _Ranges = Iterator[tuple[int, int]]
 
 
@@ -98,7 +101,7 @@ class Ahead:
                     yield from self._table(*CACHED.unpack(scratch))
 
     def _more(self, headers: Iterable[int]) -> _Ranges:
-        """What headers have elsewhere."""
+        """What headers have elsewhere, and where chunks are found."""
         for address in headers:
             view = self._view(address, min(LOOK, self._source.size - address))
             if view is None or len(view) < HEADER.size:
@@ -110,4 +113,12 @@ class Ahead:
                 at += 8
                 if kind == MORE and at + CACHED.size <= end:
                     yield CACHED.unpack_from(view, at)
+                elif kind == LAYOUT and at + CHUNKED.size <= end:
+                    yield from _index(*CHUNKED.unpack_from(view, at))
                 at += nbytes
+
+
+def _index(version: int, kind: int, sides: int, tree: int) -> _Ranges:
+    """The root of the B-tree of a dataset's chunks, of HDF5's usual size."""
+    if (version, kind) == (3, 2):
+        yield tree, TREE.size + 8 * (_CHUNKS + (_CHUNKS + 1) * (sides + 1))
