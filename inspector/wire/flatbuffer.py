@@ -338,8 +338,9 @@ class Tables(Sequence[Table]):
         return self.place.items
 
     def expect(self) -> None:
-        """Say that all of them will be read."""
-        self.buffer.source.expect(self._places())
+        """Say that all of them will be read; more than may be, nobody will read."""
+        if self.place.items <= self.buffer.limits.nodes:
+            self.buffer.source.expect(self._places())
 
     def _places(self) -> Iterator[tuple[int, int]]:
         place, size = self.place, self.buffer.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -266,3 +267,19 @@ def test_two_states_are_never_mixed(memory, content):
     fsspec.filesystem("memory").pipe("/counts/file.bin", content[::-1])
     with pytest.raises(Changed), filesystem.opened(file.path) as again:
         again.view(10 * MIB, 10)
+
+
+def test_a_list_without_end_is_not_fetched(web, tmp_path, asked):
+    """The operator codes of a `.tflite` claim to be as many as fit into 1 GiB."""
+    path = tmp_path / "long.tflite"
+    size = 1 << 30
+    # The root table at 24, its vtable at 8 (version, operator_codes), the vector at 36.
+    head = struct.pack("<I4s4H", 24, b"TFL3", 8, 12, 4, 8).ljust(24, b"\0")
+    head += struct.pack("<iII", 24 - 8, 3, 4) + struct.pack("<I", (size - 40) // 4)
+    with open(path, "wb") as file:
+        file.write(head)
+        file.truncate(size)
+    result = inspect("show", serve(web, "long/long.tflite", path))
+    assert result.code == 2
+    assert "limit nodes" in result.err
+    assert asked.nbytes < MIB
