@@ -35,6 +35,7 @@ from tests.builders.cluster import cluster
 from tests.builders.terminal import call
 
 pytest.importorskip("distributed")
+pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
 SOUND = "lite_batched.tflite"  # small, and no rule finds anything that fails in it

@@ -1,7 +1,9 @@
 """Fleets in processes of this machine: results as they come, what is done before, Ctrl-C."""
 
+import html
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +29,7 @@ from inspector.fleet.progress import Unwatched
 from inspector.fleet.run import Interrupted, audit
 from inspector.fleet.stopping import Stop
 from inspector.fleet.work import Item, largest_first, lasts
+from inspector.render import RenderOptions, pieces
 from inspector.report import ProblemReport
 from tests.builders import samples
 from tests.builders.terminal import Stream, call
@@ -336,3 +339,24 @@ def test_quiet_says_nothing():
     env = Environment(Stream(), Stream(True), {})
     watched(progress.fleet_progress(env, quiet=True))
     assert env.stderr.getvalue() == ""
+
+
+# --- the report ---------------------------------------------------------------------------------
+
+
+def test_every_format_for_people_says_how_the_fleet_went(tmp_path):
+    paths = [*copies(tmp_path, ["a.h5"], BAD), *copies(tmp_path, ["b.tflite"])]
+    results = str(tmp_path / "results")
+    audit(paths[:1], results=results, policy=Policy())
+    report = audit(paths, results=results, policy=Policy())
+    report = replace(report, fleet=replace(report.fleet, seconds=0.5, per_second=2.0, workers=4))
+    said = (
+        "1 artifact of 1.0 kB audited in 0.5 seconds (2.0 a second) by 4 workers; 1 done before and"
+        f" skipped; all results in {results}"
+    )
+    verdict = "in 2 artifacts, of which 1 fail"
+    for name in ("text", "markdown", "html"):
+        written = "".join(pieces(name, report, RenderOptions(width=200)))
+        flat = html.unescape(re.sub(r"<[^>]+>|\\", "", " ".join(written.split())))
+        assert said in flat.replace("`", ""), name
+        assert verdict in flat, name

@@ -93,7 +93,8 @@ def wait(found: Cluster, workers: int) -> None:
     while True:
         try:
             with Client(found.address, timeout=_START_SECONDS, set_as_default=False) as client:
-                client.wait_for_workers(workers, timeout=_START_SECONDS)
+                if workers:
+                    client.wait_for_workers(workers, timeout=_START_SECONDS)
                 return
         except OSError:
             if time.monotonic() > until:
