@@ -84,7 +84,11 @@ def _root(shown: str) -> str:
 def open_door(door: Door) -> None:
     """Open it, as `admit` did in another process."""
     _house.doors[door.root] = door
-    _house.outer[urls.outermost(door.shown)] = door.outer
+    outermost = urls.outermost(door.shown)
+    if door.outer == outermost:  # of millions nothing needs to be kept
+        _house.outer.pop(outermost, None)
+    else:
+        _house.outer[outermost] = door.outer
     _house.kept = door.kept
     _, secrets = urls.without_secrets(door.outer)
     _house.secrets.update(dict.fromkeys(one for one in secrets if len(one) >= _SHORT))

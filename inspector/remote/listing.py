@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from inspector.errors import ArtifactError, LimitExceeded, NotFound
 from inspector.remote import doors, storages, urls
 
-_MOST = 200_000  # facts that are kept
+_MOST = 600_000  # facts that are kept: more than a listing may have (limits.nodes)
 # What storages call that which is another one when the bytes are: the first that there is.
 _VERSIONS = (
     "ETag", "etag", "Etag", "md5Hash", "content_md5", "Content-MD5", "Digest", "ukey", "crc32c",
