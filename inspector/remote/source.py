@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from inspector.errors import ArtifactError, NotFound
+from inspector.errors import ArtifactError, NotFound, UnknownFormat
 from inspector.limits import KIB, MIB
 from inspector.remote import listing, storages, urls
 from inspector.remote.pages import AHEAD, SMALL, Pages, Range, merged
@@ -216,6 +216,13 @@ class RemoteFile(File):
         """
         if not self._closed and self._state.answers > 1:
             self._is_still_what_it_was()
+
+    def __exit__(self, kind: type[BaseException] | None, *how: object) -> None:
+        if kind is not None and issubclass(kind, ArtifactError) and kind is not UnknownFormat:
+            # It may have been another when it was listed, and longer by now. That is asked of
+            # what cannot be read, not of every file that is no model.
+            self._state.count(1)
+        super().__exit__(kind, *how)
 
     def _is_still_what_it_was(self) -> None:
         now = listing.fact_of(self.path, anew=True)

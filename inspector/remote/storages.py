@@ -41,6 +41,10 @@ _PERMANENT = (
 )  # fmt: skip
 
 
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+_RANGE_SENT = re.compile(r"bytes (\d+)-(\d+)/")
+
+
 class _Asked:
     """How often requests had to be made again, in this process. Threads share it."""
 
@@ -57,7 +61,7 @@ asked = _Asked()
 
 
 class Short(Exception):
-    """A body that ended before all of it had come. It is asked for again."""
+    """A body that is not the one asked for, as one that ended early. It is asked for again."""
 
 
 class Denied(ArtifactError):
@@ -72,15 +76,24 @@ def _no_ranges(path: str) -> NoRanges:
     return NoRanges("the storage gives files only as a whole; --cache DIR keeps a copy", path)
 
 
-async def _refuse_whole(answer: Any) -> None:
-    """Let a connection go when a range was asked for and all is sent: it may be gigabytes."""
-    asked_for = re.fullmatch(r"bytes=(\d+)-(\d+)", answer.request_info.headers.get("Range", ""))
-    if asked_for is None or answer.status != 200:
+async def _held_to_range(answer: Any) -> None:
+    """Let a connection go where a range was asked for and something else is sent: it may be
+    gigabytes, what is compressed may become so, and bytes of another place are not those asked for.
+    """
+    asked_for = _RANGE.fullmatch(answer.request_info.headers.get("Range", ""))
+    if asked_for is None or answer.status not in (200, 206):
         return
     start, end = map(int, asked_for.groups())
-    if start or answer.content_length is None or answer.content_length > end + 1:
+    if answer.headers.get("Content-Encoding", "identity") != "identity" or (
+        answer.status == 200
+        and (start or answer.content_length is None or answer.content_length > end + 1)
+    ):
         answer.close()
         raise _no_ranges("")
+    sent = _RANGE_SENT.match(answer.headers.get("Content-Range", ""))
+    if sent is not None and (int(sent[1]) != start or int(sent[2]) > end):
+        answer.close()
+        raise Short(f"bytes {sent[1]} to {sent[2]} came in place of {start} to {end}")
 
 
 def storage(path: str) -> tuple[Any, str]:
@@ -109,7 +122,7 @@ def _options(scheme: str) -> dict[str, Any]:
         waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
         client = {
             "timeout": waiting,
-            "raise_for_status": _refuse_whole,
+            "raise_for_status": _held_to_range,
             "headers": {"Accept-Encoding": "identity"},  # there are no places in what is compressed
         }
         return {scheme: {"use_listings_cache": False, "client_kwargs": client}}
@@ -195,7 +208,10 @@ def fetch(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         if failures:
             raise next((one for one in failures if not _may_pass(one)), failures[0])
 
-    ask(path, missing)
+    try:
+        ask(path, missing)
+    except NoRanges:
+        raise _no_ranges(path) from None
     return [done[number] for number in range(len(ranges))]
 
 

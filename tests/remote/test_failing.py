@@ -135,6 +135,20 @@ def test_a_server_that_compresses_what_it_sends(tmp_path):
         assert server.sent > 8 << 20  # which would be little, packed: all of it is zero
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("Content-Encoding", "gzip"),),  # what is small may become large
+        (("Content-Range", "bytes 8192-8292/999999"),),  # bytes of another place
+    ],
+)
+def test_an_answer_that_is_not_of_the_range_is_no_content(web, tmp_path, headers):
+    url = serve(web, "failing/other.h5", huge.MAKERS["h5"](tmp_path, 1))
+    web.fail(faults.Fault(status=206, headers=headers), "*other.h5", **FOR_EVER)
+    line = error_line(inspect("show", url), url)
+    assert "as a whole" in line or "in place of" in line
+
+
 def test_content_that_changes_while_it_is_read(server, tmp_path):
     made = huge.MAKERS["h5"](tmp_path, 2)
     url = serve(server, "failing/changing.h5", made)
@@ -161,6 +175,15 @@ def test_content_that_changes_and_keeps_its_size(server, tmp_path):
 
     server.fail(faults.after(change), "*same.h5", skip=2)
     assert "changed while it was read" in error_line(inspect("show", url), url)
+
+
+def test_a_longer_file_in_place_of_the_listed_one_is_not_cut_short(s3):
+    """All of what was listed comes in one answer; k3.h5 has fewer bytes than pruned.h5."""
+    serve(s3, "listed/a.h5", samples.path("k3.h5"))
+    s3.fail(faults.after(lambda: serve(s3, "listed/a.h5", samples.path("pruned.h5"))), "*a.h5")
+    result = inspect("audit", s3.url("listed/*.h5"), "--no-policy", "--no-isolate")
+    assert "changed while it was read" in result.out
+    assert "missing" not in result.out
 
 
 def test_a_file_that_goes_while_it_is_read(server, tmp_path):
