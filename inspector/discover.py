@@ -31,6 +31,9 @@ _MODEL_NAMES = (".h5", ".hdf5", ".keras", ".weights.json", ".tflite", ".pb")
 # Text that begins like protobuf's ("version: 2") is mostly something else.
 _TEXT_NAMES = (".pbtxt", ".pb", ".prototxt")
 _STATE = "checkpoint"
+_GRAPHS = ("saved_model.pb", "saved_model.pbtxt")  # what a SavedModel's folder is known by
+_BESIDE = ("assets", "assets.extra", "fingerprint.pb", "keras_metadata.pb", "variables")
+_ANY_DEPTH = "**"
 _META = ".meta"
 _INDEX = ".index"
 _MAP = ".weights.json"  # as Keras calls it, which reads no other
@@ -64,17 +67,21 @@ def discover(
     that was found is, whoever opens it will see.
     """
     walk = _Walk(limits)
+    asked = tuple(given)
     named: dict[str, None] = {}
-    for path in given:
+    for path in asked:
         is_glob = _is_glob(path)
+        deep = recursive or (is_glob and _ANY_DEPTH in path.split("/"))
         for one in _expanded(path, walk) if is_glob else (path,):
-            if filesystem.isdir(one) and not _is_model_folder(one, recursive):
+            if filesystem.isdir(one) and not _is_model_folder(one, deep):
                 named.update(dict.fromkeys(walk.artifacts(one, recursive)))
             else:
                 if not (is_glob and filesystem.is_far(one)):
                     _check(one)
                 named[one] = None
-    parts = _parts(one for one in named if not filesystem.isdir(one))
+    folders = {one for one in named if filesystem.isdir(one)}
+    parts = _parts(one for one in named if one not in folders)
+    parts |= _inside(named, folders).difference(asked)
     once: dict[str, str] = {}
     for path in named:
         if path not in parts:
@@ -135,7 +142,7 @@ def _expanded(path: str, walk: _Walk) -> Iterator[str]:
     fixed = next(number for number, name in enumerate(names) if has_magic(name))
     root = "".join(f"{name}/" for name in names[:fixed])
     wanted = compiled("/".join(names[fixed:]).rstrip("/"))
-    deepest = None if "**" in names else len(names) - fixed
+    deepest = None if _ANY_DEPTH in names else len(names) - fixed
     nothing = True
     if filesystem.isdir(root or os.curdir):
         if deepest != 1:
@@ -275,8 +282,13 @@ def _prefix(path: str) -> str:
 
 
 def _identity(path: str) -> str:
-    """The same for all names of an artifact: of a checkpoint that of its prefix."""
+    """The same for all names of an artifact: of a checkpoint that of its prefix, of a SavedModel
+    its folder.
+    """
     real = filesystem.realpath(path)
+    folder, name = os.path.split(real)
+    if name in _GRAPHS and not filesystem.isdir(real):
+        return folder
     shard = _SHARD.fullmatch(real)
     if shard and filesystem.isfile(f"{shard['prefix']}{_INDEX}"):
         return shard["prefix"]
@@ -298,6 +310,26 @@ def _parts(files: Iterable[str]) -> set[str]:
             parts.update(filesystem.join(folder, one) for one in _mapped(path))
         parts.add(f"{_prefix(path)}{_META}")
     return parts & known
+
+
+def _inside(paths: Iterable[str], folders: set[str]) -> set[str]:
+    """Those that lie in a folder that is a model, which are `folders`; of one that is a SavedModel
+    by the graph in it alone, no more than TensorFlow writes beside that.
+    """
+    each = list(paths)
+    graphs = {one for one in each if os.path.basename(one) in _GRAPHS}
+    beside = {filesystem.join(os.path.dirname(one), name) for one in graphs for name in _BESIDE}
+    whole = {one.rstrip("/") for one in folders} | beside
+    return {one for one in each if one in beside or (one not in graphs and _lies_in(one, whole))}
+
+
+def _lies_in(path: str, folders: set[str]) -> bool:
+    at = path.rstrip("/")
+    while (above := os.path.dirname(at)) != at:
+        if above in folders:
+            return True
+        at = above
+    return False
 
 
 def _mapped(path: str) -> set[str]:

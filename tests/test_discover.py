@@ -233,6 +233,38 @@ def test_globs_that_the_shell_left_alone_are_matched(folder, glob, paths):
     assert discover([os.path.join(folder, glob)]).paths == absolute
 
 
+@pytest.mark.parametrize(
+    ("given", "paths"),
+    [
+        (["**"], ("b.h5", "saved")),
+        (["saved", "saved/*", "saved/**/*"], ("saved",)),
+        (["saved/saved_model.pb", "saved"], ("saved/saved_model.pb",)),
+        (["**/*.pb"], ("saved/saved_model.pb",)),
+        (["saved/*"], ("saved/notes.h5", "saved/saved_model.pb")),
+        # What somebody names is looked at.
+        (
+            ["saved", "saved/variables/variables.index"],
+            ("saved", "saved/variables/variables.index"),
+        ),
+    ],
+)
+def test_a_glob_counts_a_saved_model_once(folder, given, paths):
+    put("b.h5")
+    put("saved", "saved_stripped")
+    put("saved/notes.h5")
+    assert discover(given).paths == paths
+
+
+def test_a_folder_that_is_called_as_one_of_a_saved_model_is_its_own(folder):
+    put_checkpoint("x/variables/variables")
+    assert discover(["x/*"]).paths == ("x/variables",)
+
+
+def test_a_glob_at_any_depth_finds_each_checkpoint_of_a_folder_once(folder):
+    put("many", "ckpt_manager")
+    assert discover(["**"]).paths == ("many/ckpt-2", "many/ckpt-3")
+
+
 def test_a_glob_that_matches_nothing_is_bad_usage(folder):
     for glob in ("*.h5", "nix/*.h5"):
         with pytest.raises(UsageError, match="nothing matches"):
