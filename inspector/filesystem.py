@@ -96,6 +96,7 @@ def admit(path: str | os.PathLike[str]) -> str:
     shown = (
         given.rstrip("/") if is_far(given) and not urls.secrets_of(given) else doors.admit(given)
     )
+    doors.named(shown)
     listing.forget(shown)
     storages.storage(shown)  # that nothing speaks to it is said before anything is done
     return shown

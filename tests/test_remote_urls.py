@@ -13,7 +13,7 @@ from inspector.remote import doors, urls
 SPELLINGS = [
     ("s3://bucket/a/m.h5", "s3://bucket/a/m.h5", "s3://bucket/a/m.h5"),
     ("s3://bucket/a/?.h5", "s3://bucket/a/?.h5", "s3://bucket/a/?.h5"),
-    ("S3://bucket/a/", "s3://bucket/a", "S3://bucket/a/"),
+    ("S3://bucket/a/", "s3://bucket/a", "s3://bucket/a/"),
     ("abfs://models@account/a.h5", "abfs://models@account/a.h5", "abfs://models@account/a.h5"),
     (
         "zip://in/a.h5::s3://bucket/x.zip",

@@ -27,6 +27,7 @@ _PARAMETER = re.compile(
 )
 _QUOTED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"]+?(?=[:;,.)]*(?:[\s'\"]|$))")
 _SHORT = 4  # characters: a word so short would be taken out of other words
+_NAMED = 10_000  # URLs that are known to be given: the last ones of what may be millions
 HIDDEN = "***"
 
 
@@ -48,15 +49,18 @@ class Door(NamedTuple):
 
 @dataclass(slots=True)
 class _House:
-    """All doors of this process. outer: of a shown URL, with its secrets; users: of a root."""
+    """All doors of this process. outer: of a shown URL, with its secrets; named: shown URLs that
+    were given, the latest last.
+    """
 
     doors: dict[str, Door]
     outer: dict[str, str]
     secrets: dict[str, None]
+    named: dict[str, None]
     kept: str | None = None
 
 
-_house = _House({}, {}, {})
+_house = _House({}, {}, {}, {})
 
 
 def admit(given: str) -> str:
@@ -85,6 +89,7 @@ def open_door(door: Door) -> None:
     """Open it, as `admit` did in another process."""
     _house.doors[door.root] = door
     outermost = urls.outermost(door.shown)
+    named(door.shown)
     if door.outer == outermost:  # of millions nothing needs to be kept
         _house.outer.pop(outermost, None)
     else:
@@ -92,6 +97,15 @@ def open_door(door: Door) -> None:
     _house.kept = door.kept
     _, secrets = urls.without_secrets(door.outer)
     _house.secrets.update(dict.fromkeys(one for one in secrets if len(one) >= _SHORT))
+
+
+def named(shown: str) -> None:
+    """Somebody gave its URL: that it is refused is said; of what lies beside it, it is not."""
+    outermost = urls.outermost(shown)
+    _house.named.pop(outermost, None)
+    _house.named[outermost] = None
+    if len(_house.named) > _NAMED:
+        del _house.named[next(iter(_house.named))]
 
 
 def doors_of(paths: tuple[str, ...] | list[str]) -> tuple[Door, ...]:
@@ -125,8 +139,8 @@ def is_open(path: str) -> bool:
 
 
 def is_named(path: str) -> bool:
-    """Whether somebody gave its URL, or that of the archive it lies in."""
-    return urls.outermost(path) in _house.outer
+    """Whether somebody gave its URL, or that of the archive it lies in, not long ago."""
+    return urls.outermost(path) in _house.named
 
 
 def _door(path: str) -> Door | None:

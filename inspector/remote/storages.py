@@ -41,6 +41,11 @@ _PERMANENT = (
 )  # fmt: skip
 
 
+# In the words of S3 and of Google.
+_NO_BUCKET = re.compile(r"bucket does not exist|calling the HeadBucket operation: Not Found")
+_LOGGERS = (
+    "adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs",
+)  # fmt: skip
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _RANGE_SENT = re.compile(r"bytes (\d+)-(\d+)/")
 
@@ -94,6 +99,19 @@ async def _held_to_range(answer: Any) -> None:
     if sent is not None and (int(sent[1]) != start or int(sent[2]) > end):
         answer.close()
         raise Short(f"bytes {sent[1]} to {sent[2]} came in place of {start} to {end}")
+
+
+def _hush() -> None:
+    """Let what libraries log be said on stderr only where somebody has set up logging: what fails
+    is an error of ours, in one line.
+    """
+    import logging
+
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(logging.NullHandler())
+
+
+_hush()
 
 
 def storage(path: str) -> tuple[Any, str]:
@@ -290,7 +308,7 @@ def _in_our_words(path: str) -> Iterator[None]:
         raise UsageError(f"{path}: {doors.scrubbed(str(error))}; run: {extra}") from None
     except ValueError as error:
         if "Protocol not known" not in str(error):
-            raise ArtifactError(_said(error), path) from None
+            raise ArtifactError(_said(error).removeprefix("ValueError: "), path) from None
         from fsspec.registry import known_implementations
 
         scheme = urls.scheme_of(path)
@@ -303,6 +321,8 @@ def _in_our_words(path: str) -> Iterator[None]:
 def _error(error: Exception, path: str) -> ArtifactError:
     status = _status(error)
     gone = isinstance(error, FileNotFoundError) and not _may_pass(error)
+    if any(_NO_BUCKET.search(str(one)) for one in _causes(error)):
+        return ArtifactError("there is no such bucket", path)
     if status in _GONE or (gone and status not in REFUSING):
         return NotFound("no such file", path)
     if status in REFUSING or isinstance(error, PermissionError):

@@ -53,6 +53,7 @@ def of_this_machine(url: str) -> str | None:
 def parsed(given: str) -> Url:
     """A URL as somebody typed it."""
     *inner, outer = given.split("::")
+    outer = _SCHEME.sub(lambda scheme: scheme[0].lower(), outer, count=1)
     if not is_url(outer):
         outer = f"file://{os.path.abspath(outer)}"
     shown, _ = without_secrets(outer)

@@ -80,6 +80,18 @@ def test_what_is_not_there(server):
     assert "no such file" in error_line(inspect("show", url), url)
 
 
+def test_a_bucket_that_is_not_there_is_said(s3):
+    for url in ("s3://no-such-bucket/a.h5", "s3://no-such-bucket"):
+        assert "there is no such bucket" in error_line(inspect("audit", url), url)
+
+
+def test_a_folder_that_may_not_be_listed_is_not_said_to_be_missing(s3):
+    serve(s3, "failing/closed/a.h5", samples.path("stripped.h5"))
+    url = s3.url("failing/closed")
+    s3.fail(faults.status(403), f"/{s3.bucket}*", method="*", **FOR_EVER)
+    assert "access is denied" in error_line(inspect("audit", url), url)
+
+
 def test_pauses_grow(server, sound, monkeypatch):
     from inspector.remote import storages
 

@@ -122,3 +122,8 @@ def test_a_folder_of_artifacts(server):
     found = json.loads(inspect("audit", server.url("folder"), *words).out)
     paths = sorted(one["path"] for one in found["artifacts"])
     assert paths == [server.url("folder/deep/oddly.named"), server.url("folder/saved")]
+
+
+def test_a_scheme_may_be_in_capitals(s3):
+    url = serve(s3, "urls/capitals/a.h5", samples.path("stripped.h5"))
+    assert inspect("show", url.replace("s3", "S3", 1)).out == inspect("show", url).out
