@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import sys
 
 import duckdb
 import pytest
@@ -82,6 +83,19 @@ def test_the_sql_that_is_printed_runs(results):
     result = call("fleet", "summary", results, "--sql", "totals")
     with duckdb.connect() as database:
         assert database.sql(result.out).fetchall()[0] == ("artifacts", 3, 3)
+
+
+def test_without_its_packages_one_line_says_what_to_install(results, monkeypatch):
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for more in ((), ("--sql", "totals")):
+        found = call("fleet", "summary", results, *more)
+        said = 'inspect: pyarrow is not installed: pip install "tf-inspector[results]"\n'
+        assert (found.code, found.out, found.err) == (2, "", said)
+
+
+def test_the_usage_is_as_it_is_typed():
+    assert call("fleet", "--help").out.startswith("Usage: inspect fleet summary [OPTIONS] DIR\n")
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,8 @@ def test_a_file_that_a_worker_does_not_see_is_told_from_one_that_is_gone():
     [
         ("tls://127.0.0.1:1", "TLS needs certificates, .* DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
         ("gateway://127.0.0.1:1/name", "from Python, .*cluster=cluster.get_client"),
+        ("nix", "missing port number in address 'nix'; it is tcp://HOST:PORT or local"),
+        ("http://127.0.0.1:1", "unknown address scheme 'http'.*; it is tcp://HOST:PORT or local"),
     ],
 )
 def test_what_no_address_alone_leads_to_is_said_at_once(address, said):
@@ -331,10 +333,10 @@ def test_what_no_address_alone_leads_to_is_said_at_once(address, said):
 
 def test_where_nobody_listens_is_one_line(monkeypatch):
     monkeypatch.setattr(connecting, "_CONNECT_SECONDS", 0.3)
-    for address in ("tcp://127.0.0.1:9", "nix"):
-        with pytest.raises(UsageError, match=f"--cluster {address}: ") as raised:
-            audit(samples.path("pruned.h5"), cluster=address)
-        assert "\n" not in str(raised.value)
+    address = "tcp://127.0.0.1:9"
+    with pytest.raises(UsageError, match=f"--cluster {address}: ") as raised:
+        audit(samples.path("pruned.h5"), cluster=address)
+    assert "\n" not in str(raised.value)
 
 
 SECRET = "s3cr3t-Pa+ss/word"

@@ -36,7 +36,17 @@ Exits with 2 where DIR has no results.
 """
 
 
-@click.command("fleet", help=_HELP, short_help="What audits of many models found together.")
+class _Command(click.Command):
+    """`summary` stands where a command would: before the options."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        some, what, folder = super().collect_usage_pieces(ctx)
+        return [what, some, folder]
+
+
+@click.command(
+    "fleet", cls=_Command, help=_HELP, short_help="What audits of many models found together."
+)
 @click.argument("what", type=Choice(["summary"]), metavar="summary")
 @click.argument("folder", metavar="DIR", shell_complete=completing.files)
 @click.option(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from inspector.fleet.progress import Watch
 
 _DELAY = 1.0  # seconds before a bar is worth showing
+_MANY = 100  # artifacts, which take longer for certain
 _LINE_SECONDS = 30.0  # between two lines for a log
 _FLEET = (
     "auditing {n:,}/{total:,} |{bar}| {rate_noinv_fmt}, {remaining} left{postfix}"  # in 80 columns
@@ -71,7 +72,7 @@ class FleetBar:
             file=self._env.stderr,
             unit="",
             bar_format=_FLEET,
-            delay=_DELAY,
+            delay=0 if artifacts >= _MANY else _DELAY,
             leave=False,
             dynamic_ncols=True,
         )
@@ -92,7 +93,11 @@ class FleetBar:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._bar.write(f"inspect: {safe(text)}", file=self._env.stderr)
+        line = f"inspect: {safe(text)}"
+        if self._bar is None:  # not begun: workers are waited for
+            self._env.complain(line)
+        else:
+            self._bar.write(line, file=self._env.stderr)
 
     def finish(self) -> None:
         """Take the bar away."""

@@ -57,6 +57,7 @@ def _wait(client: Client, jobs: int) -> None:
 def _check(address: str) -> None:
     """Raise UsageError for what a client of Dask's would try in vain, and long."""
     from distributed import Security
+    from distributed.comm.addressing import get_address_host_port
 
     scheme = address.partition("://")[0]
     if scheme == "gateway":
@@ -64,6 +65,13 @@ def _check(address: str) -> None:
             f"--cluster {address}: a gateway takes its own clients alone: from Python,"
             " inspector.fleet.run.audit(..., cluster=cluster.get_client())"
         )
+    try:
+        if address != LOCAL:
+            get_address_host_port(address)
+    except ValueError as error:
+        raise UsageError(
+            f"--cluster {address}: {_first_line(error)}; it is tcp://HOST:PORT or local"
+        ) from None
     if scheme == "tls" and Security().get_connection_args("client")["ssl_context"] is None:
         names = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
         raise UsageError(

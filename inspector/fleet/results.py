@@ -177,6 +177,7 @@ def needs_pyarrow() -> None:
 def known_place(where: str) -> Place:
     """The data set that is there. Raises UsageError where there is none."""
     found = place(where)
+    needs_pyarrow()
     if not is_marked(found):
         raise UsageError(
             f"{found.shown}: no results are there; `inspect audit --results` writes some"
