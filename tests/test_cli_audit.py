@@ -146,12 +146,12 @@ def test_folders_are_looked_through_and_what_is_no_model_there_is_a_note(folder)
     report = json.loads(result.out)
     assert [one["path"] for one in report["artifacts"]] == ["bad.h5", "good.h5"]
     assert result.code == 1
-    assert "1 file no model: data.zip" in report["audit"]["notes"]
+    assert "1 file is no model: data.zip" in report["audit"]["notes"]
     assert call("audit", "data.zip").code == 1
     os.mkdir("data")
     shutil.move("data.zip", "data")
     result = call("audit", "data", "--recursive")
-    assert (result.code, result.err) == (2, "inspect: 1 file no model: data/data.zip\n")
+    assert (result.code, result.err) == (2, "inspect: 1 file is no model: data/data.zip\n")
 
 
 def test_a_baseline_leaves_what_is_new(folder):

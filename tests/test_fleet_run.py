@@ -145,8 +145,9 @@ def test_files_that_are_no_models_are_remembered_too(tmp_path):
     again = audit(str(tmp_path), results=results, policy=Policy())
     for found in (first, again):
         assert (found.fleet.artifacts, found.fleet.no_models, found.audit.artifacts) == (2, 1, 1)
-        assert any("1 file no model: " in note for note in found.audit.notes)
+        assert any("1 file is no model: " in note for note in found.audit.notes)
     assert again.fleet.skipped == 2
+    assert first.fleet.nbytes == os.path.getsize(tmp_path / "a.tflite")
 
 
 def test_what_cannot_be_together_is_said(tmp_path):
@@ -174,6 +175,8 @@ def test_what_may_be_otherwise_next_time_is_looked_at_again(tmp_path):
         ("unreadable-values", True, False),  # a damaged disk is damaged tomorrow, too
         ("artifact-error", False, False),
         ("timed-out", True, False),
+        ("denied", True, False),  # rights are given
+        ("no-ranges", True, False),
         ("crashed", True, True),
     ):
         looked = Looked(Audited(path), replace(report, problems=(replace(problem, code=code),)))
@@ -264,6 +267,8 @@ def test_the_files_of_an_artifact_are_all_that_belong_to_it(tmp_path):
     assert listed(str(tmp_path / "other.h5")).nbytes == 5000
     assert listed(str(tmp_path)).nbytes == 5103
     assert listed(str(tmp_path / "nix" / "nix.h5")) == Listed(0, None)
+    (tmp_path / "m_more").mkdir()
+    assert listed(str(tmp_path / "m")).nbytes == 103
     (tmp_path / "m.index").write_bytes(bytes(3))
     assert listed(str(tmp_path / "m")).version != before.version
 
@@ -321,6 +326,16 @@ def test_a_terminal_has_a_bar_over_artifacts_that_is_taken_away(monkeypatch):
     assert "0/10" in written
     assert "inspect: a \\x1b[31mline" in written
     assert written.endswith("\r")
+
+
+def test_many_have_a_bar_at_once_and_what_is_said_before_it_is_a_line():
+    env = Environment(Stream(), Stream(True), {})
+    watch = progress.fleet_progress(env, quiet=False)
+    watch.say("no worker is there yet")
+    assert env.stderr.getvalue() == "inspect: no worker is there yet\n"
+    watch.start(100)
+    assert "auditing 0/100" in env.stderr.getvalue()
+    watch.finish()
 
 
 def test_a_log_has_a_line_now_and_then(monkeypatch):

@@ -277,7 +277,9 @@ class Session:
         audited, notes = so_far.audited, [*so_far.notes]
         if so_far.no_models:
             more = ", ..." if so_far.no_models > _NAMED else ""
-            said = f"{count(so_far.no_models, 'file')} no model: {', '.join(so_far.named)}{more}"
+            no = "is no model" if so_far.no_models == 1 else "are no models"
+            named = ", ".join(so_far.named)
+            said = f"{count(so_far.no_models, 'file')} {no}: {named}{more}"
             if not so_far.tally.artifacts:
                 raise UsageError(said)
             notes.append(said)

@@ -72,7 +72,9 @@ def _files(path: str) -> Iterator[str]:
         for one in beside[bisect.bisect_left(beside, stem) :]:
             if not one.startswith(stem):
                 break
-            yield filesystem.join(folder, one)
+            at = filesystem.join(folder, one)
+            if not filesystem.isdir(at):
+                yield at
 
 
 def _far_names(folder: str, stem: str) -> tuple[str, ...]:

@@ -227,12 +227,14 @@ class _Fleet:
 
     def _take(self, came: Came) -> None:
         self.audited += 1
-        self.nbytes += came.item.listed.nbytes
+        # A file that is no model was not audited, only looked at to say so.
+        nbytes = came.item.listed.nbytes if came.looked is not None else 0
+        self.nbytes += nbytes
         if came.looked is not None and not came.looked.report.readable:
             self.unreadable += 1
         if self.kept is not None:
             self.kept.take(came)
-        self.watch.done(came.item.listed.nbytes, came.failed)
+        self.watch.done(nbytes, came.failed)
 
     def _so_far(self) -> str:
         done = f"{self.audited + self.skipped:,} of {self.total:,} artifacts are done"

@@ -19,8 +19,8 @@ from inspector.limits import Limits
 _AHEAD = 1000  # artifacts that are looked through for the largest
 # What may be otherwise when it is read again: so is what a disk or a storage does not give.
 _PASSING = frozenset({"not-found", "changed", "artifact-error"})
-# A storage may fail, or be slow, in mid-file.
-_PASSING_FAR = _PASSING | {"unreadable-values", "timed-out"}
+# A storage may fail, or be slow, in mid-file; who may not read may be allowed to, or keep copies.
+_PASSING_FAR = _PASSING | {"denied", "no-ranges", "timed-out", "unreadable-values"}
 
 
 class ClusterLost(InspectorError):

@@ -97,7 +97,9 @@ def summary(report: Report, audit: AuditReport) -> str:
 def _artifacts(report: Report, audit: AuditReport) -> str:
     """In how many artifacts something was found. Where not all findings are here, how many fail."""
     if report.fleet and report.fleet.results is not None:
-        return f"{count(audit.artifacts, 'artifact')}, of which {report.fleet.failed:,} fail"
+        failed = report.fleet.failed
+        fail = "fails" if failed == 1 else "fail"
+        return f"{count(audit.artifacts, 'artifact')}, of which {failed:,} {fail}"
     groups = [one for one in by_artifact(report) if one.findings]
     return _share(len(groups), audit.artifacts)
 

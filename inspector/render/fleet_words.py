@@ -28,7 +28,7 @@ def _parts(fleet: FleetReport) -> Iterator[str]:
     if fleet.skipped:
         yield f"{fleet.skipped:,} done before and skipped"
     if fleet.no_models:
-        yield f"{fleet.no_models:,} no model"
+        yield f"{fleet.no_models:,} {'is no model' if fleet.no_models == 1 else 'are no models'}"
     if fleet.unreadable:
         yield f"{fleet.unreadable:,} unreadable"
     if fleet.retried:
