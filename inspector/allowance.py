@@ -19,7 +19,8 @@ def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> 
     memory of one for each.
     """
     each = [os.fspath(path) for path in paths]
-    seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
+    with deadline.within(limits.seconds + more, each[0]):  # a storage may never answer
+        seconds = limits.seconds_for(sum(map(artifact_bytes, each)))
     with deadline.within(seconds + more, each[0], len(each) * limits.memory_bytes):
         yield
 
@@ -27,10 +28,12 @@ def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> 
 def artifact_bytes(path: str) -> int:
     """At most how many bytes it has: of a folder all in it, of an index the files named like it
     too, for shards lie beside it. None of what a storage does not tell: whoever reads it says so.
+    Raises LimitExceeded (`seconds`) where there is no time left.
     """
     try:
         return _bytes(path)
     except ArtifactError:
+        deadline.check()
         return 0
 
 
@@ -45,8 +48,9 @@ def _bytes(path: str) -> int:
         return _size(path)
     folder, name = os.path.split(path)
     stem = name.partition(".")[0]
-    with contextlib.suppress(OSError), filesystem.scandir(folder or os.curdir) as entries:
-        return sum(_size(one.path) for one in entries if one.name.startswith(stem))
+    with contextlib.suppress(OSError):
+        beside = filesystem.listdir(folder or os.curdir, stem)
+        return sum(_size(filesystem.join(folder, one)) for one in beside if one.startswith(stem))
     return _size(path)
 
 

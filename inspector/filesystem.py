@@ -12,6 +12,7 @@ import errno
 import os
 import posixpath
 import re
+import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -116,6 +117,17 @@ def keep_copies(folder: str | None) -> None:
     from inspector.remote import doors
 
     doors.keep_copies(folder)
+
+
+def unanswered() -> int:
+    """How often a storage did not say what it was asked, in this process: what was found then may
+    be otherwise another time.
+    """
+    if "inspector.remote.storages" not in sys.modules:
+        return 0
+    from inspector.remote import storages
+
+    return storages.asked.unanswered
 
 
 def doors_of(paths: Sequence[str]) -> tuple[Door, ...]:

@@ -8,6 +8,7 @@ one that reads nothing (`template.py`), which costs a hundredth of starting it a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 import fcntl
 import gc
@@ -29,7 +30,7 @@ from inspector import api, deadline
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
 from inspector.exchange import Job, Step, frame, told, too_large
-from inspector.filesystem import open_doors
+from inspector.filesystem import open_doors, unanswered
 from inspector.limits import Limits
 from inspector.process import PATIENCE
 from inspector.template import BURY, ENDED, FORK, MESSAGE, STREAMS, message, number_of
@@ -54,12 +55,16 @@ def _look(
     from inspector.auditing.policy import Policy
     from inspector.parts import MeasuredPart
 
-    return look(
+    before = unanswered()
+    found = look(
         policy=msgspec.convert(policy, Policy),
         today=dt.date.fromisoformat(today),
         measured=msgspec.convert(measured, tuple[MeasuredPart, ...]),
         **arguments,
     )
+    if found is None or unanswered() == before:
+        return found
+    return dataclasses.replace(found, lasts=False)
 
 
 def _survey(**arguments: Any) -> Survey:

@@ -57,10 +57,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What there is to say of one artifact once it is closed. report: what `show` says of it."""
+    """What there is to say of one artifact once it is closed. report: what `show` says of it.
+    lasts: False where a storage did not give all that was asked of it.
+    """
 
     audited: Audited
     report: ArtifactReport
+    lasts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,11 @@ def lasts(path: str, looked: Looked | None) -> bool:
     if looked is None:
         return True
     passing = _PASSING_FAR if filesystem.is_far(path) else _PASSING
-    return not any(one.code in passing for one in looked.report.problems)
+    slow = "limit seconds:" if filesystem.is_far(path) else None
+    return looked.lasts and not any(
+        one.code in passing or (slow and one.message.startswith(slow))
+        for one in looked.report.problems
+    )
 
 
 def largest_first(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:

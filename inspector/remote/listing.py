@@ -103,6 +103,7 @@ def fact_of(path: str, *, anew: bool = False) -> Fact | None:
         # A signature lets in to one file. What would lie beside it is nothing to us.
         if doors.is_named(path):
             raise
+        storages.asked.fail(-1)
         found = None
     _remember(path, found)
     return found
@@ -181,6 +182,7 @@ def entries_of(folder: str, prefix: str = "") -> tuple[Fact, ...]:
     except storages.Denied:
         if doors.is_named(folder):
             raise
+        storages.asked.fail(-1)
         raise NotFound("no such folder", folder) from None
     facts = _below(folder, inner, infos)
     if not prefix:

@@ -170,6 +170,7 @@ class RemoteFile(File):
                 return self._in_places(offset, length)
             except storages.NoRanges:
                 whole = self._hold("in a storage that gives files only as a whole, which")
+                storages.asked.fail(-1)
         return whole.view(offset, length)
 
     def _in_places(self, offset: int, length: int) -> memoryview:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ FIRST_WAIT = 0.25  # seconds at most before the second; each time twice as long,
 LONGEST_WAIT = 15.0
 _SILENCE = 60.0  # seconds without a byte
 _CONNECT = 20.0
+_LOOK = 0.5  # seconds between two looks at the clock meanwhile
 _TOGETHER = 32  # requests at once
 # HTTP's: what another try may change.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -51,11 +54,18 @@ _RANGE_SENT = re.compile(r"bytes (\d+)-(\d+)/")
 
 
 class _Asked:
-    """How often requests had to be made again, in this process. Threads share it."""
+    """How often requests had to be made again, and how many questions had no answer that lasts, in
+    this process. Threads share it.
+    """
 
     def __init__(self) -> None:
-        self.again = 0
+        self.again = self.unanswered = 0
         self._lock = threading.Lock()
+
+    def fail(self, times: int = 1) -> None:
+        """Count a question without an answer; -1 where it turns out that none was needed."""
+        with self._lock:
+            self.unanswered += times
 
     def count(self) -> None:
         with self._lock:
@@ -187,12 +197,44 @@ def ask(path: str, question: Callable[[], T]) -> T:
         before_sleep=lambda _: asked.count(),
         reraise=True,
     )
-    with _in_our_words(path):
-        for attempt in tries:
-            with attempt:
-                deadline.check()
-                answer = question()
+    try:
+        with _in_our_words(path):
+            for attempt in tries:
+                with attempt:
+                    deadline.check()
+                    answer = _in_time(question)
+    except NotFound:
+        raise
+    except ArtifactError:
+        asked.fail()
+        raise
     return answer
+
+
+def _in_time(question: Callable[[], T]) -> T:
+    """Its answer, waited for no longer than the artifact may take: libraries wait a minute for a
+    storage that is silent. Raises LimitExceeded (`seconds`).
+    """
+    if deadline.current() is None:
+        return question()
+    came: queue.SimpleQueue[tuple[list[T], BaseException | None]] = queue.SimpleQueue()
+
+    def wait() -> None:
+        try:
+            came.put(([question()], None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it was asked
+            came.put(([], error))
+
+    threading.Thread(target=contextvars.copy_context().run, args=(wait,), daemon=True).start()
+    while True:
+        try:
+            found, error = came.get(timeout=_LOOK)
+        except queue.Empty:
+            deadline.check()
+            continue
+        if error is not None:
+            raise error
+        return found[0]
 
 
 def fetch(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

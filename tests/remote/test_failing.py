@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
+import time
 
 import pytest
 
+from inspector import worker
+from inspector.filesystem import admit
+from inspector.fleet.work import lasts
+from inspector.limits import DEFAULT
 from tests.builders import huge, samples
 from tests.builders.far import FAULTS, FEW, FOR_EVER, inspect, serve
 from tests.builders.servers import HttpServer, faults
@@ -161,6 +167,14 @@ def test_an_answer_that_is_not_of_the_range_is_no_content(web, tmp_path, headers
     assert "as a whole" in line or "in place of" in line
 
 
+def test_a_storage_that_is_silent_takes_no_longer_than_an_artifact_may(server, sound):
+    url, _ = sound
+    server.fail(faults.slow(5), "*a.h5", method="*", **FOR_EVER)
+    start = time.monotonic()
+    assert "limit seconds" in error_line(inspect("show", url, "--limit", "seconds=1"), url)
+    assert time.monotonic() - start < 3
+
+
 def test_content_that_changes_while_it_is_read(server, tmp_path):
     made = huge.MAKERS["h5"](tmp_path, 2)
     url = serve(server, "failing/changing.h5", made)
@@ -187,6 +201,20 @@ def test_content_that_changes_and_keeps_its_size(server, tmp_path):
 
     server.fail(faults.after(change), "*same.h5", skip=2)
     assert "changed while it was read" in error_line(inspect("show", url), url)
+
+
+@pytest.mark.parametrize("code", [403, 503])
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables.index", "variables.data*"])
+def test_what_a_storage_does_not_give_is_not_remembered(web, name, code):
+    url = serve(web, "failing/parts", samples.path("saved_stripped"))
+    look = functools.partial(
+        worker.CALLS["look"], path=url, policy={}, today="2026-01-01", limits=DEFAULT
+    )
+    admit(url)
+    assert lasts(url, look())
+    web.fail(faults.status(code), f"*{name}", **FOR_EVER)
+    admit(url)  # what is known of it is of one call
+    assert not lasts(url, look())
 
 
 def test_a_longer_file_in_place_of_the_listed_one_is_not_cut_short(s3):
