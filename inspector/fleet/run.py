@@ -261,7 +261,7 @@ class _Fleet:
         )
         if where is None or not found.audit:
             return replace(found, fleet=fleet)
-        here = f"; of those that fail in this run, the first {FINDINGS} are here"
+        here = f"; those that fail in this run are here, {FINDINGS} at most"
         note = (
             f"all findings are in {where}, and inspect fleet summary {where} tells of them"
             f"{here if self.audited else ''}"
