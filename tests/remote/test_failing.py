@@ -25,8 +25,11 @@ SAMPLE = "pruned.h5"
 def sound(server):
     """A sample that can be had, and what the tool says of it when nothing goes wrong."""
     url = serve(server, "failing/a.h5", samples.path(SAMPLE))
-    text = inspect("show", samples.path(SAMPLE)).out
-    return url, text.replace(samples.path(SAMPLE), url)
+    text = inspect("show", url).out  # where lines break hangs on how long the path is
+    here = inspect("show", samples.path(SAMPLE)).out
+    assert text.replace(url, "").split() == here.replace(samples.path(SAMPLE), "").split()
+    server.forget()
+    return url, text
 
 
 def each_fault(test):
