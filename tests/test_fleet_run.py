@@ -137,6 +137,13 @@ def test_what_is_another_now_is_looked_at_again(tmp_path):
     assert audited == {"a file": 1, "the policy": 2, "what is asked": 2, "measuring": 2}
 
 
+def test_an_original_that_nothing_stands_for_is_another_each_time(tmp_path):
+    path = samples.path(SOUND)
+    assert run._told_apart(path) == run._told_apart(path)
+    there_is_none = str(tmp_path / "none.h5")
+    assert run._told_apart(there_is_none) != run._told_apart(there_is_none)
+
+
 def test_files_that_are_no_models_are_remembered_too(tmp_path):
     copies(tmp_path, ["a.tflite"])
     (tmp_path / "notes.zip").write_bytes(b"PK\x05\x06" + bytes(18))

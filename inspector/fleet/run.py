@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import secrets
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -119,6 +120,11 @@ def _runner(
     return Cluster(cluster, jobs, watch)
 
 
+def _told_apart(original: str) -> str:
+    """What stands for the bytes of an original; where nothing does, what was done is done again."""
+    return listed(original).version or secrets.token_hex(8)
+
+
 class _Kept:
     """A data set of results: what is in it already, and what comes on top."""
 
@@ -133,7 +139,7 @@ class _Kept:
         against = how.arguments["against"]
         self._options = options_digest(
             measure=how.arguments["measure"],
-            against=None if against is None else listed(against).version,
+            against=None if against is None else _told_apart(against),
             limits=how.limits,
         )
         self._keys: dict[int, Key] = {}

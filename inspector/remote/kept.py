@@ -14,7 +14,7 @@ import re
 
 from inspector.errors import ArtifactError
 from inspector.remote import doors, listing, storages
-from inspector.storage import File, LocalFile
+from inspector.storage import File, LocalFile, changed
 
 _ODD = re.compile(r"[^\w.-]+")
 _NAME = 60  # characters of a file's own name in that of its copy
@@ -53,6 +53,9 @@ def _copy(fact: listing.Fact, folder: str, place: str) -> None:
     try:
         fs, inner = storages.storage(fact.path)
         storages.ask(fact.path, lambda: _got(fs, inner, temporary, fact))
+        now = listing.fact_of(fact.path, anew=True)
+        if now is None or not listing.is_same(fact, now):
+            raise changed("it was written to", fact.path)
         os.replace(temporary, place)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -63,8 +63,9 @@ def forget(path: str) -> None:
     for one in (path, urls.folder_of(path)):
         _known.pop(one, None)
         _folders.pop(one, None)
-    for one in [one for one in _folders if below and one.startswith(f"{path}/")]:
-        del _folders[one]
+    inside = [one for one in tuple(_folders) if one.startswith(f"{path}/")] if below else []
+    for one in inside:
+        _folders.pop(one, None)
 
 
 def _remember(path: str, fact: Fact | None) -> None:

@@ -127,8 +127,11 @@ _hush()
 def storage(path: str) -> tuple[Any, str]:
     """Fsspec's file system for a path, and the path there.
 
-    Raises UsageError where nothing is known that speaks to it, or what does is not installed.
+    Raises UsageError where nothing is known that speaks to it, or what does is not installed;
+    ArtifactError for a name that fsspec would take for a chain of URLs, and read another file.
     """
+    if "::" in path:
+        raise ArtifactError('its name has "::" in it: copy it to another name', path)
     scheme = urls.scheme_of(path)
     try:
         from fsspec.core import url_to_fs

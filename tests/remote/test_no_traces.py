@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,13 @@ def test_another_version_is_another_copy(server, tmp_path):
     serve(server, "kept/b.h5", samples.path("stripped.h5"))
     assert "pruning" not in inspect("show", url, "--cache", folder).out
     assert len(os.listdir(folder)) == 2
+
+
+def test_no_copy_is_kept_of_what_was_written_meanwhile(web, tmp_path):
+    """It would go by the version that was there before."""
+    before = Path(samples.path("stripped.h5")).read_bytes()
+    url = web.put("kept/d.h5", before)
+    web.fail(faults.after(lambda: web.put("kept/d.h5", bytes(len(before)))), "*d.h5")
+    folder = tmp_path / "copies"
+    assert "changed while it was read" in inspect("show", url, "--cache", str(folder)).err
+    assert list(folder.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,19 @@ def test_names_that_look_like_urls_spoil_nothing(s3):
     assert len(report["artifacts"]) == 5
     errors = {one["path"] for one in report["findings"] if one["severity"] == "error"}
     assert s3.url("hostile/good.h5") not in errors
+
+
+def test_a_name_with_colons_is_not_the_file_that_it_begins_with():
+    """fsspec takes "a.h5::b.h5" for a chain of URLs, and would read a.h5; both are as long."""
+    import fsspec
+
+    content = Path(samples.path("stripped.h5")).read_bytes()
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/colons/a.h5": content, "/colons/a.h5::b.h5": bytes(len(content))})
+    words = ("--no-policy", "--no-isolate", "--format", "json")
+    report = json.loads(inspect("audit", "memory://colons/*", *words).out)
+    readable = {one["path"]: one["readable"] for one in report["artifacts"]}
+    assert readable == {"memory://colons/a.h5": True, "memory://colons/a.h5::b.h5": False}
 
 
 def test_globs(server):
