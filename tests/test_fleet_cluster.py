@@ -1,5 +1,6 @@
 """Fleets on a real Dask cluster of this machine: lost workers, poisoned files, Ctrl-C."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -22,11 +23,12 @@ from inspector.errors import UsageError
 from inspector.exchange import Raised
 from inspector.fleet import cluster as fleet_cluster
 from inspector.fleet import connecting, splitting, tasks
+from inspector.fleet.flight import Sent
 from inspector.fleet.listed import Listed
 from inspector.fleet.progress import Unwatched
 from inspector.fleet.run import Interrupted, audit
 from inspector.fleet.secret import Secret
-from inspector.fleet.work import ClusterLost, Item
+from inspector.fleet.work import ClusterLost, How, Item
 from inspector.limits import DEFAULT, GIB, MIB
 from inspector.parts import MeasuredPart, Portion, Survey
 from inspector.typed_json import decode, encode
@@ -311,6 +313,19 @@ def test_one_that_came_later_says_so_in_its_first_task():
     raised = decode(answer.body, Raised)
     assert (answer.kind, raised.kind) == ("raised", "UsageError")
     assert f"has {__version__}" in raised.message
+
+
+def test_a_worker_that_answers_nonsense_or_has_no_inspect():
+    wanted = Wanted(samples.path("k3.h5"), Policy(), dt.date(2026, 1, 1), may_be_no_model=False)
+    sent = Sent(Item(wanted, Listed(1, "v")), 1)
+    how = How({"against": None, "measure": True}, DEFAULT)
+    here = fleet_cluster.Cluster("tcp://nobody", 1, Unwatched())
+    came = here._came(sent, "hello", how, splitting.Split(measure=True))
+    assert came.failed
+    assert not came.lasts
+    error = (ImportError, ModuleNotFoundError("No module named 'inspector'"), None)
+    with pytest.raises(UsageError, match=r"tcp://nobody: a worker .*No module named.*the same"):
+        here._came(sent, error, how, splitting.Split(measure=True))
 
 
 def test_a_file_that_a_worker_does_not_see_is_told_from_one_that_is_gone():

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 
+_NO_ANSWER = "what read it sent an answer that cannot be read"
 _UNFIT = 3  # workers that may be unable to read in processes of their own
 
 
@@ -223,15 +224,22 @@ class Cluster:
                 else f"{self._where}: the scheduler took tasks back"
             )
         error = found[1] if isinstance(found, tuple) else found
-        if not isinstance(error, KilledWorker):
+        if isinstance(error, ImportError):  # of a worker that came later: the others were asked
+            raise UsageError(
+                f"{self._where}: a worker cannot run inspect {__version__} ({error!s:.200}): all"
+                " must have the same"
+            )
+        if isinstance(error, BaseException) and not isinstance(error, KilledWorker):
             raise error
         if sent.call != "look":
             return split.following(sent, None, 0.0)
-        if not sent.alone:
-            return [replace(sent, alone=True)]
-        item, many = sent.item, error.allowed_failures + 1
-        crash = Crashed(f"it ended {many} workers of the cluster in turn", item.wanted.path)
-        return Came(item, judged(item.wanted, crash, how.limits), 0.0, lasts=False)
+        path, said = sent.item.wanted.path, _NO_ANSWER
+        if isinstance(error, KilledWorker):
+            if not sent.alone:
+                return [replace(sent, alone=True)]
+            said = f"it ended {error.allowed_failures + 1} workers of the cluster in turn"
+        looked = judged(sent.item.wanted, Crashed(said, path), how.limits)
+        return Came(sent.item, looked, 0.0, lasts=False)
 
 
 def _next(again: deque[Sent], first: Iterator[Sent]) -> Sent | None:
@@ -265,4 +273,4 @@ def _told(answer: tasks.Answer, sent: Sent) -> Any:
             return rebuilt(decode(answer.body, Raised), path)
         return decode(answer.body, tasks.KINDS[sent.call])
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        return Crashed("what read it sent an answer that cannot be read", path)
+        return Crashed(_NO_ANSWER, path)
