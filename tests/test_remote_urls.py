@@ -28,6 +28,22 @@ SPELLINGS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("s3a://Bucket/A.h5", "s3://Bucket/A.h5"),
+        ("gcs://bucket/a.h5", "gs://bucket/a.h5"),
+        ("HTTP://Host:80/A.h5?v=1", "http://host/A.h5?v=1"),
+        ("https://Joe:Word@HOST:443/a.h5", "https://host/a.h5"),
+        ("http://host:8080/a.h5", "http://host:8080/a.h5"),
+        ("memory:///a.h5", "memory://a.h5"),
+        ("s3://bucket//a.h5", "s3://bucket//a.h5"),  # another object
+    ],
+)
+def test_what_is_the_same_is_spelled_alike(given, shown):
+    assert urls.parsed(given).shown == shown
+
+
 @pytest.mark.parametrize(("given", "shown", "full"), SPELLINGS)
 def test_a_url_is_a_path_and_back(given, shown, full):
     url = urls.parsed(given)

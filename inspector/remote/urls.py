@@ -19,6 +19,8 @@ _LOCAL = ("file://", "local://")
 # A container within a path: "x.zip!zip/inner".
 CONTAINERS = ("libarchive", "tar", "zip")
 _INNER = re.compile(rf"!({'|'.join(CONTAINERS)})(?=/|$)")
+_SAME = {"s3a": "s3", "gcs": "gs"}
+_PORTS = {"http": ":80", "https": ":443"}
 _WEB = ("http://", "https://")
 # Names of parameters that let whoever has them in: signed URLs of S3, Google, Azure and others.
 _SECRET = re.compile(
@@ -56,6 +58,7 @@ def parsed(given: str) -> Url:
     outer = _SCHEME.sub(lambda scheme: scheme[0].lower(), outer, count=1)
     if not is_url(outer):
         outer = f"file://{os.path.abspath(outer)}"
+    outer = _usual(outer)
     shown, _ = without_secrets(outer)
     for one in reversed(inner):
         scheme, _, path = one.partition("://")
@@ -64,6 +67,21 @@ def parsed(given: str) -> Url:
             raise UsageError(f"{shown}: {scheme}:: is no archive that is looked into ({known})")
         shown = f"{shown}!{scheme}/{path.lstrip('/')}".rstrip("/")
     return Url(shown, outer)
+
+
+def _usual(url: str) -> str:
+    """A URL in the spelling that all have in common that mean the same."""
+    root, rest = _rooted(url)
+    scheme = root.removesuffix("://").lower()
+    scheme = _SAME.get(scheme, scheme)
+    if scheme in _PORTS:
+        place = re.match(r"[^/?#]*", rest)
+        where = place[0] if place else ""
+        user, at, host = where.rpartition("@")
+        rest = f"{user}{at}{host.lower().removesuffix(_PORTS[scheme])}{rest[len(where) :]}"
+    elif scheme == "memory":
+        rest = rest.lstrip("/")
+    return f"{scheme}://{rest}"
 
 
 def scheme_of(shown: str) -> str:
