@@ -113,6 +113,7 @@ def test_what_is_done_is_skipped_and_still_counts(tmp_path):
     assert (again.fleet.audited, again.fleet.skipped, again.fleet.failed) == (0, 3, 1)
     assert (told.count, told.skips, told.failing) == (0, 3, 1)
     assert again.audit.failed
+    assert again.findings == first.findings != ()  # of those that fail, as they were found
     assert (again.audit.artifacts, again.audit.errors) == (3, first.audit.errors)
     assert len(rows(results)) == 3
 

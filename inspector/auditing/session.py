@@ -243,6 +243,10 @@ class Session:
         self._so_far.tally.add(found)
         self._held(wanted)
 
+    def recall(self, found: Audited) -> None:
+        """Report what was found earlier, as far as there is room; `take_before` counted it."""
+        self._so_far.audited = [few([*self._so_far.audited, found], self._most or 0)]
+
     @property
     def tally(self) -> Tally:
         """The numbers so far."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from msgspec.structs import replace
 
 from inspector.auditing.policy import FailOn, Policy
+from inspector.auditing.run import Audited
 from inspector.auditing.session import AllWanted, Answers, Asked, Session, Wanted
 from inspector.auditing.tally import Tally
 from inspector.audits import each_path
@@ -102,6 +103,7 @@ def audit(
             shown = ()
             for wanted, looked in fleet.look(session.wanted(discovered)):
                 session.take(wanted, looked)
+            session.recall(kept.failing(fleet.failed_before))
         found = session.report(shown)
     return fleet.told(found)
 
@@ -167,6 +169,12 @@ class _Kept:
             self._key(item.wanted),
         )
 
+    def failing(self, artifacts: Sequence[str]) -> Audited:
+        """What earlier runs found of artifacts that this one skipped."""
+        from inspector.fleet.earlier import failing
+
+        return failing(self.where, artifacts, FINDINGS)
+
     def _key(self, wanted: Wanted) -> Key:
         """How it is looked at: the same for all that share a policy."""
         from inspector.fleet.done import Key, policy_digest
@@ -194,6 +202,7 @@ class _Fleet:
     nbytes: int = 0
     start: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    failed_before: list[str] = field(default_factory=list)
 
     def look(self, wanted: AllWanted) -> Answers:
         """What there is to say of each that no earlier run has done."""
@@ -229,6 +238,8 @@ class _Fleet:
         counts = before.errors, before.warnings, before.infos
         tally = Tally(1, int(before.failed), *counts) if before.is_model else None
         self.session.take_before(wanted, tally)
+        if before.failed and len(self.failed_before) < FINDINGS:
+            self.failed_before.append(wanted.path)
         self.watch.skipped(before.failed)
 
     def _take(self, came: Came) -> None:
@@ -267,10 +278,9 @@ class _Fleet:
         )
         if where is None or not found.audit:
             return replace(found, fleet=fleet)
-        here = f"; those that fail in this run are here, {FINDINGS} at most"
         note = (
-            f"all findings are in {where}, and inspect fleet summary {where} tells of them"
-            f"{here if self.audited else ''}"
+            f"all findings are in {where}, and inspect fleet summary {where} tells of them; those"
+            f" that fail are here, {FINDINGS} at most"
         )
         summary = replace(found.audit, notes=(*found.audit.notes, note))
         return replace(found, fleet=fleet, audit=summary)

@@ -44,17 +44,43 @@ def summarize(
     results, for a part that cannot be read, and without DuckDB.
     """
     at = known_place(where)
-    # Those that were there at one moment, in all three tables: a batch counts or does not.
-    whole = [name.rpartition("/")[2] for name in parts(at, "artifacts")]
+    sources = _sources(at)
     queries = [QUERIES[name] for name in names]
-    if not whole:
+    if not sources:
         return tuple(Answer(query, (), 0) for query in queries)
-    sources = {
-        table: _read(f"[{', '.join(_literal(f'{at.url}/{table}/{one}') for one in whole)}]")
-        for table in TABLES
-    }
     with _database(at) as database:
         return tuple(_asked(database, query, sources, top, at) for query in queries)
+
+
+def selected(where: str, sql: str, uses: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of a SELECT over some of the views, by column. Raises UsageError as `summarize`."""
+    import duckdb
+
+    at = known_place(where)
+    sources = _sources(at)
+    if not sources:
+        return []
+    with _database(at) as database:
+        try:
+            found = database.execute(over_views(sql, uses, sources))
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            said = str(error).partition("\n")[0]
+            raise UsageError(f"{at.shown} cannot be asked: {said:.300}") from error
+
+
+def _sources(at: Place) -> dict[str, str]:
+    """What each table is read from: the parts that were there at one moment, in all three tables,
+    so that a batch counts or does not. Nothing where there are none.
+    """
+    whole = [name.rpartition("/")[2] for name in parts(at, "artifacts")]
+    if not whole:
+        return {}
+    return {
+        table: _read(f"[{', '.join(literal(f'{at.url}/{table}/{one}') for one in whole)}]")
+        for table in TABLES
+    }
 
 
 def statement(where: str, name: str, top: int = TOP) -> str:
@@ -69,7 +95,7 @@ def statement(where: str, name: str, top: int = TOP) -> str:
 
 def statement_over(root: str, query: Query, top: int = TOP) -> str:
     """The same of any folder. root: its path or URL, as a part of a glob."""
-    sources = {table: _read(_literal(f"{root}/{table}/*{SUFFIX}")) for table in TABLES}
+    sources = {table: _read(literal(f"{root}/{table}/*{SUFFIX}")) for table in TABLES}
     return sql_of(query, sources, top)
 
 
@@ -78,7 +104,8 @@ def _read(what: str) -> str:
     return f"read_parquet({what}, union_by_name = true)"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -132,11 +159,11 @@ def _database(at: Place) -> Iterator[duckdb.DuckDBPyConnection]:
         if isinstance(at, Remote):
             database.register_filesystem(at.filesystem)
         for name, value in (
-            ("memory_limit", _literal(f"{_MEMORY}B")),
-            ("temp_directory", _literal(spare)),
+            ("memory_limit", literal(f"{_MEMORY}B")),
+            ("temp_directory", literal(spare)),
             ("preserve_insertion_order", "false"),
             ("TimeZone", "'UTC'"),
-            ("allowed_directories", f"[{_literal(at.url)}]"),
+            ("allowed_directories", f"[{literal(at.url)}]"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),
         ):
