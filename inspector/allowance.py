@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from inspector import deadline, filesystem
 from inspector.errors import ArtifactError
 from inspector.limits import Limits
-
-ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
+from inspector.storage import ALONE
 
 
 @contextlib.contextmanager

@@ -107,6 +107,7 @@ def noting() -> Iterator[list[File]]:
         _noted.reset(token)
 
 
+ALONE = (".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")  # one file, if no folder
 # Small reads are met from blocks of this size: a header is many of them, side by side.
 BLOCK = 64 * KIB
 _BLOCKS = 16  # kept of each file

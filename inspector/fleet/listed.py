@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inspector import filesystem
-from inspector.allowance import ALONE
 from inspector.errors import ArtifactError
+from inspector.storage import ALONE
 
 _FOLDERS = 8  # whose names are kept
 

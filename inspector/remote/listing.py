@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from inspector.errors import ArtifactError, LimitExceeded, NotFound
 from inspector.remote import doors, storages, urls
+from inspector.storage import ALONE
 
 _MOST = 600_000  # facts that are kept: more than a listing may have (limits.nodes)
 # What storages call that which is another one when the bytes are: the first that there is.
@@ -60,6 +61,9 @@ def forget(path: str) -> None:
     global _generation  # noqa: PLW0603 - of this process, as what is known is
     _generation += 1
     below = path in _folders
+    if not path.endswith(ALONE):  # files whose names begin so are of it, as a checkpoint's shards
+        for one in [one for one in tuple(_known) if one.startswith(path)]:
+            _known.pop(one, None)
     for one in (path, urls.folder_of(path)):
         _known.pop(one, None)
         _folders.pop(one, None)

@@ -118,6 +118,18 @@ def test_a_name_with_colons_is_not_the_file_that_it_begins_with():
     assert readable == {"memory://colons/a.h5": True, "memory://colons/a.h5::b.h5": False}
 
 
+def test_a_checkpoint_that_was_saved_again_is_not_what_it_was():
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for name in ("ckpt_adam", "ckpt_pruned"):
+        for end in (".index", ".data-00000-of-00001"):
+            memory.pipe(f"/again/c{end}", Path(samples.path(name + end)).read_bytes())
+        here = json.loads(inspect("show", samples.path(name), "--format", "json").out)
+        there = json.loads(inspect("show", "memory://again/c", "--format", "json").out)
+        assert there["artifacts"][0]["totals"] == here["artifacts"][0]["totals"]
+
+
 def test_globs(server):
     for name in ("pruned.h5", "stripped.h5", "k3.keras"):
         serve(server, f"globs/deep/{name}", samples.path(name))
