@@ -15,7 +15,7 @@ comma := ,
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-guard clean screenshots
+.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-fleet bench-fleet-full bench-guard clean screenshots
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -118,6 +118,14 @@ bench: $(VENV)/dev
 # node are the system's (Debian: hdf5-tools, nodejs); a table says where one is not there.
 bench-full: $(VENV)/dev $(LIVE)/dev $(SCANNERS)/modelscan/installed $(SCANNERS)/netron/installed
 	$(VENV)/bin/python scripts/bench.py --form full --live $(LIVE) --scanners $(SCANNERS)
+
+# What audits of many artifacts take, on this machine and from servers on loopback: some minutes.
+bench-fleet: $(VENV)/dev
+	$(VENV)/bin/python scripts/bench_fleet.py --form short
+
+# The tables of docs/fleet.md: 1.5 GB in build/fleet, and a quarter of an hour.
+bench-fleet-full: $(VENV)/dev
+	$(VENV)/bin/python scripts/bench_fleet.py --form full
 
 # The ratios that tests/test_bench.py holds ours against, as they are today.
 bench-guard: $(VENV)/dev

@@ -8,6 +8,7 @@ last. A coefficient that would be negative is 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ NAMES = ("fixed", "per MiB", "per tensor", "per request", "waited")
 LEFT_OUT = ("SavedModel",)
 LATENCY = 0.02
 LISTED = 1000  # keys of an answer to LIST
+RUN = 500_000  # artifacts of one run: the limit `nodes`
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ CORES = (2, 16, 128)
 @dataclass(frozen=True)
 class Needs:
     """What a fleet takes, on however many cores. seconds, cpu: of one artifact on one core;
-    gigabytes: of results; memory: MB of the parent.
+    gigabytes: of results; runs: of at most RUN artifacts; memory: MB of the parent of one.
     """
 
     seconds: float
@@ -131,6 +133,7 @@ class Needs:
     requests: float
     terabytes: float
     gigabytes: float
+    runs: int
     memory: float
 
 
@@ -147,13 +150,15 @@ def needs(told: Row, fleet: Fleet, latency: float = LATENCY) -> Needs:
     row = each["artifacts"] + fleet.tensors * each["tensors"] + findings * each["findings"]
     read = fleet.megabytes if fleet.measured else _read(costs)
     base, slope = parent_memory(memory["rows"])
+    key = listed_bytes(told["listing"])
     return Needs(
         seconds,
         cpu,
         fleet.artifacts * requests + fleet.artifacts / LISTED,
         fleet.artifacts * read / 1e6,
         fleet.artifacts * row / 1e9,
-        base + slope * fleet.artifacts / 1e6,
+        math.ceil(fleet.artifacts / RUN),
+        base + (slope + key) * min(fleet.artifacts, RUN) / 1e6,
     )
 
 
@@ -161,6 +166,12 @@ def _read(costs: Iterable[Row]) -> float:
     """MB that the structure of a large artifact takes, at most."""
     rows = [one for one in points(costs, measured=False) if one["from"] == "s3"]
     return float(max(one["mib_read"] for one in rows if one["mib"] >= 1) * MIB / 1e6)
+
+
+def listed_bytes(rows: Sequence[Row]) -> float:
+    """Bytes of the parent for a key that it listed: the difference of two runs."""
+    less, most = sorted(rows, key=lambda one: one["keys"])[-2:]
+    return float((most["kib"] - less["kib"]) * 1024 / (most["keys"] - less["keys"]))
 
 
 def parent_memory(rows: Sequence[Row]) -> tuple[float, float]:
@@ -180,12 +191,13 @@ def parent_seconds(rows: Sequence[Row]) -> float:
 
 @dataclass(frozen=True)
 class Worked:
-    """A fleet on so many cores, a worker each. hours; core_hours: that are not waiting; gigabits:
-    a second that storage has to give; limit: what keeps it from being faster.
+    """A fleet on so many cores, a worker each. dollars: thousands of requests, core-hours (waiting
+    ones, too) and GB, each to be taken times its price; gigabits: a second that storage has to
+    give; limit: what keeps it from being faster.
     """
 
     hours: float
-    core_hours: float
+    dollars: tuple[float, float, float]
     gigabits: float
     limit: str
 
@@ -200,5 +212,5 @@ def worked(told: Row, fleet: Fleet, cores: int) -> Worked:
     waits = 1 - min(found.cpu / found.seconds, 1.0)
     limit = "the client" if client >= found.seconds / cores else f"workers ({waits:.0%} waiting)"
     hours = fleet.artifacts * each / 3600
-    core_hours = fleet.artifacts * found.cpu / 3600
-    return Worked(hours, core_hours, rate * megabytes * 8 / 1000, limit)
+    dollars = found.requests / 1000, cores * hours, found.terabytes * 1000
+    return Worked(hours, dollars, rate * megabytes * 8 / 1000, limit)

@@ -32,12 +32,9 @@ def number(value: float, digits: int = 3) -> str:
     """So many digits that count, with commas."""
     if value == 0:
         return "0"
-    places = max(digits - 1 - _magnitude(value), 0)
-    return f"{round(value, digits - 1 - _magnitude(value)):,.{places}f}"
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{abs(value):e}".rpartition("e")[2])
+    rounded = f"{value:.{digits - 1}e}"
+    places = max(digits - 1 - int(rounded.rpartition("e")[2]), 0)
+    return f"{float(rounded):,.{places}f}"
 
 
 def throughput(told: Told) -> list[str]:
@@ -223,8 +220,8 @@ def _named(fleet: model.Fleet) -> str:
 
 def needs(told: Told) -> list[str]:
     """What a fleet takes, on whatever it runs."""
-    head = ("fleet", "an artifact", "core-hours", "requests", "bytes read", "results",
-            "parent's memory")  # fmt: skip
+    head = ("fleet", "an artifact", "core-hours at work", "requests", "bytes read", "results",
+            "runs", "memory of a parent")  # fmt: skip
     rows = []
     for fleet in model.FLEETS:
         found = model.needs(told, fleet)
@@ -235,6 +232,7 @@ def needs(told: Told) -> list[str]:
             _large(found.requests),
             f"{number(found.terabytes)} TB",
             f"{number(found.gigabytes)} GB",
+            str(found.runs),
             f"{number(found.memory)} MB",
         ))  # fmt: skip
     return grid([head, *rows], range(1, len(head)))
@@ -249,7 +247,7 @@ def _large(value: float) -> str:
 
 def worked(told: Told) -> list[str]:
     """Hours on so many cores."""
-    head = ("fleet", "cores", "hours", "artifacts a second", "Gbit/s", "what limits")
+    head = ("fleet", "cores", "hours", "artifacts a second", "Gbit/s", "what limits", "dollars")
     rows = []
     for fleet in model.FLEETS:
         for cores in model.CORES:
@@ -261,8 +259,14 @@ def worked(told: Told) -> list[str]:
                 number(fleet.artifacts / found.hours / 3600),
                 number(found.gigabits),
                 found.limit,
+                _dollars(found.dollars),
             ))  # fmt: skip
     return grid([head, *rows], range(1, 5))
+
+
+def _dollars(amounts: tuple[float, float, float]) -> str:
+    prices = zip(amounts, "GCE", strict=True)
+    return " + ".join(f"{number(one)} {price}" for one, price in prices)
 
 
 def client(told: Told) -> str:
