@@ -1,9 +1,10 @@
 """What a fleet would cost, worked out of what was measured of one artifact: pure arithmetic.
 
-    seconds an artifact = fixed + per MiB + per tensor + requests * (each + waited * latency)
+    seconds of a run = start + artifacts * (
+        fixed + per MiB + per tensor + requests * (each + waited * latency))
 
-by least squares of relative errors over the measured points; processor seconds alike, without the
-last. A coefficient that would be negative is 0.
+by least squares of relative errors over the measured runs; processor seconds alike. A coefficient
+that would be negative is 0.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 MIB = 1 << 20
 Row = Mapping[str, Any]
 NAMES = ("fixed", "per MiB", "per tensor", "per request", "waited")
+STARTS = {"disk": "start, disk", "s3": "start, S3"}
 # Its cost is of its graph's operators, which no column tells: it is shown beside the fit.
 LEFT_OUT = ("SavedModel",)
 LATENCY = 0.02
@@ -50,8 +52,10 @@ def requests_of(row: Row) -> float:
 
 
 def cells_of(row: Row) -> tuple[float, ...]:
-    """The columns of a measured point."""
-    return _cells(row["mib"], row["tensors"], requests_of(row), row["latency"])
+    """The columns of a measured run: its start, and what all of its artifacts have."""
+    starts = (float(row["from"] == kind) for kind in STARTS)
+    each = _cells(row["mib"], row["tensors"], requests_of(row), row["latency"])
+    return (*starts, *(row["copies"] * cell for cell in each))
 
 
 def least_squares(
@@ -80,7 +84,14 @@ def points(costs: Iterable[Row], *, measured: bool) -> list[Row]:
 def fit(costs: Iterable[Row], what: str, *, measured: bool) -> Fit:
     """The model of `seconds` or `cpu` of an artifact."""
     rows = points(costs, measured=measured)
-    return least_squares([cells_of(one) for one in rows], [one[what] for one in rows], NAMES)
+    names = (*STARTS.values(), *NAMES)
+    return least_squares([cells_of(one) for one in rows], [one[what] for one in rows], names)
+
+
+def each_of(row: Row, what: str, found: Fit) -> float:
+    """What one artifact of a measured run took, without the start."""
+    start = found.coefficients[STARTS[row["from"]]]
+    return float((row[what] - start) / row["copies"])
 
 
 def requests_fit(costs: Iterable[Row], *, measured: bool) -> Fit:

@@ -20,6 +20,8 @@ _FROM = {
     "s3, 20 ms": "the same S3, 20 ms late",
 }
 _NAMES = {
+    "start, disk": ("the start of a run, from disk", "s", 1.0),
+    "start, S3": ("the same from S3", "s", 1.0),
     "fixed": ("an artifact", "ms", 1000.0),
     "per MiB": ("a MiB of it", "ms", 1000.0),
     "per tensor": ("a tensor", "ms", 1000.0),
@@ -175,13 +177,14 @@ def latency(told: Told) -> list[str]:
             said = fitted[way[2]].of(
                 one["mib"], one["tensors"], model.requests_of(one), one["latency"]
             )
-            cells.append(f"{_ms(one['seconds'])} ({_ms(said)})")
+            took = model.each_of(one, "seconds", fitted[way[2]])
+            cells.append(f"{_ms(took)} ({_ms(said)})")
         rows.append(tuple(cells))
     return grid([head, *rows], range(1, len(head)))
 
 
 def _ms(seconds: float) -> str:
-    return f"{number(seconds * 1000)} ms"
+    return f"{number(seconds * 1000)} ms" if abs(seconds) < 10 else f"{number(seconds)} s"
 
 
 def coefficients(told: Told) -> list[str]:
@@ -196,7 +199,9 @@ def coefficients(told: Told) -> list[str]:
         (label, *(f"{number(one.coefficients[name] * scale)} {unit}" for one in fits))
         for name, (label, unit, scale) in _NAMES.items()
     ]
-    rows.append(("relative error (root mean square)", *(f"{one.spread:.0%}" for one in fits)))
+    rows.append(
+        ("relative error of a run (root mean square)", *(f"{one.spread:.0%}" for one in fits))
+    )
     asked = [
         model.requests_fit(told["costs"], measured=measured).coefficients
         for measured in (True, False)
