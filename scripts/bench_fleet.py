@@ -2,6 +2,7 @@
 
 python scripts/bench_fleet.py --form short   few artifacts: tables on the terminal
 python scripts/bench_fleet.py --form full    up to 10,000 and 256 MiB; writes docs/fleet.md
+python scripts/bench_fleet.py --form full --only costs      one part of it anew
 python scripts/bench_fleet.py --page         docs/fleet.md anew from docs/fleet.json
 
 Storage is servers on loopback, in processes of their own, which count what they are asked for.
@@ -38,20 +39,24 @@ _PARTS: dict[str, Callable[[fleet_measures.Bench], Any]] = {
 }
 
 
-def measure(form: str, inputs: str) -> dict[str, Any]:
-    """All figures of a form."""
+def measure(form: str, inputs: str, only: str) -> dict[str, Any]:
+    """All figures of a form. only: one part anew, the others as they were measured last."""
+    kept = Path(inputs, f"{form}.json")
+    before = json.loads(kept.read_text("utf-8")) if only and kept.exists() else {}
     bench = fleet_measures.Bench(fleet_measures.SCALES[form], inputs, _tell)
-    told: dict[str, Any] = {
+    told: dict[str, Any] = before | {
         "command": "make bench-fleet" + ("-full" if form == "full" else ""),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(places.Places({"python": [sys.executable]}, inputs), _PACKAGES),
     }
     for name, part in _PARTS.items():
+        if only not in ("", name):
+            continue
         start = time.perf_counter()
         told[name] = part(bench)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        Path(inputs, f"{form}.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+        kept.write_text(json.dumps(told, indent=1), encoding="utf-8")
     return told
 
 
@@ -65,13 +70,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--form", choices=fleet_measures.SCALES, default="short")
     parser.add_argument("--inputs", default=str(ROOT / "build" / "fleet"), help="folder of inputs")
+    parser.add_argument("--only", choices=_PARTS, default="", help="one part anew")
     parser.add_argument("--page", action="store_true", help="write the page anew from its figures")
     given = parser.parse_args()
     if given.page:
         told = json.loads(FIGURES.read_text("utf-8"))
     else:
         os.makedirs(given.inputs, exist_ok=True)
-        told = measure(given.form, given.inputs)
+        told = measure(given.form, given.inputs, given.only)
+        if not all(part in told for part in _PARTS):
+            return 0
         print(fleet_page.generated(told))
     if given.page or given.form == "full":
         FIGURES.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
