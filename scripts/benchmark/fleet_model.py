@@ -23,7 +23,11 @@ STARTS = {"disk": "start, disk", "s3": "start, S3"}
 # Its cost is of its graph's operators, which no column tells: it is shown beside the fit.
 LEFT_OUT = ("SavedModel",)
 LATENCY = 0.02
+LARGE = 15  # MiB of what stands for large artifacts
 LISTED = 1000  # keys of an answer to LIST
+# Bytes of a digest that no other tensor has, in Parquet: 32 that cannot be squeezed, and an index.
+# The measured models share all tensors but one, whose digests are kept once.
+DIGEST = 33.5
 RUN = 500_000  # artifacts of one run: the limit `nodes`
 
 
@@ -59,20 +63,25 @@ def cells_of(row: Row) -> tuple[float, ...]:
 
 
 def least_squares(
-    cells: Sequence[Sequence[float]], found: Sequence[float], names: Sequence[str]
+    cells: Sequence[Sequence[float]],
+    found: Sequence[float],
+    names: Sequence[str],
+    *,
+    relative: bool = True,
 ) -> Fit:
-    """Coefficients that make the relative errors least, none of them negative."""
+    """Coefficients that make the errors least, none negative. relative: to what is found."""
     left = list(range(len(names)))
     wanted = np.asarray(found)
-    table = np.asarray(cells) / wanted[:, None]
+    scale = wanted if relative else np.ones(len(wanted))
+    table = np.asarray(cells) / scale[:, None]
     while True:
-        solved = np.linalg.lstsq(table[:, left], np.ones(len(wanted)), rcond=None)[0]
+        solved = np.linalg.lstsq(table[:, left], wanted / scale, rcond=None)[0]
         if solved.min() >= 0:
             break
         left.pop(int(solved.argmin()))
     coefficients = dict.fromkeys(names, 0.0)
     coefficients |= {names[at]: float(value) for at, value in zip(left, solved, strict=True)}
-    errors = table[:, left] @ solved - 1
+    errors = (table[:, left] @ solved * scale - wanted) / wanted
     return Fit(coefficients, float(np.sqrt(np.mean(errors**2))))
 
 
@@ -102,7 +111,8 @@ def requests_fit(costs: Iterable[Row], *, measured: bool) -> Fit:
         if one["from"] == "s3" and requests_of(one) > 1
     ]
     cells = [(1.0, one["mib"], one["tensors"]) for one in rows]
-    return least_squares(cells, [requests_of(one) for one in rows], NAMES[:3])
+    asked = [requests_of(one) for one in rows]
+    return least_squares(cells, asked, NAMES[:3], relative=False)
 
 
 def requests_for(costs: Iterable[Row], fleet: Fleet) -> float:
@@ -158,7 +168,8 @@ def needs(told: Row, fleet: Fleet, latency: float = LATENCY) -> Needs:
     tables = {one["table"]: one for one in memory["results"]}
     each = {name: one["nbytes"] / max(one["rows"], 1) for name, one in tables.items()}
     findings = tables["findings"]["rows"] / tables["artifacts"]["rows"]
-    row = each["artifacts"] + fleet.tensors * each["tensors"] + findings * each["findings"]
+    tensors = fleet.tensors * (each["tensors"] + DIGEST)
+    row = each["artifacts"] + tensors + findings * each["findings"]
     read = fleet.megabytes if fleet.measured else _read(costs)
     base, slope = parent_memory(memory["rows"])
     key = listed_bytes(told["listing"])
@@ -176,7 +187,7 @@ def needs(told: Row, fleet: Fleet, latency: float = LATENCY) -> Needs:
 def _read(costs: Iterable[Row]) -> float:
     """MB that the structure of a large artifact takes, at most."""
     rows = [one for one in points(costs, measured=False) if one["from"] == "s3"]
-    return float(max(one["mib_read"] for one in rows if one["mib"] >= 1) * MIB / 1e6)
+    return float(max(one["mib_read"] for one in rows if one["mib"] >= LARGE) * MIB / 1e6)
 
 
 def listed_bytes(rows: Sequence[Row]) -> float:

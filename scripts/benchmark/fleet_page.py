@@ -114,7 +114,12 @@ def results(told: Told) -> list[str]:
         )
         for one in told["memory"]["results"]
     ]
-    return grid([head, *rows], range(1, 5))
+    return [
+        *grid([head, *rows], range(1, 5)),
+        "",
+        "These models share all tensors but one each. A digest that no other tensor has takes"
+        f" {model.DIGEST} bytes more, which is counted below.",
+    ]
 
 
 def requests(told: Told) -> list[str]:
@@ -196,7 +201,7 @@ def coefficients(told: Told) -> list[str]:
         for what in ("seconds", "cpu")
     ]
     rows = [
-        (label, *(f"{number(one.coefficients[name] * scale)} {unit}" for one in fits))
+        (label, *(_found(one.coefficients[name] * scale, unit) for one in fits))
         for name, (label, unit, scale) in _NAMES.items()
     ]
     rows.append(
@@ -216,6 +221,10 @@ def coefficients(told: Told) -> list[str]:
         "",
         f"Requests of an artifact over 1 MiB: {said[0]}; of its structure alone: {said[1]}.",
     ]
+
+
+def _found(value: float, unit: str) -> str:
+    return f"{number(value)} {unit}" if value else "0"
 
 
 def _named(fleet: model.Fleet) -> str:
