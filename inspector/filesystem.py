@@ -162,6 +162,16 @@ def open_doors(found: Sequence[Door], known: Sequence[Fact] = ()) -> None:
         listing.learn(known)
 
 
+def close_doors(found: Sequence[Door], known: Sequence[Fact] = ()) -> None:
+    """Let go of what `open_doors` brought, but for the doors: another artifact follows."""
+    if found:
+        from inspector.remote import listing
+
+        listing.forget_all(known)
+        for door in found:
+            listing.forget(door.shown)
+
+
 def opened(path: str | os.PathLike[str]) -> File:
     """A file, to be read. Raises NotFound, ArtifactError."""
     at = os.fspath(path)

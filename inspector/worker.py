@@ -30,7 +30,7 @@ from inspector import api, deadline
 from inspector.errors import LimitExceeded, OutOfMemory
 from inspector.examine import Progress
 from inspector.exchange import Job, Step, frame, told, too_large
-from inspector.filesystem import open_doors, unanswered
+from inspector.filesystem import close_doors, open_doors, unanswered
 from inspector.limits import Limits
 from inspector.process import PATIENCE
 from inspector.template import BURY, ENDED, FORK, MESSAGE, STREAMS, message, number_of
@@ -247,6 +247,8 @@ def answered(job: Job, progress: Progress) -> tuple[bytes, bytes]:
         return b"e", told(OutOfMemory(too_large(limits), job.path))
     except Exception as error:  # noqa: BLE001 - it is the parent's to raise
         return b"e", told(error)
+    finally:
+        close_doors(job.doors, job.known)
     return b"a", body
 
 

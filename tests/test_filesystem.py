@@ -124,6 +124,10 @@ def test_what_is_known_goes_to_another_process(both, storage, monkeypatch):
     assert filesystem.listdir(f"{both[1]}/inner") == ["c.h5", "deep"]
     assert filesystem.getsize(f"{both[1]}/a.h5") == 4
     assert filesystem.isfile(f"{both[1]}/inner/deep/d.h5")
+    monkeypatch.undo()
+    filesystem.close_doors(doors, known)
+    assert filesystem.known_of([f"{both[1]}/inner", f"{both[1]}/a.h5"]) == ()
+    assert not [one for one in listing._known if one.startswith(f"{both[1]}/inner")]
 
 
 def test_a_version_is_another_one_once_the_bytes_are(both, storage):

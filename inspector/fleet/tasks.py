@@ -90,6 +90,8 @@ def done(asked: bytes, secrets: Secret) -> tuple[str, bytes, float, str]:
         kind, body = "unfit", str(error).encode("utf-8", "replace")
     except Exception as error:  # noqa: BLE001 - it is told to whoever asked
         kind, body = "raised", told(error)
+    finally:
+        filesystem.close_doors(*secrets.value)
     return kind, body, time.monotonic() - start, _here()
 
 

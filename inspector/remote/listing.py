@@ -72,6 +72,15 @@ def forget(path: str) -> None:
         _folders.pop(one, None)
 
 
+def forget_all(facts: Iterable[Fact]) -> None:
+    """Let go of what was learnt for a while: a process that reads one artifact after another would
+    come to know them all.
+    """
+    for fact in facts:
+        _known.pop(fact.path, None)
+        _folders.pop(fact.path, None)
+
+
 def _remember(path: str, fact: Fact | None) -> None:
     if len(_known) >= _MOST:
         _known.clear()
