@@ -332,15 +332,20 @@ def prime(folder: str, most: int) -> None:
 
 def version_of(path: str, files: Sequence[str]) -> str | None:
     """What stands for the bytes of an artifact's files: the same as long as they are. None where
-    that cannot be said. path: of the artifact. Raises ArtifactError.
+    that cannot be said. path: of the artifact. Raises OSError, ArtifactError.
     """
     if is_far(path):
         from inspector.remote import listing
 
         facts = [listing.fact_of(one) for one in files]
         return listing.version_of([one for one in facts if one is not None])
-    try:
-        states = sorted((relpath(one, path), os.stat(one)) for one in files)
-    except OSError:
-        return None
-    return ";".join(f"{name}:{state.st_size}:{state.st_mtime_ns}" for name, state in states)
+    states = sorted((os.path.relpath(one, path), _state(path, one)) for one in files)
+    return "stat:" + "\n".join(f"{name!r} {state}" for name, state in states) if states else None
+
+
+def _state(path: str, name: str) -> tuple[int, ...]:
+    """What is another when a file is, whatever its makers set its time to: those that make the same
+    file twice set it to one date, so that time alone says nothing.
+    """
+    found = os.stat(name, follow_symlinks=name == path)
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino

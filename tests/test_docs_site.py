@@ -21,7 +21,7 @@ import pytest
 import inspector
 from inspector.cli.main import COMMANDS, group
 from inspector.model import Role
-from inspector.remote import storages
+from inspector.remote import failures, storages
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -188,7 +188,7 @@ def test_it_can_be_read_and_searched_from_a_disk_in_a_browser(built):
 GIVEN = {
     "index.md": {1354},
     "pruning.md": {64, 999},
-    "storage.md": {*storages.PASSING, *storages.REFUSING, int(storages.PATIENCE)},
+    "storage.md": {*failures.PASSING, *failures.REFUSING, int(storages.PATIENCE)},
     "zero.md": {168},
 }
 EQUATION = re.compile(r"[\d,]+(?: [-+×] [\d,]+)+ = [\d,]+|[\d,]+ = [\d,]+(?: [-+×] [\d,]+)+")

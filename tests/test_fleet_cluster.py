@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from urllib.parse import quote, quote_plus
@@ -34,6 +33,7 @@ from inspector.parts import MeasuredPart, Portion, Survey
 from inspector.typed_json import decode, encode
 from tests.builders import broken_worker, samples
 from tests.builders.cluster import cluster
+from tests.builders.interrupts import interrupted
 from tests.builders.terminal import call
 
 pytest.importorskip("distributed")
@@ -407,32 +407,11 @@ def test_control_c_ends_a_cluster_of_its_own_within_five_seconds(tmp_path):
     paths = copies(tmp_path, names, "stripped.h5")  # the first hangs in C once it is read
     results, mark = str(tmp_path / "results"), tmp_path / "mark"
     how = ["--no-policy", "--cluster", "local", "--jobs", "2", "--results", results]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "inspector", "audit", *how, *paths],
-        cwd=samples.ROOT,
-        env={
-            **os.environ,
-            "BROKEN_WORKER_MARK": str(mark),
-            "DASK_DISTRIBUTED__WORKER__PRELOAD": "['tests.builders.cluster_broken']",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    preload = {"DASK_DISTRIBUTED__WORKER__PRELOAD": "['tests.builders.cluster_broken']"}
+    process, out, err, seconds = interrupted(
+        ["-m", "inspector", "audit", *how, *paths], mark, 2, preload
     )
-    try:
-        until = time.monotonic() + 60
-        while not mark.exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        time.sleep(2)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
-        start = time.monotonic()
-        out, err = process.communicate(timeout=30)
-        assert time.monotonic() - start < 5
-    finally:
-        process.kill()
-        process.communicate()
+    assert seconds < 5
     assert (process.returncode, out) == (130, "")
     # One may have waited behind the first.
     done = "inspect: interrupted: [67] of 8 artifacts are done, and kept in "

@@ -6,9 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 
 import pytest
@@ -32,6 +29,7 @@ from inspector.fleet.work import Item, largest_first, lasts
 from inspector.render import RenderOptions, pieces
 from inspector.report import ProblemReport
 from tests.builders import samples
+from tests.builders.interrupts import interrupted
 from tests.builders.terminal import Stream, call
 
 pytest.importorskip("pyarrow")
@@ -204,28 +202,8 @@ def test_control_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path):
         "sys.exit(run(sys.argv[1:]))"
     )
     command = ["audit", "--no-policy", "--jobs", "2", "--results", results, *paths]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *command],
-        cwd=samples.ROOT,
-        env={**os.environ, "BROKEN_WORKER_MARK": str(mark)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        until = time.monotonic() + 60
-        while not mark.exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        time.sleep(1)
-        start = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert time.monotonic() - start < 5
-    finally:
-        process.kill()
-        process.communicate()
+    process, out, err, seconds = interrupted(["-c", code, *command], mark, 1, {})
+    assert seconds < 5
     assert (process.returncode, out) == (130, "")
     assert err == (
         f"inspect: interrupted: 9 of 10 artifacts are done, and kept in {results}: the same command"
@@ -279,6 +257,15 @@ def test_the_files_of_an_artifact_are_all_that_belong_to_it(tmp_path):
     assert listed(str(tmp_path / "m")).nbytes == 103
     (tmp_path / "m.index").write_bytes(bytes(3))
     assert listed(str(tmp_path / "m")).version != before.version
+
+
+def test_files_that_come_later_are_seen_by_a_process_that_looked_before(tmp_path):
+    (tmp_path / "m.index").write_bytes(bytes(3))
+    os.utime(tmp_path, (1, 1))  # as if nothing had come for long
+    assert listed(str(tmp_path / "m")).nbytes == 3
+    (tmp_path / "m.data-00000-of-00001").write_bytes(bytes(100))
+    os.utime(tmp_path, (2, 2))
+    assert listed(str(tmp_path / "m")).nbytes == 103
 
 
 def test_a_policy_is_one_object_for_all_that_are_held_to_the_same(tmp_path):

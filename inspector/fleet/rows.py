@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inspector.fleet.schema import COUNT, SIDES, SIZES, TABLES, TEXT, WORD
+from inspector.fleet.schema import SIZES, TABLES
+from inspector.frames.tables import COUNT, SIDES, TEXT, WORD
 from inspector.keras.tfmot import CLASSES
 from inspector.model import Severity
 from inspector.render.rows import row_around

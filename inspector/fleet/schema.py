@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from inspector.frames import arrow_kinds
+from inspector.frames.tables import COUNT, FLAG, NUMBER, SIDES, TEXT, WORD
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # A column is only ever added within 1.x; a newer first number is a data set of another kind.
 VERSION = "1.0"
 
-TEXT, WORD, COUNT, NUMBER, FLAG = "text", "word", "count", "number", "flag"
-SIDES, SIZES, MOMENT = "sides", "sizes", "moment"
+SIZES, MOMENT = "sizes", "moment"
 
 
 class Column(NamedTuple):
@@ -124,12 +126,7 @@ def schema_of(table: str) -> pa.Schema:
     import pyarrow as pa
 
     kinds = {
-        TEXT: pa.string(),
-        WORD: pa.dictionary(pa.int32(), pa.string()),
-        COUNT: pa.int64(),
-        NUMBER: pa.float64(),
-        FLAG: pa.bool_(),
-        SIDES: pa.list_(pa.int64()),
+        **arrow_kinds(),
         SIZES: pa.map_(pa.string(), pa.int64()),
         MOMENT: pa.timestamp("us", tz="UTC"),
     }

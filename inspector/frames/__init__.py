@@ -60,6 +60,20 @@ def to_frame(report: Report, table: str | None = None) -> pd.DataFrame:
     return frame
 
 
+def arrow_kinds() -> dict[str, pa.DataType]:
+    """Arrow's types of the kinds of columns."""
+    import pyarrow as pa
+
+    return {
+        TEXT: pa.string(),
+        WORD: pa.dictionary(pa.int32(), pa.string()),
+        COUNT: pa.int64(),
+        NUMBER: pa.float64(),
+        FLAG: pa.bool_(),
+        SIDES: pa.list_(pa.int64()),
+    }
+
+
 def to_arrow(report: Report, table: str | None = None) -> pa.Table:
     """The same as an Arrow table; its metadata has what `attrs` of the frame have.
 
@@ -69,14 +83,7 @@ def to_arrow(report: Report, table: str | None = None) -> pa.Table:
         import pyarrow as pa
     except ImportError:
         raise _missing("pyarrow") from None
-    kinds = {
-        TEXT: pa.string(),
-        WORD: pa.dictionary(pa.int32(), pa.string()),
-        COUNT: pa.int64(),
-        NUMBER: pa.float64(),
-        FLAG: pa.bool_(),
-        SIDES: pa.list_(pa.int64()),
-    }
+    kinds = arrow_kinds()
     name, columns, cells = _cells(report, table)
     about = {f"tf_inspector.{key}": value for key, value in _about(report, name).items()}
     schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()], metadata=about)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from inspector.errors import ArtifactError, LimitExceeded, NotFound
 from inspector.remote import doors, storages, urls
+from inspector.remote.failures import Denied
 from inspector.storage import ALONE
 
 _MOST = 600_000  # facts that are kept: more than a listing may have (limits.nodes)
@@ -113,7 +114,7 @@ def fact_of(path: str, *, anew: bool = False) -> Fact | None:
             found = Fact(path, is_folder=True)
     except NotFound:
         found = None
-    except storages.Denied:
+    except Denied:
         # A signature lets in to one file. What would lie beside it is nothing to us.
         if doors.is_named(path):
             raise
@@ -137,7 +138,7 @@ def _has_links(path: str) -> bool:
 
 
 def _anew(fs: Any) -> dict[str, bool]:
-    return {"refresh": True} if "s3" in fs.protocol else {}
+    return {"refresh": True} if "s3" in _protocols(fs) else {}
 
 
 def _fact(path: str, info: dict[str, Any]) -> Fact:
@@ -193,7 +194,7 @@ def entries_of(folder: str, prefix: str = "") -> tuple[Fact, ...]:
 
     try:
         infos = storages.ask(folder, listed)
-    except storages.Denied:
+    except Denied:
         if doors.is_named(folder):
             raise
         storages.asked.fail(-1)

@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from benchmark import running
 
@@ -112,23 +111,13 @@ def inspect(
     }
 
 
-class _Watch:
-    """Looks at a process and what it started while it runs. parent, worker: KiB; cpu: seconds."""
+class _Watch(running.Watching):
+    """Of it and what it started. parent, worker: KiB; cpu: seconds."""
 
     def __init__(self, process: int) -> None:
+        super().__init__(process)
         self.parent = self.worker = 0
         self.cpu = 0.0
-        self._process = process
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
     def _look(self) -> None:
         started = time.monotonic()

@@ -115,15 +115,11 @@ def run(
     return Run(seconds, cpu, usage.ru_maxrss / 1024, watch.tree / 1024)
 
 
-class _Watch:
-    """Looks at a process while it runs: ends what takes too long or too much, and samples its tree.
+class Watching:
+    """Looks at a process, in a thread of its own, while that runs (a context manager)."""
 
-    whole_tree: look at all of its processes, and often; it costs a little.
-    """
-
-    def __init__(self, process: int, *, whole_tree: bool) -> None:
-        self.ended, self.tree = "", 0.0
-        self._process, self._whole_tree = process, whole_tree
+    def __init__(self, process: int) -> None:
+        self._process = process
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -134,6 +130,22 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+
+    def _look(self) -> None:
+        """Look until it is over."""
+        raise NotImplementedError
+
+
+class _Watch(Watching):
+    """Ends what takes too long or too much, and samples its tree.
+
+    whole_tree: look at all of its processes, and often; it costs a little.
+    """
+
+    def __init__(self, process: int, *, whole_tree: bool) -> None:
+        super().__init__(process)
+        self.ended, self.tree = "", 0.0
+        self._whole_tree = whole_tree
 
     def _look(self) -> None:
         started, allowed = time.monotonic(), memory_kib() * _MEMORY_SHARE
