@@ -17,6 +17,7 @@ from inspector.limits import Limits, remedy
 from inspector.model import Extent, Severity
 from inspector.payloads import FilledPayload, RawPayload
 from inspector.wire.hdf5_chunks import ChunkIndex, DecodedPayload, Slab, decoded, slabs
+from inspector.wire.hdf5_garbage import put_off
 from inspector.wire.hdf5_nodes import Dataset
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class ChunkedPayload:
                 yield flat[start : start + step]
 
     def _read(self, slab: tuple[slice, ...]) -> np.ndarray[Any, Any]:
-        found: np.ndarray[Any, Any] = np.asarray(h5py.Dataset(self.handle)[slab])
+        with put_off():
+            found: np.ndarray[Any, Any] = np.asarray(h5py.Dataset(self.handle)[slab])
         return found
 
     def _slabs(self, itemsize: int) -> Iterator[Slab]:

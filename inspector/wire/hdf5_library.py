@@ -17,6 +17,7 @@ from inspector.model import Severity
 from inspector.wire.hdf5_attributes import AttributeReader
 from inspector.wire.hdf5_dataset import read_dataset
 from inspector.wire.hdf5_errors import LIBRARY_ERRORS, library_errors, reason
+from inspector.wire.hdf5_garbage import put_off
 from inspector.wire.hdf5_heap import OBJECT_HEADER, HeapGuard
 from inspector.wire.hdf5_nodes import Dataset, Group, Link, check_limit, joined
 
@@ -40,7 +41,7 @@ class Library:
         self._datasets = self._path_chars = self._links_seen = 0
         start = file.superblock.start
         self._attributes = AttributeReader(file.source, file.limits, start, file.add_problem)
-        with library_errors(file.source.path):
+        with put_off(), library_errors(file.source.path):
             access = h5p.create(h5p.FILE_ACCESS)
             cache = access.get_mdc_config()
             cache.set_initial_size = True
