@@ -5,6 +5,7 @@ LIVE ?= .venv-live
 RUNTIME ?= .venv-runtime
 FUZZ ?= .venv-fuzz
 SCANNERS ?= .venv-scanners
+AZURITE := build/azurite
 SAMPLE ?= sample_models/pruned.h5
 # $(call install,ENVIRONMENT,WHAT): by uv, where UV names it, since it takes a tenth of the time that
 # pip takes; else by pip, and also where uv cannot, since it knows nothing of how pip is set up.
@@ -15,7 +16,7 @@ comma := ,
 PAIRS ?= pruned.h5:stripped.h5 stripped.h5:saved_stripped stripped.h5:stripped.keras \
 	clustered.h5:clustered_stripped.h5 lite_float.tflite:lite_int8.tflite ckpt_adam:ckpt_manager
 
-.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-fleet bench-fleet-full bench-guard clean screenshots
+.PHONY: docs inspect audit-samples diff-samples test test-fast test-live test-runtime lint test-azure test-limits-long test-live-long test-live-random test-live-random-diff fuzz fuzz-samples samples check-samples golden scorecard bench bench-full bench-fleet bench-fleet-full bench-guard clean screenshots
 .DEFAULT_GOAL := inspect
 
 inspect: $(VENV)/installed
@@ -50,6 +51,10 @@ test-live: $(LIVE)/dev
 test-runtime: $(LIVE)/dev $(RUNTIME)/installed
 	INSPECT_TFLITE_RUNTIME=$(abspath $(RUNTIME))/bin/python \
 		$(LIVE)/bin/python -m pytest tests/live/test_tflite_runtime_live.py
+
+# What tests/remote asks of Azure's storage, which test-fast has too once this has installed it.
+test-azure: $(VENV)/dev $(AZURITE)/installed
+	INSPECT_NEED_AZURE=1 $(VENV)/bin/python -m pytest tests/remote -k az
 
 # Many more random models than the short form that test-live has; give SEEDS as you have time.
 SEEDS ?= 2000
@@ -155,6 +160,11 @@ $(LIVE)/dev: pyproject.toml tests/constraints-live.txt
 $(RUNTIME)/installed: tests/requirements-runtime.txt
 	@test -x $(RUNTIME)/bin/python || $(PYTHON) -m venv $(RUNTIME)
 	$(call install,$(RUNTIME),--requirement $<)
+	@touch $@
+
+# Microsoft's server of Azure Blob Storage for tests: a program of Node.js, so npm must be here.
+$(AZURITE)/installed:
+	npm install --silent --no-audit --no-fund --prefix $(@D) azurite@3.37.0
 	@touch $@
 
 # One environment for each: what they ask for does not go together.

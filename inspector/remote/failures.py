@@ -18,10 +18,20 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 REFUSING = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
 # By name, for whoever raises them may not be installed.
-_HOPELESS = frozenset({
-    "BadZipFile", "ClientConnectorCertificateError", "NoCredentialsError",
-    "SSLCertVerificationError",
+_NO_CREDENTIALS = frozenset({
+    "ClientAuthenticationError", "CredentialUnavailableError", "DefaultCredentialsError",
+    "NoCredentialsError",
 })  # fmt: skip
+_HOPELESS = _NO_CREDENTIALS | {
+    "BadZipFile", "ClientConnectorCertificateError", "SSLCertVerificationError",
+}  # fmt: skip
+# What lets one in where anybody may read.
+_ANYBODY = {
+    "s3": "FSSPEC_S3_ANON=true", "s3a": "FSSPEC_S3_ANON=true",
+    "gs": "FSSPEC_GS_TOKEN=anon", "gcs": "FSSPEC_GS_TOKEN=anon",
+    "az": "AZURE_STORAGE_ANON=true", "abfs": "AZURE_STORAGE_ANON=true",
+    "abfss": "AZURE_STORAGE_ANON=true",
+}  # fmt: skip
 _PERMANENT = (
     FileNotFoundError, IsADirectoryError, NotADirectoryError, NotImplementedError, PermissionError,
     TypeError, ValueError,
@@ -49,6 +59,8 @@ def _status(error: BaseException) -> int | None:
     for one in _causes(error):
         if type(one).__module__ == "aiohttp.http_exceptions":
             continue  # 400, says aiohttp itself, of a body that ended early
+        if type(one) is OSError and str(one).startswith("Forbidden: "):
+            return 403  # says gcsfs, which keeps no status there
         for name in ("status", "status_code", "code"):
             status = getattr(one, name, None)
             if status is not None:
@@ -67,10 +79,17 @@ def _meta(error: BaseException) -> dict[str, Any]:
     return answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
 
 
+def _headers(error: BaseException) -> Any:
+    """Those of an answer, as aiohttp, botocore or Azure's library keeps them; empty else."""
+    of_aiohttp = getattr(error, "headers", None)
+    of_azure = getattr(getattr(error, "response", None), "headers", None)
+    return of_aiohttp or _meta(error).get("HTTPHeaders") or of_azure or {}
+
+
 def told_to_wait(error: BaseException) -> float:
     """Seconds of Retry-After, as far as we are patient; 0 where there is none."""
     for one in _causes(error):
-        headers = getattr(one, "headers", None) or _meta(one).get("HTTPHeaders") or {}
+        headers = _headers(one)
         with contextlib.suppress(AttributeError, TypeError, ValueError):
             for name in ("Retry-After", "retry-after"):
                 if headers.get(name) is not None:
@@ -105,6 +124,8 @@ def in_our_words(path: str) -> Iterator[None]:
         extra = 'pip install "tf-inspector[remote]"'
         raise UsageError(f"{path}: {doors.scrubbed(str(error))}; run: {extra}") from None
     except ValueError as error:
+        if "account_name with credentials" in str(error):
+            raise _without_credentials(path) from None  # adlfs, which has no account to ask
         if "Protocol not known" not in str(error):
             raise ArtifactError(_said(error).removeprefix("ValueError: "), path) from None
         from fsspec.registry import known_implementations
@@ -129,14 +150,18 @@ def _error(error: Exception, path: str) -> ArtifactError:
             f" own configuration ({_said(error)})",
             path,
         )
-    if type(error).__name__ == "NoCredentialsError":
-        return ArtifactError(
-            "there are no credentials for it: give them in the environment, or FSSPEC_S3_ANON=true"
-            " for what anybody may read",
-            path,
-        )
+    if any(type(one).__name__ in _NO_CREDENTIALS for one in _causes(error)):
+        return _without_credentials(path)
     again = f", asked {ATTEMPTS} times at most" if may_pass(error) else ""
     return ArtifactError(f"the storage does not give it: {_said(error)}{again}", path)
+
+
+def _without_credentials(path: str) -> ArtifactError:
+    anybody = _ANYBODY.get(urls.scheme_of(path))
+    public = f", or {anybody} for what anybody may read" if anybody else ""
+    return ArtifactError(
+        f"there are no credentials for it: give them in the environment{public}", path
+    )
 
 
 def _said(error: BaseException) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import functools
+import os
 import queue
 import re
 import threading
@@ -121,20 +123,31 @@ def storage(path: str) -> tuple[Any, str]:
         raise UsageError(f'{path}: for URLs run: pip install "tf-inspector[remote]"') from None
     with in_our_words(path):
         fs, inner = url_to_fs(doors.full(path), **_options(scheme))
-    if hasattr(fs, "retries"):
-        fs.retries = 1  # s3fs: it is we who ask again
+    _ask_once(fs)
     return fs, inner
+
+
+def _ask_once(fs: Any) -> None:
+    """Let a library ask once: it is we who ask again, with an eye on the clock. Where one has come
+    to do it otherwise, asking takes longer, and no more than that.
+    """
+    if hasattr(fs, "retries"):
+        fs.retries = 1  # s3fs
+    once = getattr(getattr(type(fs), "_request", None), "__wrapped__", None)
+    if once is not None:
+        fs._request = functools.partial(once, fs)  # noqa: SLF001 - gcsfs has no option for it
+    client = getattr(fs, "service_client", None)  # adlfs: Azure's, whose pauses are of a minute
+    policy = getattr(getattr(client, "_config", None), "retry_policy", None)
+    if policy is not None:
+        policy.total_retries = 0
 
 
 def _options(scheme: str) -> dict[str, Any]:
     """Of each kind: no listing is kept (what lies there may change), nobody waits for ever."""
     kind = _KINDS.get(scheme)
     if kind == "http":
-        import aiohttp
-
-        waiting = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
         client = {
-            "timeout": waiting,
+            "timeout": _waiting(),
             "raise_for_status": _held_to_range,
             "headers": {"Accept-Encoding": "identity"},  # there are no places in what is compressed
         }
@@ -147,7 +160,22 @@ def _options(scheme: str) -> dict[str, Any]:
             "max_pool_connections": _TOGETHER,
         }
         return {scheme: {"use_listings_cache": False, "config_kwargs": config}}
-    return {scheme: {"use_listings_cache": False}} if kind else {}
+    if kind == "gs":
+        # gcsfs asks by gRPC what kind of bucket it is, again before each range where it gets no
+        # answer, and waits a minute for it. Only a zonal bucket needs that.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        return {scheme: {"use_listings_cache": False, "requests_timeout": _waiting()}}
+    if kind == "az":
+        waiting = {"connection_timeout": _CONNECT, "read_timeout": _SILENCE}
+        return {scheme: {"use_listings_cache": False, **waiting}}
+    return {}
+
+
+def _waiting() -> Any:
+    """How long aiohttp waits: never for ever, and for a large body as long as it comes."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
 
 
 def is_read_only(path: str) -> bool:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.builders import huge
-from tests.builders.servers import HttpServer, Loopback, S3Server, environment
+from tests.builders.servers import (
+    AzureServer,
+    GoogleServer,
+    HttpServer,
+    Loopback,
+    S3Server,
+    environment,
+)
+from tests.builders.storage import azure
+from tests.builders.storage.fronted import Fronted
 
-NEEDED = ("aiohttp", "flask", "fsspec", "moto", "s3fs", "tenacity")
-STORAGES = ["web", "s3"]
+NEEDED = ("aiohttp", "flask", "fsspec", "gcp_storage_emulator", "moto", "s3fs", "tenacity")
+KINDS = {"web": HttpServer, "s3": S3Server, "gs": GoogleServer, "az": AzureServer}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,36 +42,66 @@ def soon(monkeypatch):
     doors.keep_copies(None)
 
 
+class Servers:
+    """A server of each kind, started when it is first asked for, which this process' environment
+    leads to.
+    """
+
+    def __init__(self, started: contextlib.ExitStack) -> None:
+        self._started = started
+        self._known: dict[str, Loopback] = {}
+
+    def __getitem__(self, kind: str) -> Loopback:
+        if kind not in self._known:
+            if kind == "az" and azure.program() is None and "INSPECT_NEED_AZURE" not in os.environ:
+                pytest.skip("azurite-blob is not here: make test-azure")
+            server = self._started.enter_context(KINDS[kind]())
+            if isinstance(server, Fronted):
+                self._lead_to(server)
+            self._known[kind] = server
+        return self._known[kind]
+
+    def _lead_to(self, server: Fronted) -> None:
+        from inspector.remote.storages import storage
+
+        self._started.enter_context(environment(server.environment))
+        forget = storage(server.url())[0].clear_instance_cache  # they know where one was
+        forget()
+        self._started.callback(forget)
+
+
 @pytest.fixture(scope="module")
 def servers():
-    """A web server and an S3 server, which this process' environment leads to."""
-    import s3fs
-
-    with HttpServer() as web, S3Server() as s3, environment(s3.environment):
-        s3fs.S3FileSystem.clear_instance_cache()
-        yield {"web": web, "s3": s3}
-        s3fs.S3FileSystem.clear_instance_cache()
+    """See `Servers`."""
+    with contextlib.ExitStack() as started:
+        yield Servers(started)
 
 
-@pytest.fixture(params=STORAGES)
+@pytest.fixture(params=["web", "s3"])
 def server(request, servers) -> Loopback:
-    """Each of them, sound, and with nothing counted."""
-    return sound(servers[request.param])
+    """Each of two, sound, and with nothing counted."""
+    return in_order(servers[request.param])
+
+
+@pytest.fixture(params=KINDS)
+def every(request, servers) -> Loopback:
+    """Each of all, sound, and with nothing counted."""
+    return in_order(servers[request.param])
 
 
 @pytest.fixture
 def web(servers) -> Loopback:
     """The web server, sound, and with nothing counted."""
-    return sound(servers["web"])
+    return in_order(servers["web"])
 
 
 @pytest.fixture
 def s3(servers) -> Loopback:
     """The S3 server, sound, and with nothing counted."""
-    return sound(servers["s3"])
+    return in_order(servers["s3"])
 
 
-def sound(server: Loopback) -> Loopback:
+def in_order(server: Loopback) -> Loopback:
     server.heal()
     server.forget()
     return server

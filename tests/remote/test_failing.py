@@ -22,6 +22,12 @@ SAMPLE = "pruned.h5"
 
 
 @pytest.fixture
+def server(every):
+    """Every kind, in place of two."""
+    return every
+
+
+@pytest.fixture
 def sound(server):
     """A sample that can be had, and what the tool says of it when nothing goes wrong."""
     url = serve(server, "failing/a.h5", samples.path(SAMPLE))
@@ -33,9 +39,10 @@ def sound(server):
 
 
 def each_fault(test):
-    """All of the web server, some of S3: what differs is how a library tells of them."""
-    pairs = [("web", name) for name in FAULTS] + [("s3", name) for name in FEW]
-    return pytest.mark.parametrize(("server", "name"), pairs, indirect=["server"])(test)
+    """All of the web server, some of the others: what differs is how a library tells of them."""
+    pairs = [("web", name) for name in FAULTS]
+    pairs += [(kind, name) for kind in ("s3", "gs", "az") for name in FEW]
+    return pytest.mark.parametrize(("every", "name"), pairs, indirect=["every"])(test)
 
 
 def error_line(result, url):
@@ -51,7 +58,7 @@ def error_line(result, url):
 @each_fault
 def test_what_fails_twice_is_asked_again(server, sound, name):
     url, text = sound
-    server.fail(FAULTS[name], "*a.h5", times=2)
+    server.fail(FAULTS[name], server.content("a.h5"), times=2)
     result = inspect("show", url)
     assert (result.code, result.err, result.out) == (0, "", text)
     assert len(server.requests("GET")) >= 3
@@ -60,15 +67,20 @@ def test_what_fails_twice_is_asked_again(server, sound, name):
 @each_fault
 def test_what_fails_for_ever_is_one_error(server, sound, name):
     url, _ = sound
-    server.fail(FAULTS[name], "*a.h5", **FOR_EVER)
+    server.fail(FAULTS[name], server.content("a.h5"), **FOR_EVER)
     error_line(inspect("show", url), url)
-    assert 2 <= len(server.requests("GET")) <= 12
+    # Azure's library asks for a body three times by itself.
+    assert 2 <= len(server.requests("GET")) <= (36 if server.url().startswith("az:") else 12)
 
 
-@pytest.mark.parametrize("name", ["503", "reset"])
+@pytest.mark.parametrize(
+    ("every", "name"),
+    [(kind, "503") for kind in ("web", "s3", "gs", "az")] + [("web", "reset"), ("s3", "reset")],
+    indirect=["every"],
+)
 def test_what_fails_for_ever_is_one_finding(server, sound, name):
     url, _ = sound
-    server.fail(FAULTS[name], "*a.h5", **FOR_EVER)
+    server.fail(FAULTS[name], server.content("a.h5"), **FOR_EVER)
     good = serve(server, "failing/good.h5", samples.path("stripped.h5"))
     result = inspect("audit", url, good, "--no-policy", "--no-isolate", "--format", "json")
     assert result.code == 1, result.err
@@ -81,7 +93,7 @@ def test_what_is_refused_is_asked_once(server, sound):
     server.fail(faults.status(403), "*a.h5", method="*", **FOR_EVER)
     assert "access is denied" in error_line(inspect("show", url), url)
     # Twice, whether it is there, by HEAD and by GET; never again after a pause.
-    assert len([one for one in server.log if one.path.endswith("a.h5")]) <= 4
+    assert len([one for one in server.log if one.path.endswith("a.h5")]) <= 5
 
 
 def test_what_is_not_there(server):
@@ -108,7 +120,7 @@ def test_pauses_grow(server, sound, monkeypatch):
     monkeypatch.setattr(storages, "FIRST_WAIT", 0.2)
     slept = []
     monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)  # everybody's
-    server.fail(FAULTS["503"], "*a.h5", times=4)
+    server.fail(FAULTS["503"], server.content("a.h5"), times=4)
     assert inspect("show", url).out == text
     assert len(slept) == 4
     # By chance, so that a thousand workers do not come back at once; each at most twice the last.
@@ -118,9 +130,11 @@ def test_pauses_grow(server, sound, monkeypatch):
 
 def test_a_pause_that_is_asked_for_is_made(server, sound, monkeypatch):
     url, text = sound
+    if url.startswith("gs:"):
+        pytest.skip("gcsfs does not keep what is asked for")
     slept = []
     monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
-    server.fail(faults.status(503, retry_after=7), "*a.h5", times=2)
+    server.fail(faults.status(503, retry_after=7), server.content("a.h5"), times=2)
     assert inspect("show", url).out == text
     assert slept == [7, 7]
 
@@ -199,7 +213,7 @@ def test_content_that_changes_and_keeps_its_size(server, tmp_path):
         with open(made, "r+b") as file:
             file.seek(1 << 20)
             file.write(b"another value")
-        if hasattr(server, "lend"):
+        if not isinstance(server, HttpServer):  # which reads it where it is
             serve(server, "failing/same.h5", made)
 
     server.fail(faults.after(change), "*same.h5", skip=2)
@@ -260,7 +274,7 @@ def test_a_server_that_knows_no_head(web):
 def test_one_of_several_fails(server, sound, tmp_path):
     url, _ = sound
     copy = shutil.copyfile(samples.path("stripped.h5"), tmp_path / "here.h5")
-    server.fail(FAULTS["503"], "*a.h5", **FOR_EVER)
+    server.fail(FAULTS["503"], server.content("a.h5"), **FOR_EVER)
     result = inspect("show", url, str(copy))
     assert result.code == 2
     assert "here.h5" in result.out

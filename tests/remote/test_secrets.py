@@ -9,7 +9,7 @@ import pytest
 from tests.builders import samples
 from tests.builders.far import FOR_EVER, inspect, serve
 from tests.builders.servers import HttpServer, faults
-from tests.builders.storage.bucket import KEY, KEY_ID
+from tests.builders.storage import azure, bucket
 
 SECRET = "s3cr3t-Pa+ss/word"
 USER = "alice-of-example"
@@ -178,11 +178,12 @@ def test_texts_that_quote_urls(text, hidden):
     assert doors.hidden(text) == hidden
 
 
-@pytest.mark.parametrize("fault", [None, faults.status(403), faults.status(503), faults.reset()])
-def test_keys_of_the_environment(s3, logged, fault):
-    url = serve(s3, "secrets/a.h5", samples.path("pruned.h5"))
+@pytest.mark.parametrize("every", ["s3", "az"], indirect=True)
+@pytest.mark.parametrize("fault", [None, faults.status(403), faults.status(503)])
+def test_keys_of_the_environment(every, logged, fault):
+    url = serve(every, "secrets/a.h5", samples.path("pruned.h5"))
     if fault is not None:
-        s3.fail(fault, method="*", **FOR_EVER)
+        every.fail(fault, method="*", **FOR_EVER)
     result = inspect("show", url, "--format", "json")
     assert result.code == (0 if fault is None else 2)
-    assert_hidden(result, logged, KEY, KEY_ID)
+    assert_hidden(result, logged, bucket.KEY, bucket.KEY_ID, azure.KEY)

@@ -30,8 +30,8 @@ def here():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_servers(server, here, name):
-    url = serve(server, f"urls/{name}", samples.path(name))
+def test_servers(every, here, name):
+    url = serve(every, f"urls/{name}", samples.path(name))
     assert said(inspect("show", url, "--format", "json")) == here[name]
 
 
@@ -71,8 +71,9 @@ def test_zip(servers, here, tmp_path, name, where):
 
 
 @pytest.mark.parametrize("name", ["my model 100%.h5", "a#1.h5", "ü [1].h5", "a?b.h5", "a*b.h5"])
-def test_names_with_odd_characters(s3, name):
-    url = serve(s3, f"odd/{ord(name[1])}/{name}", samples.path("stripped.h5"))
+@pytest.mark.parametrize("every", ["s3", "gs", "az"], indirect=True)
+def test_names_with_odd_characters(every, name):
+    url = serve(every, f"odd/{ord(name[1])}/{name}", samples.path("stripped.h5"))
     found = json.loads(inspect("show", url, "--format", "json").out)["artifacts"]
     assert [one["path"] for one in found] == [url]
 
@@ -130,24 +131,24 @@ def test_a_checkpoint_that_was_saved_again_is_not_what_it_was():
         assert there["artifacts"][0]["totals"] == here["artifacts"][0]["totals"]
 
 
-def test_globs(server):
+def test_globs(every):
     for name in ("pruned.h5", "stripped.h5", "k3.keras"):
-        serve(server, f"globs/deep/{name}", samples.path(name))
-    serve(server, "globs/saved", samples.path("saved_pruned"))
-    root = server.url("globs")
+        serve(every, f"globs/deep/{name}", samples.path(name))
+    serve(every, "globs/saved", samples.path("saved_pruned"))
+    root = every.url("globs")
     words = ("--no-policy", "--no-isolate", "--format", "json")
     many = json.loads(inspect("audit", f"{root}/**/*.h5", *words).out)["artifacts"]
     assert [one["path"] for one in many] == [f"{root}/deep/pruned.h5", f"{root}/deep/stripped.h5"]
 
 
-def test_a_folder_of_artifacts(server):
+def test_a_folder_of_artifacts(every):
     """They are found by content, and a SavedModel is one."""
-    serve(server, "folder/deep/oddly.named", samples.path("pruned.h5"))
-    serve(server, "folder/saved", samples.path("saved_pruned"))
+    serve(every, "folder/deep/oddly.named", samples.path("pruned.h5"))
+    serve(every, "folder/saved", samples.path("saved_pruned"))
     words = ("--no-policy", "--no-isolate", "--format", "json", "--recursive")
-    found = json.loads(inspect("audit", server.url("folder"), *words).out)
+    found = json.loads(inspect("audit", every.url("folder"), *words).out)
     paths = sorted(one["path"] for one in found["artifacts"])
-    assert paths == [server.url("folder/deep/oddly.named"), server.url("folder/saved")]
+    assert paths == [every.url("folder/deep/oddly.named"), every.url("folder/saved")]
 
 
 def test_a_scheme_may_be_in_capitals(s3):

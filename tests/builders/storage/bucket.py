@@ -1,9 +1,8 @@
-"""An S3 server: moto's, behind one of our own that counts, and fails as it is told to."""
+"""An S3 server: moto's, behind one of our own."""
 
 from __future__ import annotations
 
 import functools
-import http.client
 import logging
 import os
 from http.server import BaseHTTPRequestHandler
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.builders.storage import ranges
-from tests.builders.storage.loopback import Answer, Loopback, drained
+from tests.builders.storage.fronted import Fronted, files
+from tests.builders.storage.loopback import Answer
 
 # Credentials that nobody has: moto looks at none.
 KEY_ID, KEY = "AKIAEXAMPLEEXAMPLE00", "secretSECRETsecretSECRETsecretSECRET0000"
 REGION = "us-east-1"
-# What is said of one hop alone, or is said anew.
-PASSED = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 WORDS = {
     403: ("AccessDenied", "Access Denied"),
     404: ("NoSuchKey", "The specified key does not exist."),
@@ -27,19 +25,19 @@ WORDS = {
 }
 
 
-class S3Server(Loopback):
-    """One bucket to begin with. moto's objects are this process's: one such server at a time."""
+class S3Server(Fronted):
+    """See `Fronted`. moto's objects are this process's: one such server at a time."""
+
+    scheme = "s3"
 
     def __init__(self, bucket: str = "models") -> None:
         from moto.server import ThreadedMotoServer
 
-        self.bucket = bucket
         self._lent: dict[str, str] = {}
         self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request otherwise
         self._moto.start()
-        self._behind = self._moto.get_host_and_port()
-        super().__init__()
+        super().__init__(self._moto.get_host_and_port(), bucket)
         self.client.create_bucket(Bucket=bucket)
         self.forget()
 
@@ -70,17 +68,8 @@ class S3Server(Loopback):
             region_name=REGION,
         )
 
-    def url(self, key: str = "") -> str:
-        return f"s3://{self.bucket}/{key}"
-
-    def put(self, key: str, held: bytes | str | Path) -> str:
-        """Store bytes, a file or a folder of files; the URL."""
-        if isinstance(held, bytes):
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=held)
-            return self.url(key)
-        for name, path in _files(key, str(held)):
-            self.put(name, Path(path).read_bytes())
-        return self.url(key)
+    def store(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
 
     def get(self, key: str) -> bytes:
         body: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
@@ -93,7 +82,7 @@ class S3Server(Loopback):
         """
         from moto.s3.models import s3_backends
 
-        for name, path in _files(key, str(held)):
+        for name, path in files(key, str(held)):
             self.put(name, b"")
             kept = s3_backends["123456789012"]["aws"].buckets[self.bucket].keys[name]
             kept.contentsize = os.path.getsize(path)
@@ -116,35 +105,10 @@ class S3Server(Loopback):
             if status == 412:
                 return self.failure(412, path)
             return Answer(status, {"Content-Type": "binary/octet-stream", **headers}, body)
-        headers = dict(handler.headers)
-        if whole:
-            headers.pop("Range", None)
-        behind = http.client.HTTPConnection(*self._behind, timeout=30)
-        try:
-            behind.request(handler.command, handler.path, drained(handler), headers)
-            got = behind.getresponse()
-            kept = {k: v for k, v in got.getheaders() if k.lower() not in PASSED}
-            if handler.command == "HEAD":
-                length = int(got.headers.get("Content-Length") or 0)
-                return Answer(got.status, kept, ranges.Part("", 0, length))
-            return Answer(got.status, kept, got.read())
-        finally:
-            behind.close()
+        return super().answer(handler, path, whole)
 
     def failure(self, code: int, path: str) -> Answer:
         name, message = WORDS.get(code, ("Error", str(code)))
         text = f"<Code>{name}</Code><Message>{message}</Message><Resource>{path}</Resource>"
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{text}</Error>'
         return Answer(code, {"Content-Type": "application/xml"}, body.encode())
-
-
-def _files(key: str, path: str) -> list[tuple[str, str]]:
-    """(key, file) of a file, or of all that a folder holds."""
-    if not os.path.isdir(path):
-        return [(key, path)]
-    found = []
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = os.path.join(folder, name)
-            found.append((f"{key}/{os.path.relpath(file, path)}", file))
-    return sorted(found)

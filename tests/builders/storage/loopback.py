@@ -96,6 +96,10 @@ class Loopback:
         """Let nothing go wrong any more."""
         self.plan.rules.clear()
 
+    def content(self, name: str) -> str:
+        """The paths, as a pattern, at which content of that name is asked for."""
+        return f"*{name}"
+
     def stop(self) -> None:
         self._http.shutdown()
         self._http.server_close()
@@ -124,7 +128,7 @@ class Loopback:
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         path = urllib.parse.unquote(handler.path.partition("?")[0])
-        asked = ranges.asked(handler.headers.get("Range"))
+        asked = ranges.asked(handler.headers.get("Range") or handler.headers.get("x-ms-range"))
         request = Request(handler.command, path, *(asked or (None, None)))
         self.log.append(request)
         fault = self.plan.fault(request.method, path)
