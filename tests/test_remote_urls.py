@@ -141,6 +141,16 @@ def test_what_keeps_copies_or_leads_elsewhere_is_refused(scheme):
         doors.admit(f"{scheme}::s3://bucket/a.h5")
 
 
+@pytest.mark.parametrize("given", ["s3://", "S3://", "gs:///a.h5", "zip://a.h5::az://", "https://"])
+def test_what_names_no_bucket_or_server_is_said_so(given):
+    with pytest.raises(UsageError, match=r"://: names no (bucket|container|server); write "):
+        urls.parsed(given)
+
+
+def test_a_storage_without_buckets_has_a_root():
+    assert urls.parsed("memory://").shown == "memory://"
+
+
 def test_what_nothing_speaks_is_said_at_once():
     with pytest.raises(UsageError, match=r"nothing speaks htpp://.*did you mean 'http'"):
         filesystem.admit("htpp://host/a.h5")

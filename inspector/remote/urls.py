@@ -22,6 +22,11 @@ _INNER = re.compile(rf"!({'|'.join(CONTAINERS)})(?=/|$)")
 _SAME = {"s3a": "s3", "gcs": "gs"}
 _PORTS = {"http": ":80", "https": ":443"}
 _WEB = ("http://", "https://")
+# What stands first in a URL of each.
+_FIRST = {
+    "s3": "bucket", "gs": "bucket", "az": "container", "abfs": "container", "abfss": "container",
+    "http": "server", "https": "server",
+}  # fmt: skip
 # Names of parameters that let whoever has them in: signed URLs of S3, Google, Azure and others.
 _SECRET = re.compile(
     r"sig|token|key|secret|pass|cred|auth|session|access|^x-(amz|goog|ms)-|^(s[a-z]|sk[a-z]+|expires|policy)$",
@@ -59,6 +64,10 @@ def parsed(given: str) -> Url:
     if not is_url(outer):
         outer = f"file://{os.path.abspath(outer)}"
     outer = _usual(outer)
+    root, rest = _rooted(outer)
+    first = _FIRST.get(scheme_of(outer))
+    if first is not None and rest[:1] in ("", "/"):
+        raise UsageError(f"{root}: names no {first}; write {root}{first.upper()}/...")
     shown, _ = without_secrets(outer)
     for one in reversed(inner):
         scheme, _, path = one.partition("://")
@@ -144,7 +153,7 @@ def without_secrets(url: str) -> tuple[str, tuple[str, ...]]:
     if web or ":" in user:  # elsewhere it may be a container's name: abfs://container@account
         secrets = [part for part in (user, *user.split(":")) if part]
         host = host_alone
-    text = f"{root.lower()}{host}{slash}{path}".rstrip("/")
+    text = root.lower() + f"{host}{slash}{path}".rstrip("/")
     kept = []
     for name, value in parse_qsl(query.partition("#")[0], keep_blank_values=True):
         if _SECRET.search(name) or _LONG.fullmatch(value):
