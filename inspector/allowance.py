@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from inspector import deadline, filesystem
+from inspector.detect import detect_folder
 from inspector.errors import ArtifactError
 from inspector.limits import Limits
 from inspector.storage import ALONE
@@ -31,10 +32,13 @@ def in_time(limits: Limits, *paths: str | os.PathLike[str], more: float = 0) -> 
 
 
 def artifact_bytes(path: str) -> int:
-    """At most how many bytes it has (see `artifact_files`). None of what a storage does not tell:
-    whoever reads it says so. Raises LimitExceeded (`seconds`) where there is no time left.
+    """At most how many bytes it has (see `artifact_files`). None of what a storage does not tell,
+    and of a folder that is no model: whoever reads it says so. Raises LimitExceeded (`seconds`)
+    where there is no time left.
     """
     try:
+        if filesystem.isdir(path):
+            detect_folder(path, by_names=True)  # somebody's home may take minutes to walk through
         return sum(map(_size, artifact_files(path)))
     except (OSError, ArtifactError):
         deadline.check()

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from inspector.cli import completing
 from inspector.cli.main import COMMANDS
 from inspector.cli.shells import SHELLS, script
 from inspector.cli.shells.words import for_bash, split
@@ -45,6 +46,12 @@ HOSTILE = (
     "ü",
 )
 UNPRINTABLE = ("p\np", "q\x1b[31mq", "r\tr", "s\u202es", "t" * 1000)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """What takes too long would end this process."""
+    monkeypatch.setattr(completing, "_SECONDS", 300)
 
 
 def offered(line, shell="fish"):

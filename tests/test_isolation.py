@@ -467,7 +467,9 @@ def test_the_bytes_of_an_artifact_are_those_of_all_its_files(tmp_path):
     for name in ("m", "m.index"):
         assert artifact_bytes(os.path.join(tmp_path, name)) == 103
     assert artifact_bytes(os.path.join(tmp_path, "other.h5")) == 5000
-    assert artifact_bytes(str(tmp_path)) == 5103
+    assert artifact_bytes(str(tmp_path)) == 0  # a folder of models, which nobody opens as one
+    os.remove(tmp_path / "other.h5")
+    assert artifact_bytes(str(tmp_path)) == 103
     assert artifact_bytes(os.path.join(tmp_path, "nix", "nix")) == 0
 
 
