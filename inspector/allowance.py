@@ -40,7 +40,9 @@ def artifact_bytes(path: str) -> int:
         if filesystem.isdir(path):
             detect_folder(path, by_names=True)  # somebody's home may take minutes to walk through
         return sum(map(_size, artifact_files(path)))
-    except (OSError, ArtifactError):
+    except OSError:
+        return _size(path)  # what lies beside it is not told
+    except ArtifactError:
         deadline.check()
         return 0
 
