@@ -27,8 +27,7 @@ _HOPELESS = _NO_CREDENTIALS | {
 }  # fmt: skip
 # What lets one in where anybody may read.
 _ANYBODY = {
-    "s3": "FSSPEC_S3_ANON=true", "s3a": "FSSPEC_S3_ANON=true",
-    "gs": "FSSPEC_GS_TOKEN=anon", "gcs": "FSSPEC_GS_TOKEN=anon",
+    "s3": "FSSPEC_S3_ANON=true", "gs": "FSSPEC_GS_TOKEN=anon",
     "az": "AZURE_STORAGE_ANON=true", "abfs": "AZURE_STORAGE_ANON=true",
     "abfss": "AZURE_STORAGE_ANON=true",
 }  # fmt: skip
